@@ -1,0 +1,403 @@
+//! The call: one request with its response, or its failure, as one sidecar saw it.
+//!
+//! Owns the record and the small words it is made of. How calls are sealed is [`crate::block`]'s
+//! business, and who the addresses belong to is looked up when a call is asked for.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+/// How many bytes of a request's head and body, as they were on the wire, go into
+/// [`Call::join_digest`].
+///
+/// Fixed, so that two sidecars with different limits agree.
+pub const JOIN_DIGEST_PREFIX_BYTES: usize = 2 * 1024;
+
+/// How many bytes of a body go into [`Message::body_digest`]; the body's true size is digested after
+/// them. Fixed for the same reason, and small because the sidecar pays for it on every call.
+pub const BODY_DIGEST_PREFIX_BYTES: usize = 4 * 1024;
+
+/// One request with its response, on any protocol, seen from one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Wall clock at the first byte of the request: nanoseconds since the Unix epoch.
+    ///
+    /// The clock is read once per connection; this is that reading plus
+    /// [`Phases::request_first`], so a clock that steps cannot reorder the calls of a connection.
+    pub time_ns: i64,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// Which side of the call this record is.
+    pub leg: Leg,
+    /// Which engine carried the bytes.
+    pub engine: Engine,
+    /// Whether the call has ended.
+    pub state: State,
+    /// A kubelet's health check; hidden from answers unless asked for.
+    pub probe: bool,
+    /// The peer that opened the connection to the sidecar.
+    pub src: SocketAddr,
+    /// Where the connection was going: the original destination, or a mapped listener's own address.
+    pub dst: SocketAddr,
+    /// The TCP connection that the call travelled on.
+    pub connection: Connection,
+    /// What the client sent.
+    pub request: Message,
+    /// What the server sent; empty while nothing came.
+    pub response: Message,
+    /// Heads of the 1xx responses that came before the final one, verbatim, one after the other.
+    pub interim: Bytes,
+    /// When the parts of the call passed.
+    pub phases: Phases,
+    /// Who ended the connection while this call was the last on it.
+    pub closed_by: Option<Side>,
+    /// Why the call failed, if it did below its protocol. A 500 is a response, not an error.
+    pub error: Option<CallError>,
+    /// Keyed digest of the first [`JOIN_DIGEST_PREFIX_BYTES`] of the request's wire bytes, taken
+    /// before redaction; equal on both legs of a call.
+    pub join_digest: Option<Digest>,
+    /// What only some protocols have.
+    pub detail: Detail,
+}
+
+/// One direction of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The head as sent: order, case and duplicates kept.
+    ///
+    /// HTTP/1: the start line and the field lines with their line ends and the empty line.
+    /// Empty where the protocol has none.
+    pub head: Bytes,
+    /// Body with the transfer coding removed and the content coding kept, up to the limit.
+    pub body: Bytes,
+    /// True size of the body in bytes, whatever was kept of it.
+    pub body_size: u64,
+    /// Keyed digest of the first [`BODY_DIGEST_PREFIX_BYTES`] of the body and its size; taken before
+    /// redaction.
+    pub body_digest: Option<Digest>,
+    /// Trailer field lines as sent.
+    pub trailers: Bytes,
+    /// Why less was kept than was sent.
+    pub omitted: Option<Omitted>,
+    /// The kept body was content-decoded, because a secret inside had to be replaced.
+    pub decoded: bool,
+}
+
+impl Message {
+    /// Whether the kept body is shorter than the one that was sent, or none of it was kept.
+    pub fn truncated(&self) -> bool {
+        self.omitted.is_some()
+    }
+}
+
+/// The TCP connection of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Number of the connection within the sidecar's incarnation, from 1.
+    pub id: u64,
+    /// Which exchange on the connection this was, from 0; for HTTP/2 the stream id.
+    pub ordinal: u32,
+    /// The sidecar's own address towards the server. The callee's sidecar sees it as
+    /// [`Call::src`]: the key by which two legs are joined.
+    pub forwarded_from: Option<SocketAddr>,
+}
+
+/// When the parts of a call passed: nanoseconds since the connection was accepted, on the
+/// monotonic clock. `None` where it did not happen, or has not yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// The connection to the server was established.
+    pub connected: Option<u64>,
+    /// First byte of the request was read.
+    pub request_first: Option<u64>,
+    /// Last byte of the request was read.
+    pub request_last: Option<u64>,
+    /// First byte of the final response was read.
+    pub response_first: Option<u64>,
+    /// Last byte of the response was read.
+    pub response_last: Option<u64>,
+    /// The connection closed, if it did so within this call.
+    pub closed: Option<u64>,
+}
+
+impl Phases {
+    /// From the first byte of the request to the last of the response, in nanoseconds.
+    pub fn latency_ns(&self) -> Option<u64> {
+        self.response_last?.checked_sub(self.request_first?)
+    }
+}
+
+/// A keyed BLAKE3 digest, cut to 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 16]);
+
+/// What only some protocols have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing beside the common fields.
+    #[default]
+    None,
+    /// A TLS connection that was passed through.
+    Tls(TlsHello),
+    /// A connection, or the rest of one, of which only bytes and times are known.
+    Opaque(Opaque),
+}
+
+/// What a ClientHello says in the clear (RFC 8446 section 4.1.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsHello {
+    /// Server name asked for (RFC 6066 section 3).
+    pub sni: Option<String>,
+    /// Application protocols offered, in order (RFC 7301).
+    pub alpn: Vec<String>,
+    /// Versions offered, in order: `supported_versions`, else the legacy version.
+    pub versions: Vec<u16>,
+    /// `ClientHello.random`: the same on both legs of a connection that is passed through.
+    pub random: [u8; 32],
+}
+
+/// What is known of bytes that were not parsed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opaque {
+    /// Which side sent the first byte.
+    pub first_speaker: Option<Side>,
+    /// Name of the protocol where its first bytes tell, such as `h2c`, `mysql` or `ssh`.
+    pub recognised: Option<String>,
+    /// Byte of the client's stream from which on nothing was parsed; 0 for a whole connection.
+    pub from_byte: u64,
+    /// Why parsing ended, in a few fixed words, where it had begun.
+    pub reason: Option<String>,
+}
+
+/// Defines an enum whose variants have one fixed word each, on the wire, in filters and in JSON.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $code:literal $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vmeta])* $variant = $code,)* }
+
+        impl $name {
+            /// Every value, in the order of their codes.
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+
+            /// The fixed word for this value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)* }
+            }
+
+            /// The number that stands for this value in a block.
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The value for a number in a block; `None` for one that only newer sidecars know.
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code { $($code => Some($name::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word { $($word => Ok($name::$variant),)* _ => Err(UnknownWord(word.to_owned())) }
+            }
+        }
+    };
+}
+
+/// A word that none of the values has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown word {0:?}")]
+pub struct UnknownWord(pub String);
+
+words! {
+    /// What was spoken on the wire.
+    Protocol {
+        /// Bytes that are not parsed.
+        Opaque = 0 "opaque",
+        /// HTTP/1.0 and HTTP/1.1.
+        Http1 = 1 "http1",
+        /// HTTP/2.
+        Http2 = 2 "http2",
+        /// TLS that is passed through.
+        Tls = 3 "tls",
+    }
+}
+
+words! {
+    /// Which side of a call a record is.
+    Leg {
+        /// Recorded beside the callee.
+        Inbound = 0 "inbound",
+        /// Recorded beside the caller.
+        Outbound = 1 "outbound",
+    }
+}
+
+words! {
+    /// Which engine carried the bytes.
+    Engine {
+        /// Bytes were passed on unchanged and parsed on the side.
+        Splice = 0 "splice",
+        /// HTTP was terminated and sent anew.
+        Terminate = 1 "terminate",
+    }
+}
+
+words! {
+    /// Whether a call has ended.
+    State {
+        /// Still running; a later record of the same connection and ordinal supersedes this one.
+        Open = 0 "open",
+        /// Ended, well or badly.
+        Complete = 1 "complete",
+        /// Its sidecar went away before the call ended.
+        Lost = 2 "lost",
+    }
+}
+
+words! {
+    /// One end of a connection.
+    Side {
+        /// The end that opened the connection.
+        Client = 0 "client",
+        /// The end that accepted it.
+        Server = 1 "server",
+        /// Neither: the sidecar itself ended it.
+        Sidecar = 2 "sidecar",
+    }
+}
+
+words! {
+    /// Why less of a message was kept than was sent.
+    Omitted {
+        /// The body is longer than the body limit.
+        Limit = 0 "limit",
+        /// The capture budget was used up.
+        Budget = 1 "budget",
+        /// The content coding could not be undone within bounds, so secrets could not be looked for.
+        Uninspectable = 2 "uninspectable",
+        /// The head is longer than the head limit.
+        Head = 3 "head",
+    }
+}
+
+words! {
+    /// Why a call failed below its protocol. The word names who failed.
+    CallError {
+        /// The server's host answered that nothing listens there (`ECONNREFUSED`).
+        ConnectRefused = 0 "connect_refused",
+        /// The server did not answer the connection attempt (`ETIMEDOUT`).
+        ConnectTimeout = 1 "connect_timeout",
+        /// There is no way to the server (`ENETUNREACH`, `EHOSTUNREACH`).
+        ConnectUnreachable = 2 "connect_unreachable",
+        /// The connection to the server failed in another way.
+        ConnectFailed = 3 "connect_failed",
+        /// The client closed before the exchange was over.
+        ClientClosed = 4 "client_closed",
+        /// The server closed before the exchange was over.
+        ServerClosed = 5 "server_closed",
+        /// The client reset the connection.
+        ClientReset = 6 "client_reset",
+        /// The server reset the connection.
+        ServerReset = 7 "server_reset",
+        /// The request cannot be parsed; it was passed on all the same.
+        MalformedRequest = 8 "malformed_request",
+        /// The response cannot be parsed; it was passed on all the same.
+        MalformedResponse = 9 "malformed_response",
+        /// The sidecar stopped while the call was running.
+        SidecarStopped = 10 "sidecar_stopped",
+    }
+}
+
+/// Name of a stored call: the hub's number of the block it came in, and its place there.
+///
+/// Short, because a model has to repeat it; unique in the hub; kept when blocks are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId {
+    /// The hub's number of the block, from 1.
+    pub block: u64,
+    /// Place within the block, from 0.
+    pub ordinal: u32,
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}-{}", self.block, self.ordinal)
+    }
+}
+
+impl FromStr for CallId {
+    type Err = BadCallId;
+
+    fn from_str(text: &str) -> Result<Self, BadCallId> {
+        let parse = || {
+            let (block, ordinal) = text.strip_prefix('c')?.split_once('-')?;
+            let id = CallId {
+                block: block.parse().ok()?,
+                ordinal: ordinal.parse().ok()?,
+            };
+            // One spelling per call: `c07-1` and `c+7-1` are not names.
+            (id.to_string() == text).then_some(id)
+        };
+        parse().ok_or_else(|| BadCallId(text.chars().take(40).collect()))
+    }
+}
+
+/// Text that is not the name of a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a call id; they look like c12-7")]
+pub struct BadCallId(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_id_reads_back_as_it_was_written() {
+        let id = CallId {
+            block: 12,
+            ordinal: 7,
+        };
+        assert_eq!(id.to_string(), "c12-7");
+        assert_eq!("c12-7".parse(), Ok(id));
+    }
+
+    #[test]
+    fn only_one_spelling_names_a_call() {
+        for text in [
+            "",
+            "c",
+            "c12",
+            "12-7",
+            "c-",
+            "c07-1",
+            "c+7-1",
+            "c1-2-3",
+            "c1-99999999999",
+        ] {
+            assert!(
+                text.parse::<CallId>().is_err(),
+                "{text:?} was taken for a call id"
+            );
+        }
+    }
+
+    #[test]
+    fn words_and_codes_lead_back_to_their_value() {
+        for error in CallError::ALL {
+            assert_eq!(CallError::from_code(error.code()), Some(*error));
+            assert_eq!(error.as_str().parse(), Ok(*error));
+        }
+    }
+}

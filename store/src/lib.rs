@@ -1,0 +1,9 @@
+//! What a recorded call is, how it is sealed, kept and asked for.
+//!
+//! Read in this order: [`call`] is the record, [`block`] its sealed form on the wire and on disk,
+//! [`store`] the trait behind which blocks are kept, [`filter`] and [`query`] how they are asked for.
+//! This crate knows nothing of sockets, HTTP or Kubernetes: it takes values and gives values back.
+
+pub mod block;
+pub mod call;
+pub mod store;
