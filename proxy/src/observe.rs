@@ -22,15 +22,15 @@ pub struct ConnectionFacts {
     pub accepted_ns: i64,
 }
 
-/// How much of a call is kept, and with which key it is digested.
-#[derive(Debug, Clone)]
+/// How much of a call an observer keeps.
+#[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Largest part of a body that is kept, each way, in bytes. Default 64 KiB.
+    /// Largest part of a body that is kept, each way, in bytes; at least
+    /// [`remora_store::call::BODY_DIGEST_PREFIX_BYTES`], since the digests are taken from what is
+    /// kept. What the user's body limit forbids is cut off after the digests are taken.
     pub body_bytes: usize,
     /// Largest head that is parsed and kept, in bytes. Default 64 KiB.
     pub head_bytes: usize,
-    /// Key of [`Call::join_digest`] and of the body digests.
-    pub digest_key: [u8; 32],
 }
 
 /// How one direction of a connection ended.

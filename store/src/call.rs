@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-/// How many bytes of a request's head and body, as they were on the wire, go into
+/// How many bytes of a request's head and the body after it (transfer coding removed) go into
 /// [`Call::join_digest`].
 ///
 /// Fixed, so that two sidecars with different limits agree.
@@ -55,8 +55,8 @@ pub struct Call {
     pub closed_by: Option<Side>,
     /// Why the call failed, if it did below its protocol. A 500 is a response, not an error.
     pub error: Option<CallError>,
-    /// Keyed digest of the first [`JOIN_DIGEST_PREFIX_BYTES`] of the request's wire bytes, taken
-    /// before redaction; equal on both legs of a call.
+    /// Keyed digest of the first [`JOIN_DIGEST_PREFIX_BYTES`] of the request, taken before redaction;
+    /// equal on both legs of a call. `None` where the budget kept the bytes away.
     pub join_digest: Option<Digest>,
     /// What only some protocols have.
     pub detail: Detail,
