@@ -6,4 +6,7 @@
 
 pub mod block;
 pub mod call;
+pub mod filter;
+pub mod names;
+pub mod query;
 pub mod store;

@@ -1,0 +1,157 @@
+//! What is asked of a store, and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::block::Origin;
+use crate::call::{Call, CallId};
+use crate::filter::Filter;
+use crate::names::Party;
+
+/// Calls that match, a page at a time.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Which calls.
+    pub filter: Filter,
+    /// Only calls that began at this time or later: nanoseconds since the Unix epoch.
+    pub since_ns: Option<i64>,
+    /// Only calls that began before this time.
+    pub until_ns: Option<i64>,
+    /// Which end of time comes first.
+    pub order: Order,
+    /// Most calls on the page, 1 to 1,000.
+    pub limit: usize,
+    /// Where the page before this one ended.
+    pub cursor: Option<Cursor>,
+    /// Whether health checks are shown.
+    pub probes: bool,
+    /// Whether bodies are read; without them a page costs no body frame.
+    pub bodies: bool,
+    /// How long the store may look before it answers with what it has and says how far it came.
+    pub time_budget: Duration,
+}
+
+/// Which calls come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The oldest.
+    Oldest,
+}
+
+/// A place in an ordered list of calls. Its text is opaque to callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Time of the last call of the page before.
+    pub time_ns: i64,
+    /// Its id.
+    pub id: CallId,
+}
+
+/// One page of an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The calls, in the order asked for.
+    pub calls: Vec<FoundCall>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+    /// Set when the time budget ran out: everything on this side of the time was looked at.
+    pub scanned_until_ns: Option<i64>,
+    /// How many calls were looked at.
+    pub examined: u64,
+}
+
+/// A call that a question found, with what the store knows about it.
+#[derive(Debug, Clone)]
+pub struct FoundCall {
+    /// Its name.
+    pub id: CallId,
+    /// The call; without its bodies where they were not asked for.
+    pub call: Call,
+    /// Who recorded it.
+    pub origin: Arc<Origin>,
+    /// Who called.
+    pub src: Party,
+    /// Who was called.
+    pub dst: Party,
+}
+
+/// Calls that match, counted by group.
+#[derive(Debug, Clone)]
+pub struct SummaryQuery {
+    /// Which calls.
+    pub filter: Filter,
+    /// Only calls that began at this time or later: nanoseconds since the Unix epoch.
+    pub since_ns: Option<i64>,
+    /// Only calls that began before this time.
+    pub until_ns: Option<i64>,
+    /// What calls are grouped by. The leg always is: the two legs of a call are never added up.
+    pub group_by: Vec<GroupKey>,
+    /// Whether health checks are counted.
+    pub probes: bool,
+    /// Most groups in the answer; the rest is added up in one more.
+    pub limit: usize,
+    /// How long the store may look before it answers with what it has and says how far it came.
+    pub time_budget: Duration,
+}
+
+/// What calls can be grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GroupKey {
+    /// Caller and callee.
+    Edge,
+    /// Method and route.
+    Route,
+    /// Status, or the error where there is none.
+    Status,
+    /// Revision of the recording workload.
+    Revision,
+}
+
+/// Groups of calls.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// The groups, the one with most calls first; equal ones by their key.
+    pub groups: Vec<Group>,
+    /// How many groups the limit cut off.
+    pub groups_omitted: u64,
+    /// Set when the time budget ran out: everything newer was looked at.
+    pub scanned_until_ns: Option<i64>,
+    /// How many calls were looked at.
+    pub examined: u64,
+}
+
+/// Calls with the same key, counted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Group {
+    /// `inbound` or `outbound`.
+    pub leg: &'static str,
+    /// Caller's name, or its address without the port; `None` if not grouped by edge.
+    pub src: Option<String>,
+    /// Callee's name, or its address; `None` if not grouped by edge.
+    pub dst: Option<String>,
+    /// Method; `None` if not grouped by route.
+    pub method: Option<String>,
+    /// Route; `None` if not grouped by route.
+    pub route: Option<String>,
+    /// Status, `connect_refused` and the like, or `none`; `None` if not grouped by status.
+    pub status: Option<String>,
+    /// Revision; `None` if not grouped by it.
+    pub revision: Option<String>,
+    /// How many calls.
+    pub calls: u64,
+    /// How many of them failed: status 500 or above, or an error below the protocol.
+    pub errors: u64,
+    /// Median latency in milliseconds; `None` where no call of the group has ended.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile of the latency in milliseconds, within 1 %.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile of the latency in milliseconds, within 1 %.
+    pub p99_ms: Option<f64>,
+    /// Request body bytes.
+    pub request_bytes: u64,
+    /// Response body bytes.
+    pub response_bytes: u64,
+}
