@@ -1,7 +1,58 @@
 //! The block: a few hundred calls of one sidecar, sealed; the unit that is spooled, shipped, stored
 //! and expired.
+//!
+//! ```text
+//! magic, version │ columns │ heads, 64 calls each … │ bodies, 16 calls each … │ open calls │ directory │ its length, its CRC-32
+//! ```
+//!
+//! Every part has a codec and a CRC of its own, so a scan over columns touches no head and no body,
+//! and one call is read without unpacking its neighbours. The directory lists the parts and holds
+//! what the block says of itself. All of it is protobuf: old readers skip what newer writers add.
+//! Where blocks are kept is not decided here.
+
+mod columns;
+mod directory;
+mod intern;
+mod merge;
+mod part;
+mod read;
+mod record;
+mod seal;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
+
+pub use self::merge::merge;
+pub use self::read::{Block, Heads};
+pub use self::seal::seal;
+
+/// Most calls in one block, merged or not.
+pub const MAX_CALLS: usize = 65_536;
+
+/// Most calls that [`seal`] takes; a sidecar seals far fewer.
+pub const MAX_SEALED_CALLS: usize = 4_096;
+
+/// Most open calls that a block lists; see [`BlockSummary::open`] for how many there were.
+pub const MAX_OPEN_CALLS: usize = 4_096;
+
+/// Most blocks that go into a merged one.
+pub const MAX_SOURCES: usize = 8_192;
+
+/// Longest text in [`Columns::texts`], in bytes; longer ones are cut there and whole in the head.
+pub const COLUMN_TEXT_BYTES: usize = 2 * 1024;
+
+/// How the bytes of a block's parts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// As they are.
+    Raw,
+    /// LZ4 block format: cheap enough for a sidecar.
+    Lz4,
+    /// Zstandard at level 1: what the hub keeps.
+    Zstd,
+}
 
 /// Who recorded a block.
 ///
@@ -103,4 +154,86 @@ pub struct Columns {
     pub connection: Vec<u64>,
     /// [`crate::call::Connection::ordinal`].
     pub ordinal: Vec<u32>,
+}
+
+/// What lets a question pass a block by without reading its columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockSummary {
+    /// How many finished calls there are.
+    pub calls: u32,
+    /// When the first of them began: nanoseconds since the Unix epoch; 0 where there is none.
+    pub first_ns: i64,
+    /// When the last of them began.
+    pub last_ns: i64,
+    /// Calls by class of their status: entry 0 counts those without one, entry 5 those with 5xx.
+    pub statuses: [u32; 6],
+    /// Calls that failed below their protocol.
+    pub errors: u32,
+    /// Health checks among the calls.
+    pub probes: u32,
+    /// Codes of the protocols that occur, ascending.
+    pub protocols: Vec<u8>,
+    /// Codes of the legs that occur, ascending.
+    pub legs: Vec<u8>,
+    /// Methods that occur, sorted; `None` if they are too many to list.
+    pub methods: Option<Vec<String>>,
+    /// Hosts that occur, sorted; `None` if they are too many to list.
+    pub hosts: Option<Vec<String>>,
+    /// Routes that occur, sorted; `None` if they are too many to list.
+    pub routes: Option<Vec<String>>,
+    /// Request body bytes.
+    pub request_bytes: u64,
+    /// Response body bytes.
+    pub response_bytes: u64,
+    /// The longest latency, in nanoseconds; 0 where no call has an end.
+    pub longest_ns: u64,
+    /// How many calls were open when the block was sealed, listed or not; `None` if it does not say.
+    pub open: Option<u32>,
+}
+
+/// One of the blocks that a merged block was made of. Its calls keep their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The hub's number of it.
+    pub block: u64,
+    /// Its [`BlockMeta::sequence`].
+    pub sequence: u64,
+    /// How many finished calls it had.
+    pub calls: u32,
+}
+
+/// Why bytes cannot be read as a block, or blocks not be merged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlockError {
+    /// The bytes do not begin as a block does.
+    #[error("these bytes are not a block")]
+    NotABlock,
+    /// The format has changed since this version was built.
+    #[error("the block has format {version}, this version reads up to {supported}: update the hub")]
+    Newer {
+        /// Format of the block.
+        version: u8,
+        /// Newest format that is understood.
+        supported: u8,
+    },
+    /// The bytes are not the ones that were written, or their writer is broken.
+    #[error("the block is damaged in its {part}: {reason}")]
+    Damaged {
+        /// Which part.
+        part: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A part is written in a way that this version does not know.
+    #[error("the block's {part} use codec {codec}, which is not known here: update the hub")]
+    UnknownCodec {
+        /// Which part.
+        part: &'static str,
+        /// Number of the codec.
+        codec: u32,
+    },
+    /// Blocks do not belong in one.
+    #[error("merge blocks: {0}")]
+    Unmergeable(String),
 }

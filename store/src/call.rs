@@ -289,6 +289,8 @@ words! {
         Uninspectable = 2 "uninspectable",
         /// The head is longer than the head limit.
         Head = 3 "head",
+        /// A reason that only newer sidecars know.
+        Other = 254 "other",
     }
 }
 
@@ -317,6 +319,8 @@ words! {
         MalformedResponse = 9 "malformed_response",
         /// The sidecar stopped while the call was running.
         SidecarStopped = 10 "sidecar_stopped",
+        /// A failure that only newer sidecars know.
+        Other = 254 "other",
     }
 }
 

@@ -7,6 +7,10 @@
 pub mod block;
 pub mod call;
 pub mod filter;
+pub mod head;
 pub mod names;
 pub mod query;
+pub mod route;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

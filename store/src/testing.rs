@@ -1,0 +1,275 @@
+//! Generated calls, for property tests here and in the crates that take calls.
+//!
+//! Behind the feature `testing`, which is never on in a build that ships.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::block::{BlockMeta, Drop, Origin};
+use crate::call::{
+    Call, CallError, Connection, Detail, Digest, Engine, Leg, Message, Omitted, Opaque, Phases,
+    Protocol, Side, State, TlsHello,
+};
+
+/// A small call that went well: `GET` of `path` at `time_ns`, 2 ms long, answered with `status`.
+pub fn call(time_ns: i64, path: &str, status: u16) -> Call {
+    let accepted: u64 = 1_000_000;
+    Call {
+        time_ns,
+        protocol: Protocol::Http1,
+        leg: Leg::Inbound,
+        engine: Engine::Splice,
+        state: State::Complete,
+        probe: false,
+        src: SocketAddr::from(([10, 0, 0, 1], 40_000)),
+        dst: SocketAddr::from(([10, 0, 0, 2], 8080)),
+        connection: Connection {
+            id: 1,
+            ordinal: 0,
+            forwarded_from: None,
+        },
+        request: Message {
+            head: format!("GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n").into(),
+            ..Message::default()
+        },
+        response: Message {
+            head: format!("HTTP/1.1 {status} \r\nContent-Length: 2\r\n\r\n").into(),
+            body: Bytes::from_static(b"ok"),
+            body_size: 2,
+            ..Message::default()
+        },
+        interim: Bytes::new(),
+        phases: Phases {
+            connected: Some(accepted / 2),
+            request_first: Some(accepted),
+            request_last: Some(accepted + 10_000),
+            response_first: Some(accepted + 1_900_000),
+            response_last: Some(accepted + 2_000_000),
+            closed: None,
+        },
+        closed_by: None,
+        error: None,
+        join_digest: None,
+        detail: Detail::None,
+    }
+}
+
+/// Any call, likely and unlikely ones: every field takes every kind of value.
+pub fn any_call() -> impl Strategy<Value = Call> {
+    let what = (
+        any::<i64>(),
+        select(Protocol::ALL),
+        select(Leg::ALL),
+        select(Engine::ALL),
+        select(State::ALL),
+        any::<bool>(),
+    );
+    let ends = (any_address(), any_address(), any_connection());
+    let said = (any_request(), any_response(), any_bytes(60));
+    let fate = (
+        any_phases(),
+        option::of(select(Side::ALL)),
+        option::of(select(CallError::ALL)),
+        option::of(any_digest()),
+        any_detail(),
+    );
+    (what, ends, said, fate).prop_map(|(what, ends, said, fate)| Call {
+        time_ns: what.0,
+        protocol: what.1,
+        leg: what.2,
+        engine: what.3,
+        state: what.4,
+        probe: what.5,
+        src: ends.0,
+        dst: ends.1,
+        connection: ends.2,
+        request: said.0,
+        response: said.1,
+        interim: said.2,
+        phases: fate.0,
+        closed_by: fate.1,
+        error: fate.2,
+        join_digest: fate.3,
+        detail: fate.4,
+    })
+}
+
+/// What any block could say of itself.
+pub fn any_meta() -> impl Strategy<Value = BlockMeta> {
+    let drops = vec(
+        (
+            select(&["budget", "queue"][..]),
+            any::<u64>(),
+            any::<i64>(),
+            any::<i64>(),
+        ),
+        0..3,
+    );
+    let rest = (any::<u64>(), any::<i64>(), ".{0,12}", drops);
+    (any_origin(), rest).prop_map(|(origin, rest)| BlockMeta {
+        origin,
+        sequence: rest.0,
+        sealed_ns: rest.1,
+        redaction_key: rest.2,
+        drops: rest
+            .3
+            .into_iter()
+            .map(|(reason, calls, since_ns, until_ns)| Drop {
+                reason: reason.to_owned(),
+                calls,
+                since_ns,
+                until_ns,
+            })
+            .collect(),
+    })
+}
+
+/// Any recorder of blocks.
+pub fn any_origin() -> impl Strategy<Value = Origin> {
+    let names = [
+        "[a-z-]{0,12}",
+        "[a-z-]{0,12}",
+        ".{0,12}",
+        ".{0,12}",
+        ".{0,12}",
+    ];
+    (any::<u128>(), names, vec(any_address(), 0..3)).prop_map(|(incarnation, names, serves)| {
+        let [workload, namespace, pod, pod_uid, revision] = names;
+        Origin {
+            incarnation,
+            workload,
+            namespace,
+            pod,
+            pod_uid,
+            revision,
+            serves,
+        }
+    })
+}
+
+/// Any address, those of IPv6 with a scope among them.
+pub fn any_address() -> impl Strategy<Value = SocketAddr> {
+    let scoped = (any::<u128>(), any::<u16>(), any::<u32>(), any::<u32>())
+        .prop_map(|(ip, port, flow, scope)| SocketAddrV6::new(ip.into(), port, flow, scope).into());
+    let plain = (any::<IpAddr>(), any::<u16>()).prop_map(Into::into);
+    // Few addresses occur often, as in life.
+    let usual = (0_u8..4, 8080_u16..8083).prop_map(|(ip, port)| ([10, 0, 0, ip], port).into());
+    prop_oneof![4 => usual, 2 => plain, 1 => scoped]
+}
+
+fn any_connection() -> impl Strategy<Value = Connection> {
+    let id = prop_oneof![1_u64..20, any::<u64>()];
+    (id, any::<u32>(), option::of(any_address())).prop_map(|(id, ordinal, forwarded_from)| {
+        Connection {
+            id,
+            ordinal,
+            forwarded_from,
+        }
+    })
+}
+
+fn any_request() -> impl Strategy<Value = Message> {
+    let head = (
+        "(GET|POST|DELETE|CONNECT|[A-Z]{1,9})",
+        "(/[a-z0-9]{0,6}){1,4}(\\?[a-z]=[a-z0-9]{0,8})?",
+        "(Host|host): [a-z]{1,5}(:80)?",
+    )
+        .prop_map(|(method, target, host)| format!("{method} {target} HTTP/1.1\r\n{host}\r\n\r\n"));
+    any_message(prop_oneof![4 => head.prop_map(Bytes::from), 1 => any_bytes(80)])
+}
+
+fn any_response() -> impl Strategy<Value = Message> {
+    let head = (100_u16..600, "[ -~]{0,20}")
+        .prop_map(|(status, reason)| format!("HTTP/1.1 {status} {reason}\r\nA: b\r\n\r\n"));
+    any_message(prop_oneof![
+        4 => head.prop_map(Bytes::from),
+        1 => Just(Bytes::new()),
+        1 => any_bytes(80),
+    ])
+}
+
+fn any_message(head: impl Strategy<Value = Bytes>) -> impl Strategy<Value = Message> {
+    (
+        head,
+        any_bytes(300),
+        any::<u64>(),
+        option::of(any_digest()),
+        any_bytes(40),
+        option::of(select(Omitted::ALL)),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(head, body, body_size, body_digest, trailers, omitted, decoded)| Message {
+                head,
+                body,
+                body_size,
+                body_digest,
+                trailers,
+                omitted,
+                decoded,
+            },
+        )
+}
+
+fn any_phases() -> impl Strategy<Value = Phases> {
+    let at = || option::of(prop_oneof![0_u64..10_000_000_000, any::<u64>()]);
+    [at(), at(), at(), at(), at(), at()].prop_map(
+        |[
+            connected,
+            request_first,
+            request_last,
+            response_first,
+            response_last,
+            closed,
+        ]| Phases {
+            connected,
+            request_first,
+            request_last,
+            response_first,
+            response_last,
+            closed,
+        },
+    )
+}
+
+fn any_detail() -> impl Strategy<Value = Detail> {
+    let word = || option::of(".{0,16}");
+    let tls = (
+        word(),
+        vec("[a-z0-9/.]{0,8}", 0..3),
+        vec(any::<u16>(), 0..3),
+        any::<[u8; 32]>(),
+    )
+        .prop_map(|(sni, alpn, versions, random)| TlsHello {
+            sni,
+            alpn,
+            versions,
+            random,
+        });
+    let opaque = (option::of(select(Side::ALL)), word(), any::<u64>(), word()).prop_map(
+        |(first_speaker, recognised, from_byte, reason)| Opaque {
+            first_speaker,
+            recognised,
+            from_byte,
+            reason,
+        },
+    );
+    prop_oneof![
+        3 => Just(Detail::None),
+        1 => tls.prop_map(Detail::Tls),
+        1 => opaque.prop_map(Detail::Opaque),
+    ]
+}
+
+fn any_digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 16]>().prop_map(Digest)
+}
+
+fn any_bytes(longest: usize) -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..=longest).prop_map(Bytes::from)
+}
