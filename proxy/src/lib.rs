@@ -5,4 +5,5 @@
 //! gives calls, which are batched, redacted, sealed into blocks, spooled and shipped to the hub.
 
 pub mod budget;
+pub mod detect;
 pub mod observe;

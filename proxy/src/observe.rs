@@ -3,9 +3,24 @@
 //! An observer sees both directions of one connection. It is synchronous and bounded, it never
 //! waits, and it can neither stop nor change a byte.
 
+mod body;
+mod connection;
+mod draft;
+mod head;
+mod http1;
+mod opaque;
+mod tls;
+
 use std::net::SocketAddr;
 
-use remora_store::call::{Call, Leg};
+use remora_store::call::{Call, CallError, Detail, Leg, Protocol, Side};
+
+use crate::budget::Budget;
+use crate::detect::{self, Family};
+use connection::Connection;
+use http1::Http1;
+use opaque::Opaque;
+use tls::Tls;
 
 /// What is known of a connection when it is accepted.
 #[derive(Debug, Clone)]
@@ -50,3 +65,182 @@ pub struct Recorded {
     /// Bytes to give back to the [`crate::budget::Budget`] when this record is gone.
     pub cost_bytes: usize,
 }
+
+/// Watches one connection and tells the calls that passed on it.
+///
+/// All times are nanoseconds since the connection was accepted, on the monotonic clock.
+#[derive(Debug)]
+pub struct Observer {
+    connection: Connection,
+    stage: Stage,
+}
+
+/// What is known of the protocol.
+#[derive(Debug)]
+enum Stage {
+    /// Neither side has said enough to tell. What the client said is at most a few bytes.
+    Undecided {
+        client: Vec<u8>,
+        first_at: u64,
+    },
+    /// Boxed, as the others are, so that an idle connection stays small.
+    Http1(Box<Http1>),
+    Tls(Box<Tls>),
+    Opaque(Box<Opaque>),
+    /// The connection is over.
+    Over,
+}
+
+impl Observer {
+    /// The observer of a connection that was just accepted.
+    pub fn new(facts: ConnectionFacts, limits: Limits, budget: Budget) -> Self {
+        Self {
+            connection: Connection::new(facts, limits, budget),
+            stage: Stage::Undecided {
+                client: Vec::new(),
+                first_at: 0,
+            },
+        }
+    }
+
+    /// The connection to the server stands; the server sees `forwarded_from` as its peer.
+    pub fn connected(&mut self, at: u64, forwarded_from: SocketAddr) {
+        self.connection.connected = Some(at);
+        self.connection.forwarded_from = Some(forwarded_from);
+    }
+
+    /// The server could not be reached: gives the one record of a connection that never was.
+    pub fn connect_failed(&mut self, at: u64, error: CallError, out: &mut Vec<Recorded>) {
+        self.stage = Stage::Over;
+        if let Some(mut draft) = self.connection.begin(Protocol::Opaque) {
+            draft.error = Some(error);
+            draft.phases.closed = Some(at);
+            draft.detail = Detail::Opaque(remora_store::call::Opaque::default());
+            out.push(draft.finish(&self.connection));
+        }
+    }
+
+    /// Bytes were read from one side, and are about to be written to the other.
+    pub fn bytes(&mut self, from: Side, bytes: &[u8], at: u64, out: &mut Vec<Recorded>) {
+        if bytes.is_empty() {
+            return;
+        }
+        if let Stage::Undecided { client, first_at } = &mut self.stage {
+            if from != Side::Server && client.is_empty() {
+                *first_at = at;
+            }
+            let family = match from {
+                Side::Server if client.is_empty() => Some(Family::Opaque),
+                Side::Server => Some(detect::guess(client)),
+                _ if client.is_empty() => detect::family(bytes),
+                _ => detect::family(&[client, bytes].concat()),
+            };
+            match family {
+                Some(family) => self.decide(family, out),
+                None => return client.extend_from_slice(bytes),
+            }
+        }
+        self.pass(from, bytes, at, out);
+    }
+
+    /// The protocol is known; what the client said until now is read again with that in mind.
+    fn decide(&mut self, family: Family, out: &mut Vec<Recorded>) {
+        let stage = match family {
+            Family::Http1 => Stage::Http1(Box::new(Http1::new())),
+            Family::Tls => Stage::Tls(Box::new(Tls::new())),
+            Family::Opaque => Stage::Opaque(Box::new(Opaque::whole())),
+        };
+        if let Stage::Undecided { client, first_at } = std::mem::replace(&mut self.stage, stage) {
+            self.pass(Side::Client, &client, first_at, out);
+        }
+    }
+
+    fn pass(&mut self, from: Side, bytes: &[u8], at: u64, out: &mut Vec<Recorded>) {
+        let connection = &mut self.connection;
+        match &mut self.stage {
+            Stage::Http1(http1) => http1.bytes(connection, from, bytes, at, out),
+            Stage::Tls(tls) => tls.bytes(connection, from, bytes, at),
+            Stage::Opaque(opaque) => opaque.bytes(connection, from, bytes, at),
+            Stage::Undecided { .. } | Stage::Over => {}
+        }
+    }
+
+    /// One side ended its direction.
+    pub fn end(&mut self, from: Side, how: End, at: u64, out: &mut Vec<Recorded>) {
+        if matches!(self.stage, Stage::Over) {
+            return;
+        }
+        self.settle(out);
+        self.connection.note_end(from, how, at);
+        let both_ended = self.connection.client_ended() && self.connection.server_ended();
+        if let Stage::Http1(http1) = &mut self.stage
+            && how == End::Closed
+        {
+            http1.end(&mut self.connection, from, out);
+        }
+        if both_ended || how == End::Reset {
+            self.finish(at, out);
+        }
+    }
+
+    /// The connection is over, by the doing of `by`: everything that is open is finished.
+    pub fn closed(&mut self, by: Side, at: u64, out: &mut Vec<Recorded>) {
+        if matches!(self.stage, Stage::Over) {
+            return;
+        }
+        self.settle(out);
+        if by != Side::Sidecar {
+            self.end(by, End::Closed, at, out);
+        }
+        self.connection.note_closed(by, at);
+        self.finish(at, out);
+    }
+
+    /// No more bytes may come that would tell more: takes what there is for what it looks like.
+    fn settle(&mut self, out: &mut Vec<Recorded>) {
+        if let Stage::Undecided { client, .. } = &self.stage
+            && !client.is_empty()
+        {
+            self.decide(detect::guess(client), out);
+        }
+    }
+
+    fn finish(&mut self, at: u64, out: &mut Vec<Recorded>) {
+        let connection = &mut self.connection;
+        match &mut self.stage {
+            Stage::Http1(http1) => http1.finish(connection, out),
+            Stage::Tls(tls) => tls.finish(connection, out),
+            Stage::Opaque(opaque) => opaque.finish(connection, out),
+            Stage::Undecided { .. } => self.finish_unspoken(at, out),
+            Stage::Over => {}
+        }
+        self.stage = Stage::Over;
+    }
+
+    /// Nothing was said. That a server broke such a connection is worth a record; that somebody
+    /// looked whether the port is open is not.
+    fn finish_unspoken(&mut self, at: u64, out: &mut Vec<Recorded>) {
+        if let Some(error @ CallError::ServerReset) = self.connection.broken() {
+            self.connect_failed(at, error, out);
+        }
+    }
+
+    /// Partial records of the calls that are running and began no later than `at`.
+    pub fn open_calls(&self, at: u64, out: &mut Vec<Call>) {
+        let connection = &self.connection;
+        match &self.stage {
+            Stage::Http1(http1) => http1.open_calls(connection, at, out),
+            Stage::Tls(tls) => out.extend(tls.open_call(connection, at)),
+            Stage::Opaque(opaque) => out.extend(opaque.open_call(connection, at)),
+            Stage::Undecided { .. } | Stage::Over => {}
+        }
+    }
+
+    /// How many records the budget had no room for, since this was last asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        self.connection.take_dropped()
+    }
+}
+
+#[cfg(test)]
+mod tests;

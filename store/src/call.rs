@@ -289,6 +289,8 @@ words! {
         Uninspectable = 2 "uninspectable",
         /// The head is longer than the head limit.
         Head = 3 "head",
+        /// The bytes are not parsed, so they were counted only.
+        Opaque = 4 "opaque",
         /// A reason that only newer sidecars know.
         Other = 254 "other",
     }

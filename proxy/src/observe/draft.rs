@@ -1,0 +1,312 @@
+//! A record while it is being written: what is kept of a call, and what it takes from the budget.
+//!
+//! Which bytes belong to which part of the call is the protocol's business.
+
+use bytes::Bytes;
+use remora_store::call::{
+    Call, CallError, Detail, Engine, Message, Omitted, Phases, Protocol, Side, State,
+};
+
+use super::connection::Connection;
+use super::{Limits, Recorded};
+use crate::budget::Budget;
+
+/// What a record takes beside the bytes it keeps: itself, and its share of the queues it passes.
+const RECORD_BYTES: usize = size_of::<Call>() + 128;
+
+/// Most bytes of each body that the partial record of a running call carries.
+const OPEN_BODY_BYTES: usize = 4 * 1024;
+
+/// The budget had no room for something without which a record is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused;
+
+/// A call on its way to being a record.
+#[derive(Debug)]
+pub(super) struct Draft {
+    protocol: Protocol,
+    ordinal: u32,
+    pub(super) probe: bool,
+    pub(super) phases: Phases,
+    pub(super) error: Option<CallError>,
+    /// When the last byte of the response body came, as far as it has.
+    pub(super) last_byte: Option<u64>,
+    pub(super) request: MessageDraft,
+    pub(super) response: MessageDraft,
+    pub(super) interim: Vec<u8>,
+    pub(super) detail: Detail,
+    pub(super) grant: Grant,
+}
+
+/// One direction of it.
+#[derive(Debug, Default)]
+pub(super) struct MessageDraft {
+    pub(super) head: Vec<u8>,
+    body: Vec<u8>,
+    pub(super) body_size: u64,
+    pub(super) trailers: Vec<u8>,
+    pub(super) omitted: Option<Omitted>,
+}
+
+/// What one record has taken from the budget; given back when the draft is thrown away.
+#[derive(Debug)]
+pub(super) struct Grant {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Grant {
+    fn take(&mut self, bytes: usize) -> Result<(), Refused> {
+        if bytes > 0 && !self.budget.try_take(bytes) {
+            return Err(Refused);
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.give_back(bytes);
+        self.bytes -= bytes;
+    }
+
+    /// Hands the duty to give back over to whoever has the record.
+    fn into_cost_bytes(mut self) -> usize {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.give_back(self.bytes);
+        }
+    }
+}
+
+impl Draft {
+    /// `None` where the budget has no room for another record.
+    pub(super) fn new(protocol: Protocol, ordinal: u32, budget: &Budget) -> Option<Self> {
+        let mut grant = Grant {
+            budget: budget.clone(),
+            bytes: 0,
+        };
+        grant.take(RECORD_BYTES).ok()?;
+        Some(Self {
+            protocol,
+            ordinal,
+            probe: false,
+            phases: Phases::default(),
+            error: None,
+            last_byte: None,
+            request: MessageDraft::default(),
+            response: MessageDraft::default(),
+            interim: Vec::new(),
+            detail: Detail::None,
+            grant,
+        })
+    }
+
+    /// Whether the first byte of the call came no later than `at`.
+    pub(super) fn began_by(&self, at: u64) -> bool {
+        let first = self.phases.request_first.or(self.phases.response_first);
+        first.is_some_and(|first| first <= at)
+    }
+
+    /// Counts bytes that are not kept.
+    pub(super) fn count(&mut self, from: Side, bytes: usize, at: u64) {
+        let (message, first, last) = match from {
+            Side::Server => (
+                &mut self.response,
+                &mut self.phases.response_first,
+                &mut self.phases.response_last,
+            ),
+            Side::Client | Side::Sidecar => (
+                &mut self.request,
+                &mut self.phases.request_first,
+                &mut self.phases.request_last,
+            ),
+        };
+        message.body_size = message.body_size.saturating_add(bytes as u64);
+        message.omitted = Some(Omitted::Opaque);
+        first.get_or_insert(at);
+        *last = Some(at);
+    }
+
+    /// The finished record.
+    pub(super) fn finish(mut self, connection: &Connection) -> Recorded {
+        if let Some((side, at)) = connection.first_end() {
+            self.phases.closed = Some(at);
+            return self.into_record(connection, Some(side));
+        }
+        self.into_record(connection, None)
+    }
+
+    fn into_record(mut self, connection: &Connection, closed_by: Option<Side>) -> Recorded {
+        let call = Call {
+            request: std::mem::take(&mut self.request).into_message(&mut self.grant),
+            response: std::mem::take(&mut self.response).into_message(&mut self.grant),
+            interim: Bytes::from(std::mem::take(&mut self.interim)),
+            detail: std::mem::take(&mut self.detail),
+            closed_by,
+            ..self.outline(connection, State::Complete)
+        };
+        Recorded {
+            call,
+            cost_bytes: self.grant.into_cost_bytes(),
+        }
+    }
+
+    /// The record as it stands now; of its bodies, the beginning.
+    pub(super) fn partial(&self, connection: &Connection) -> Call {
+        Call {
+            request: self.request.partial(),
+            response: self.response.partial(),
+            interim: Bytes::copy_from_slice(&self.interim),
+            detail: self.detail.clone(),
+            ..self.outline(connection, State::Open)
+        }
+    }
+
+    /// Everything but what was copied from the wire.
+    fn outline(&self, connection: &Connection, state: State) -> Call {
+        let facts = &connection.facts;
+        let first = self.phases.request_first.or(self.phases.response_first);
+        Call {
+            time_ns: connection.wall_ns(first.unwrap_or(0)),
+            protocol: self.protocol,
+            leg: facts.leg,
+            engine: Engine::Splice,
+            state,
+            probe: self.probe,
+            src: facts.src,
+            dst: facts.dst,
+            connection: connection.named(self.ordinal),
+            request: Message::default(),
+            response: Message::default(),
+            interim: Bytes::new(),
+            phases: Phases {
+                connected: connection.connected,
+                ..self.phases
+            },
+            closed_by: None,
+            error: self.error,
+            join_digest: None,
+            detail: Detail::None,
+        }
+    }
+}
+
+impl MessageDraft {
+    /// Keeps a piece of the head, as far as the head limit goes.
+    pub(super) fn keep_head(
+        &mut self,
+        piece: &[u8],
+        limits: &Limits,
+        grant: &mut Grant,
+    ) -> Result<(), Refused> {
+        if keep_up_to(&mut self.head, piece, limits.head_bytes, grant)? {
+            self.omitted = Some(Omitted::Head);
+        }
+        Ok(())
+    }
+
+    /// Keeps a piece of the trailers; they have a limit like the head's.
+    pub(super) fn keep_trailers(&mut self, piece: &[u8], limits: &Limits, grant: &mut Grant) {
+        match keep_up_to(&mut self.trailers, piece, limits.head_bytes, grant) {
+            Ok(false) => {}
+            Ok(true) => self.omitted = Some(Omitted::Head),
+            Err(Refused) => self.omitted = Some(Omitted::Budget),
+        }
+    }
+
+    /// Counts a piece of the body, and keeps it as far as limit and budget go. `expected` is how
+    /// much of the body is known to come, with this piece.
+    pub(super) fn keep_body(
+        &mut self,
+        piece: &[u8],
+        expected: Option<u64>,
+        limits: &Limits,
+        grant: &mut Grant,
+    ) {
+        self.body_size = self.body_size.saturating_add(piece.len() as u64);
+        if matches!(self.omitted, Some(Omitted::Limit | Omitted::Budget)) {
+            return;
+        }
+        let room = limits.body_bytes.saturating_sub(self.body.len());
+        let kept = piece.get(..room.min(piece.len())).unwrap_or_default();
+        if kept.len() < piece.len() && self.omitted.is_none() {
+            self.omitted = Some(Omitted::Limit);
+        }
+        if kept.len() > self.body.capacity() - self.body.len() {
+            let coming = expected.map_or(room, |bytes| {
+                usize::try_from(bytes).map_or(room, |bytes| bytes.min(room))
+            });
+            let growth = coming
+                .min(self.body.len().max(4 * kept.len()))
+                .max(kept.len());
+            if reserve(&mut self.body, growth, grant).is_err() {
+                self.omitted = Some(Omitted::Budget);
+                return;
+            }
+        }
+        self.body.extend_from_slice(kept);
+    }
+
+    fn into_message(mut self, grant: &mut Grant) -> Message {
+        let slack = self.body.capacity() - self.body.len();
+        if slack > self.body.capacity() / 4 {
+            self.body.shrink_to_fit();
+            grant.give_back(slack - (self.body.capacity() - self.body.len()));
+        }
+        Message {
+            head: Bytes::from(self.head),
+            body: Bytes::from(self.body),
+            body_size: self.body_size,
+            body_digest: None,
+            trailers: Bytes::from(self.trailers),
+            omitted: self.omitted,
+            decoded: false,
+        }
+    }
+
+    fn partial(&self) -> Message {
+        let body = self.body.get(..OPEN_BODY_BYTES).unwrap_or(&self.body);
+        let cut = body.len() < self.body.len();
+        Message {
+            head: Bytes::copy_from_slice(&self.head),
+            body: Bytes::copy_from_slice(body),
+            body_size: self.body_size,
+            body_digest: None,
+            trailers: Bytes::copy_from_slice(&self.trailers),
+            omitted: self.omitted.or(cut.then_some(Omitted::Limit)),
+            decoded: false,
+        }
+    }
+}
+
+/// Appends what fits under `limit_bytes`; says whether something was cut off.
+pub(super) fn keep_up_to(
+    kept: &mut Vec<u8>,
+    piece: &[u8],
+    limit_bytes: usize,
+    grant: &mut Grant,
+) -> Result<bool, Refused> {
+    let room = limit_bytes.saturating_sub(kept.len());
+    let fits = piece.get(..room.min(piece.len())).unwrap_or_default();
+    if fits.len() > kept.capacity() - kept.len() {
+        // A head usually comes whole: no more is reserved than the first piece needs.
+        let growth = fits.len().max(kept.len());
+        reserve(kept, growth, grant)?;
+    }
+    kept.extend_from_slice(fits);
+    Ok(fits.len() < piece.len())
+}
+
+/// Makes room for exactly `bytes` more, taken from the budget.
+fn reserve(kept: &mut Vec<u8>, bytes: usize, grant: &mut Grant) -> Result<(), Refused> {
+    let before = kept.capacity();
+    grant.take((kept.len() + bytes).saturating_sub(before))?;
+    kept.reserve_exact(bytes);
+    Ok(())
+}

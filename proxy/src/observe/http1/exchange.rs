@@ -1,0 +1,211 @@
+//! One request with its response while they pass, whether or not there is room for their record.
+
+use remora_store::call::{Call, CallError, Omitted, Protocol};
+
+use crate::observe::Recorded;
+use crate::observe::connection::Connection;
+use crate::observe::draft::{Draft, Refused, keep_up_to};
+use crate::observe::head::{Facts, Method, Start};
+
+/// An exchange: what framing has to remember, and the record as far as the budget allowed one.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) method: Method,
+    asked: bool,
+    answered: bool,
+    draft: Option<Box<Draft>>,
+}
+
+impl Exchange {
+    /// The first byte of a request came.
+    pub(super) fn begin(connection: &mut Connection, at: u64) -> Self {
+        let mut draft = connection.begin(Protocol::Http1);
+        if let Some(draft) = &mut draft {
+            draft.phases.request_first = Some(at);
+        }
+        Self {
+            method: Method::Other,
+            asked: false,
+            answered: false,
+            draft,
+        }
+    }
+
+    /// The request is complete, or as complete as it can be told.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// The final response is complete.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    pub(super) fn keep_request_head(&mut self, connection: &mut Connection, piece: &[u8]) {
+        self.keep(connection, |draft, connection| {
+            let limits = &connection.limits;
+            draft.request.keep_head(piece, limits, &mut draft.grant)
+        });
+    }
+
+    pub(super) fn understood_request(&mut self, facts: &Facts) {
+        if let Start::Request(method) = facts.start {
+            self.method = method;
+        }
+        if let Some(draft) = &mut self.draft {
+            draft.probe = facts.probe;
+        }
+    }
+
+    pub(super) fn keep_request_body(
+        &mut self,
+        connection: &Connection,
+        data: &[u8],
+        expected: Option<u64>,
+    ) {
+        if let Some(draft) = &mut self.draft {
+            let limits = &connection.limits;
+            draft
+                .request
+                .keep_body(data, expected, limits, &mut draft.grant);
+        }
+    }
+
+    pub(super) fn keep_request_trailers(&mut self, connection: &Connection, piece: &[u8]) {
+        if let Some(draft) = &mut self.draft {
+            let limits = &connection.limits;
+            draft.request.keep_trailers(piece, limits, &mut draft.grant);
+        }
+    }
+
+    pub(super) fn end_request(&mut self, at: u64) {
+        self.asked = true;
+        if let Some(draft) = &mut self.draft {
+            draft.phases.request_last = Some(at);
+        }
+    }
+
+    /// The request's end cannot be told.
+    pub(super) fn fail_request(&mut self) {
+        self.asked = true;
+        if let Some(draft) = &mut self.draft {
+            draft.error = Some(CallError::MalformedRequest);
+        }
+    }
+
+    pub(super) fn begin_response(&mut self, at: u64) {
+        if let Some(draft) = &mut self.draft {
+            draft.phases.response_first = Some(at);
+        }
+    }
+
+    pub(super) fn keep_response_head(&mut self, connection: &mut Connection, piece: &[u8]) {
+        self.keep(connection, |draft, connection| {
+            let limits = &connection.limits;
+            draft.response.keep_head(piece, limits, &mut draft.grant)
+        });
+    }
+
+    /// The head that was just read is a 1xx response, so the final one is still to come.
+    pub(super) fn end_interim(&mut self, connection: &mut Connection) {
+        self.keep(connection, |draft, connection| {
+            draft.phases.response_first = None;
+            draft.response.omitted = None;
+            let head = std::mem::take(&mut draft.response.head);
+            if draft.interim.is_empty() {
+                draft.interim = head;
+                return Ok(());
+            }
+            let limit = connection.limits.head_bytes;
+            let spent = head.capacity();
+            if keep_up_to(&mut draft.interim, &head, limit, &mut draft.grant)? {
+                draft.response.omitted = Some(Omitted::Head);
+            }
+            draft.grant.give_back(spent);
+            Ok(())
+        });
+    }
+
+    /// A body follows, which may turn out to be empty.
+    pub(super) fn end_response_head(&mut self, at: u64) {
+        if let Some(draft) = &mut self.draft {
+            draft.last_byte = Some(at);
+        }
+    }
+
+    pub(super) fn keep_response_body(
+        &mut self,
+        connection: &Connection,
+        data: &[u8],
+        expected: Option<u64>,
+        at: u64,
+    ) {
+        if let Some(draft) = &mut self.draft {
+            let limits = &connection.limits;
+            draft
+                .response
+                .keep_body(data, expected, limits, &mut draft.grant);
+            draft.last_byte = Some(at);
+        }
+    }
+
+    pub(super) fn keep_response_trailers(&mut self, connection: &Connection, piece: &[u8]) {
+        if let Some(draft) = &mut self.draft {
+            let limits = &connection.limits;
+            draft
+                .response
+                .keep_trailers(piece, limits, &mut draft.grant);
+        }
+    }
+
+    pub(super) fn end_response(&mut self, at: u64) {
+        self.answered = true;
+        if let Some(draft) = &mut self.draft {
+            draft.phases.response_last = Some(at);
+        }
+    }
+
+    /// The server closed, which is how this response ends: with the last byte that came.
+    pub(super) fn end_response_by_close(&mut self) {
+        self.answered = true;
+        if let Some(draft) = &mut self.draft {
+            draft.phases.response_last = draft.last_byte;
+        }
+    }
+
+    /// Gives out the record. `failure` is why the exchange is not complete, if it is not.
+    pub(super) fn finish(
+        self,
+        connection: &Connection,
+        failure: Option<CallError>,
+        out: &mut Vec<Recorded>,
+    ) {
+        if let Some(mut draft) = self.draft {
+            if !self.answered {
+                draft.error = draft.error.or(failure);
+            }
+            out.push(draft.finish(connection));
+        }
+    }
+
+    /// The record as it stands, of an exchange that began no later than `at`.
+    pub(super) fn partial(&self, connection: &Connection, at: u64) -> Option<Call> {
+        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
+        Some(draft.partial(connection))
+    }
+
+    /// Does something without which the record is none: refused, it is dropped and counted.
+    fn keep(
+        &mut self,
+        connection: &mut Connection,
+        keep: impl FnOnce(&mut Draft, &Connection) -> Result<(), Refused>,
+    ) {
+        let Some(draft) = &mut self.draft else {
+            return;
+        };
+        if keep(draft, connection) == Err(Refused) {
+            self.draft = None;
+            connection.count_dropped();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! TLS that is passed through: what the ClientHello says, then bytes and times.
+
+mod hello;
+
+use remora_store::call::{Call, Detail, Protocol, Side};
+
+use super::Recorded;
+use super::connection::Connection;
+use super::draft::Draft;
+use hello::{HelloReader, Progress};
+
+/// A TLS connection: one call from its first byte to its end.
+#[derive(Debug)]
+pub(super) struct Tls {
+    hello: Option<HelloReader>,
+    begun: bool,
+    draft: Option<Box<Draft>>,
+}
+
+impl Tls {
+    pub(super) fn new() -> Self {
+        Self {
+            hello: Some(HelloReader::default()),
+            begun: false,
+            draft: None,
+        }
+    }
+
+    pub(super) fn bytes(&mut self, connection: &mut Connection, from: Side, bytes: &[u8], at: u64) {
+        if !self.begun {
+            self.begun = true;
+            self.draft = connection.begin(Protocol::Tls);
+        }
+        let Some(draft) = &mut self.draft else {
+            return;
+        };
+        draft.count(from, bytes.len(), at);
+        if from != Side::Client {
+            return;
+        }
+        let Some(reader) = &mut self.hello else {
+            return;
+        };
+        match reader.read(bytes, &mut draft.grant) {
+            Progress::More => return,
+            Progress::Malformed => {}
+            Progress::Done(hello) => draft.detail = Detail::Tls(hello),
+        }
+        draft.grant.give_back(reader.kept_bytes());
+        self.hello = None;
+    }
+
+    pub(super) fn finish(&mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
+        if let Some(mut draft) = self.draft.take() {
+            draft.error = connection.broken();
+            out.push(draft.finish(connection));
+        }
+    }
+
+    /// The record as it stands, if the first byte came no later than `at`.
+    pub(super) fn open_call(&self, connection: &Connection, at: u64) -> Option<Call> {
+        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
+        Some(draft.partial(connection))
+    }
+}

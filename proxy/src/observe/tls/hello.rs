@@ -1,0 +1,191 @@
+//! Reads the ClientHello out of the first records of a TLS connection.
+//!
+//! RFC 8446 sections 4.1.2 and 5.1, RFC 6066 section 3, RFC 7301. A hello may lie in any number of
+//! records, and a record in any number of segments; what comes after the hello is not looked at.
+
+use remora_store::call::TlsHello;
+
+use crate::observe::draft::{Grant, keep_up_to};
+
+/// Longest hello that is read. Post-quantum key shares need some thousand bytes.
+const HELLO_BYTES: usize = 64 * 1024;
+
+/// Most names or versions that are kept of a list.
+const LIST_ITEMS: usize = 32;
+
+/// What a piece of the client's bytes brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The hello goes on.
+    More,
+    /// The bytes are no ClientHello that can be read.
+    Malformed,
+    /// The hello is complete.
+    Done(TlsHello),
+}
+
+/// Puts the hello together.
+#[derive(Debug, Default)]
+pub(super) struct HelloReader {
+    /// Handshake bytes, record headers removed.
+    handshake: Vec<u8>,
+    /// The record header that is being read.
+    header: Vec<u8>,
+    /// Bytes of the current record that are still to come.
+    record_left: usize,
+}
+
+impl HelloReader {
+    /// Reads on; what has to be put aside is taken from `grant`.
+    pub(super) fn read(&mut self, mut bytes: &[u8], grant: &mut Grant) -> Progress {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.record_left == 0 {
+                self.header.push(*first);
+                bytes = rest;
+                if !self.read_header() {
+                    return Progress::Malformed;
+                }
+                continue;
+            }
+            let (piece, rest) = bytes.split_at(self.record_left.min(bytes.len()));
+            bytes = rest;
+            self.record_left -= piece.len();
+            // Cut off or refused: what is left is no hello that could be read.
+            if keep_up_to(&mut self.handshake, piece, HELLO_BYTES, grant) != Ok(false) {
+                return Progress::Malformed;
+            }
+            match self.parse() {
+                Progress::More => {}
+                progress => return progress,
+            }
+        }
+        Progress::More
+    }
+
+    /// What was taken from the grant.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.handshake.capacity()
+    }
+
+    /// Takes a whole record header, if it is one; says whether the bytes can be TLS.
+    fn read_header(&mut self) -> bool {
+        let [kind, major, _, high, low] = self.header[..] else {
+            return true;
+        };
+        self.header.clear();
+        self.record_left = usize::from(u16::from_be_bytes([high, low]));
+        kind == 0x16 && major == 3 && self.record_left > 0
+    }
+
+    fn parse(&self) -> Progress {
+        let mut handshake = Reader(&self.handshake);
+        let (Some(kind), Some(length)) = (handshake.u8(), handshake.u24()) else {
+            return Progress::More;
+        };
+        if kind != 1 || length > HELLO_BYTES {
+            return Progress::Malformed;
+        }
+        let Some(body) = handshake.take(length) else {
+            return Progress::More;
+        };
+        match client_hello(Reader(body)) {
+            Some(hello) => Progress::Done(hello),
+            None => Progress::Malformed,
+        }
+    }
+}
+
+fn client_hello(mut body: Reader<'_>) -> Option<TlsHello> {
+    let legacy_version = body.u16()?;
+    let random = body.take(32)?.try_into().ok()?;
+    body.vector8()?; // session id
+    body.vector16()?; // cipher suites
+    body.vector8()?; // compression methods
+    let mut hello = TlsHello {
+        versions: vec![legacy_version],
+        random,
+        ..TlsHello::default()
+    };
+    if body.0.is_empty() {
+        return Some(hello);
+    }
+    let mut extensions = Reader(body.vector16()?);
+    while !extensions.0.is_empty() {
+        let kind = extensions.u16()?;
+        let content = Reader(extensions.vector16()?);
+        match kind {
+            0 => hello.sni = server_name(content),
+            16 => hello.alpn = protocols(content)?,
+            43 => hello.versions = versions(content)?,
+            _ => {}
+        }
+    }
+    Some(hello)
+}
+
+fn server_name(mut content: Reader<'_>) -> Option<String> {
+    let mut names = Reader(content.vector16()?);
+    while !names.0.is_empty() {
+        let kind = names.u8()?;
+        let name = names.vector16()?;
+        if kind == 0 {
+            return Some(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    None
+}
+
+fn protocols(mut content: Reader<'_>) -> Option<Vec<String>> {
+    let mut list = Reader(content.vector16()?);
+    let mut protocols = Vec::new();
+    while !list.0.is_empty() && protocols.len() < LIST_ITEMS {
+        protocols.push(String::from_utf8_lossy(list.vector8()?).into_owned());
+    }
+    Some(protocols)
+}
+
+fn versions(mut content: Reader<'_>) -> Option<Vec<u16>> {
+    let mut list = Reader(content.vector8()?);
+    let mut versions = Vec::new();
+    while !list.0.is_empty() && versions.len() < LIST_ITEMS {
+        versions.push(list.u16()?);
+    }
+    Some(versions)
+}
+
+/// Takes numbers and vectors off the front (RFC 8446 section 3).
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    }
+
+    fn u24(&mut self) -> Option<usize> {
+        let high = usize::from(self.u8()?);
+        Some(high << 16 | usize::from(self.u16()?))
+    }
+
+    fn vector8(&mut self) -> Option<&'a [u8]> {
+        let length = usize::from(self.u8()?);
+        self.take(length)
+    }
+
+    fn vector16(&mut self) -> Option<&'a [u8]> {
+        let length = usize::from(self.u16()?);
+        self.take(length)
+    }
+}
+
+#[cfg(test)]
+mod tests;
