@@ -1,6 +1,55 @@
 //! Which calls are asked for: CEL over one call, with KFL2's names.
+//!
+//! A filter is read in three steps. [`scan`] bounds its size and shape before a parser sees it, the
+//! `cel` crate parses it, and [`check`] makes a tree of facts of it, in which every name exists and
+//! every type fits: what is wrong is said here, with what was meant, and not by an empty answer.
+//!
+//! # What a filter means
+//!
+//! Names are those of [`vocabulary`]: KFL2's for HTTP, identity and timing, with our own beside them.
+//! The bare name of a protocol is true for its calls; that of a protocol that is not recorded yet is
+//! false, and its facts are absent.
+//!
+//! *Absence.* A header, cookie, parameter, label or part of a JSON body that a call does not have is
+//! absent. Absence spreads through comparisons, functions and `!`, as an error does in CEL; `&&` and
+//! `||` decide without it where they can; a filter that ends in it does not match. So
+//! `request.headers["x"] != "1"` asks for calls that have the header. `has(…)`, `"x" in …` and
+//! `map_get(…)` ask about absence itself. A latency is absent while the call has no end. Texts that
+//! are not known are empty, and the status of a call without a response is 0.
+//!
+//! *Numbers.* `elapsed_time` is the latency in whole microseconds, from the first byte of the request
+//! to the last of the response; `latency_ms` the same in milliseconds with decimals. `now()` is the
+//! moment when the filter was read.
+//!
+//! *Bodies.* `request.body` and `response.body` are the text that was kept of a body, absent where it
+//! is compressed or was not kept; `request.json` and `response.json` the same parsed, absent where it
+//! is cut or is no JSON. JSON of another type than the filter compares with is not equal to it.
+//!
+//! Maps cannot be made, patterns have to be written out, and the work on one call is bounded.
 
+mod check;
+mod eval;
+mod expr;
+mod fields;
+mod flat;
+mod found;
+mod literal;
+mod scan;
+mod suggest;
+mod value;
+mod vocabulary;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use cel::Env;
+use cel::parser::ParseErrors;
 use serde::{Deserialize, Serialize};
+
+use crate::query::FoundCall;
+use eval::{Truth, truth};
+use expr::Expr;
+use found::WholeCall;
 
 /// The flat filter of the tools and expectations: every field that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -55,15 +104,107 @@ pub enum StatusFilter {
 }
 
 /// A filter that was read and checked: it names only what exists.
+///
+/// The default lets everything through. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     source: String,
+    expr: Option<Arc<Expr>>,
 }
 
 impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    ///
+    /// The text is too long or too deep, is no CEL, names what does not exist, or compares what cannot
+    /// be compared.
+    pub fn parse(source: &str) -> Result<Self, FilterError> {
+        let text = scan::scan(source)?;
+        let (syntax, places) = parse_syntax(&text)?;
+        let expr = check::check(&syntax, &places, source, literal::now())?;
+        Ok(Self {
+            source: source.to_owned(),
+            expr: Some(Arc::new(expr)),
+        })
+    }
+
+    /// The filter that lets through what every field that is set lets through.
+    ///
+    /// # Errors
+    ///
+    /// A field has a value that none of its calls could have; the error names the field.
+    pub fn from_flat(flat: &FlatFilter) -> Result<Self, FilterError> {
+        flat::lower(flat)
+    }
+
     /// The text this filter was read from; empty for the filter that lets everything through.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The filter that lets through what both let through.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.expr, other.expr) {
+            (None, expr) => Self {
+                source: other.source,
+                expr,
+            },
+            (expr, None) => Self {
+                source: self.source,
+                expr,
+            },
+            (Some(one), Some(two)) => Self {
+                source: format!("({}) && ({})", self.source, other.source),
+                expr: Some(Arc::new(Expr::All(vec![
+                    Arc::unwrap_or_clone(one),
+                    Arc::unwrap_or_clone(two),
+                ]))),
+            },
+        }
+    }
+
+    /// Whether a call passes. The call has to be whole, with its bodies.
+    ///
+    /// # Errors
+    ///
+    /// The filter takes more work on this call than is allowed.
+    pub fn matches(&self, found: &FoundCall) -> Result<bool, FilterError> {
+        match &self.expr {
+            None => Ok(true),
+            Some(expr) => Ok(truth(expr, &WholeCall::new(found, true))? == Truth::Yes),
+        }
+    }
+}
+
+/// Parses text that [`scan::scan`] let through.
+fn parse_syntax(
+    source: &str,
+) -> Result<(cel::common::ast::IdedExpr, cel::common::ast::SourceInfo), FilterError> {
+    // An environment without macros: `has`, `exists` and the like stay calls, and nothing expands.
+    let parser = Env::default()
+        .with_optional_support(false)
+        .parser()
+        .error_recovery_limit(4);
+    // The parser is generated code; should it panic on some text, that text is no filter.
+    catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(source)))
+        .map_err(|_| FilterError::new("the filter cannot be read".to_owned()))?
+        .map_err(|errors| syntax_error(&errors))
+}
+
+fn syntax_error(errors: &ParseErrors) -> FilterError {
+    let Some(first) = errors.errors.first() else {
+        return FilterError::new("the filter cannot be read".to_owned());
+    };
+    let message = first.msg.trim_start_matches("Syntax error: ");
+    let message: String = message.chars().take(160).collect();
+    let message = format!("the filter cannot be read: {message}");
+    match first.pos {
+        (line, column) if line > 1 => {
+            FilterError::new(format!("{message} (at line {line}, character {column})"))
+        }
+        (_, column) => FilterError::at(usize::try_from(column).unwrap_or(1), message),
     }
 }
 
@@ -76,3 +217,25 @@ pub struct FilterError {
     /// What to write instead, where that can be told.
     pub hint: Option<String>,
 }
+
+impl FilterError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// An error at a character of the filter, from 1.
+    fn at(column: usize, message: impl std::fmt::Display) -> Self {
+        Self::new(format!("{message} (at character {column})"))
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

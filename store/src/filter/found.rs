@@ -1,0 +1,297 @@
+//! The facts of one whole call.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use serde_json::Value as Json;
+
+use super::eval::Facts;
+use super::fields::{cookies, field_names, field_value, query_pairs};
+use super::value::Value;
+use super::vocabulary::{Field, Identity, Peer};
+use crate::block::Origin;
+use crate::call::{Call, Detail, Leg, Message, Omitted, Protocol};
+use crate::head::{RequestHead, find_field, response_status};
+use crate::names::Party;
+use crate::query::FoundCall;
+use crate::route::route;
+
+/// A whole call, with what was read from it so far.
+pub(crate) struct WholeCall<'a> {
+    found: &'a FoundCall,
+    /// Whether the bodies of the call were read; without them questions about them stay open.
+    bodies: bool,
+    request: OnceCell<RequestHead<'a>>,
+    request_json: OnceCell<Option<Json>>,
+    response_json: OnceCell<Option<Json>>,
+}
+
+impl<'a> WholeCall<'a> {
+    pub(crate) fn new(found: &'a FoundCall, bodies: bool) -> Self {
+        Self {
+            found,
+            bodies,
+            request: OnceCell::new(),
+            request_json: OnceCell::new(),
+            response_json: OnceCell::new(),
+        }
+    }
+
+    fn call(&self) -> &'a Call {
+        &self.found.call
+    }
+
+    fn request(&self) -> &RequestHead<'a> {
+        self.request
+            .get_or_init(|| RequestHead::parse(&self.found.call.request.head))
+    }
+
+    fn http_version(&self) -> Value<'_> {
+        match self.call().protocol {
+            Protocol::Http2 => Value::text("HTTP/2"),
+            Protocol::Http1 => Value::text(http1_version(&self.call().request.head)),
+            Protocol::Opaque | Protocol::Tls => Value::text(""),
+        }
+    }
+
+    fn body(&self, message: &'a Message) -> Value<'_> {
+        if !self.bodies {
+            return Value::Unknown;
+        }
+        if !readable(message) {
+            return Value::Absent;
+        }
+        Value::Text(String::from_utf8_lossy(&message.body))
+    }
+
+    fn json<'b>(&'b self, message: &'b Message, parsed: &'b OnceCell<Option<Json>>) -> Value<'b> {
+        if !self.bodies {
+            return Value::Unknown;
+        }
+        let parsed = parsed.get_or_init(|| match readable(message) && message.omitted.is_none() {
+            true => serde_json::from_slice(&message.body).ok(),
+            false => None,
+        });
+        parsed.as_ref().map_or(Value::Absent, Value::json)
+    }
+
+    fn tls_sni(&self) -> Value<'_> {
+        match &self.call().detail {
+            Detail::Tls(hello) => hello.sni.as_deref().map_or(Value::Absent, Value::text),
+            Detail::None | Detail::Opaque(_) => Value::Absent,
+        }
+    }
+}
+
+impl Facts for WholeCall<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let call = self.call();
+        let head_size = |message: &Message| Value::int(message.head.len() as u64);
+        match field {
+            Field::Http => Value::Bool(matches!(call.protocol, Protocol::Http1 | Protocol::Http2)),
+            Field::Http1 => Value::Bool(call.protocol == Protocol::Http1),
+            Field::Http2 => Value::Bool(call.protocol == Protocol::Http2),
+            Field::Tls => Value::Bool(call.protocol == Protocol::Tls),
+            Field::Opaque => Value::Bool(call.protocol == Protocol::Opaque),
+            Field::Method => Value::text(&self.request().method),
+            Field::Host => Value::text(&self.request().host),
+            Field::Path => Value::text(&self.request().path),
+            Field::Query => Value::text(&self.request().query),
+            Field::Url => url(&self.request().path, &self.request().query),
+            Field::Route => Value::owned(route(&self.request().path)),
+            Field::Status => Value::Int(
+                response_status(&call.response.head)
+                    .unwrap_or_default()
+                    .into(),
+            ),
+            Field::HttpVersion => self.http_version(),
+            Field::RequestHeadSize => head_size(&call.request),
+            Field::ResponseHeadSize => head_size(&call.response),
+            Field::RequestSize => Value::int(call.request.body_size),
+            Field::ResponseSize => Value::int(call.response.body_size),
+            Field::RequestBody => self.body(&call.request),
+            Field::ResponseBody => self.body(&call.response),
+            Field::RequestJson => self.json(&call.request, &self.request_json),
+            Field::ResponseJson => self.json(&call.response, &self.response_json),
+            Field::Error => Value::text(call.error.map_or("", |error| error.as_str())),
+            Field::State => Value::text(call.state.as_str()),
+            Field::Probe => Value::Bool(call.probe),
+            Field::Leg => Value::text(call.leg.as_str()),
+            Field::Engine => Value::text(call.engine.as_str()),
+            Field::Protocol => Value::text(call.protocol.as_str()),
+            Field::Timestamp => Value::Time(call.time_ns),
+            Field::ElapsedMicros => elapsed_micros(call.phases.latency_ns()),
+            Field::LatencyMillis => latency_millis(call.phases.latency_ns()),
+            Field::Id => Value::owned(self.found.id.to_string()),
+            Field::Connection => Value::int(call.connection.id),
+            Field::Ordinal => Value::Int(call.connection.ordinal.into()),
+            Field::TlsSni => self.tls_sni(),
+            Field::Workload | Field::Namespace | Field::Pod | Field::Revision => {
+                origin_text(&self.found.origin, field)
+            }
+            Field::Namespaces | Field::Pods | Field::Services => {
+                both(field, &self.found.src, &self.found.dst)
+            }
+            Field::End(Peer::Src, identity) => identified(&self.found.src, identity),
+            Field::End(Peer::Dst, identity) => identified(&self.found.dst, identity),
+            Field::NoText => Value::text(""),
+            Field::NoNumber => Value::Int(0),
+            Field::Unrecorded => Value::Absent,
+            Field::QueryString
+            | Field::RequestHeaders
+            | Field::ResponseHeaders
+            | Field::ResponseTrailers
+            | Field::RequestCookies
+            | Field::ResponseCookies
+            | Field::LocalLabels
+            | Field::RemoteLabels
+            | Field::NoMap => Value::Map(field),
+        }
+    }
+
+    fn entry(&self, field: Field, key: &str) -> Value<'_> {
+        let call = self.call();
+        let found = match field {
+            Field::RequestHeaders => field_value(&call.request.head, key),
+            Field::ResponseHeaders => field_value(&call.response.head, key),
+            Field::ResponseTrailers => field_value(&call.response.trailers, key),
+            Field::RequestCookies | Field::ResponseCookies | Field::QueryString => self
+                .pairs(field)
+                .into_iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value),
+            Field::LocalLabels | Field::RemoteLabels => self.label(field, key).map(Cow::Borrowed),
+            _ => None,
+        };
+        found.map_or(Value::Absent, Value::Text)
+    }
+
+    fn keys(&self, field: Field) -> Option<Vec<String>> {
+        let call = self.call();
+        Some(match field {
+            Field::RequestHeaders => field_names(&call.request.head),
+            Field::ResponseHeaders => field_names(&call.response.head),
+            Field::ResponseTrailers => field_names(&call.response.trailers),
+            Field::LocalLabels | Field::RemoteLabels => self
+                .label(field, REVISION_LABEL)
+                .map(|_| REVISION_LABEL.to_owned())
+                .into_iter()
+                .collect(),
+            _ => {
+                let mut keys: Vec<String> = Vec::new();
+                for (name, _) in self.pairs(field) {
+                    if !keys.iter().any(|key| *key == name) {
+                        keys.push(name.into_owned());
+                    }
+                }
+                keys
+            }
+        })
+    }
+}
+
+/// The only label that is known: the one that tells the revisions of a workload apart.
+const REVISION_LABEL: &str = "pod-template-hash";
+
+impl<'a> WholeCall<'a> {
+    fn pairs(&self, field: Field) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        match field {
+            Field::QueryString => query_pairs(&self.request().query),
+            Field::RequestCookies => cookies(&self.call().request.head, "cookie"),
+            Field::ResponseCookies => cookies(&self.call().response.head, "set-cookie"),
+            _ => Vec::new(),
+        }
+    }
+
+    fn label(&self, field: Field, key: &str) -> Option<&'a str> {
+        let remote = match self.call().leg {
+            Leg::Inbound => &self.found.src,
+            Leg::Outbound => &self.found.dst,
+        };
+        let revision = match field {
+            Field::LocalLabels => &self.found.origin.revision,
+            _ => &remote.revision,
+        };
+        (key == REVISION_LABEL && !revision.is_empty()).then_some(revision)
+    }
+}
+
+/// `HTTP/1.1` and the like, from a request's first line.
+fn http1_version(head: &[u8]) -> &str {
+    let line = head
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii_end();
+    line.rsplit(|byte| *byte == b' ')
+        .next()
+        .and_then(|last| std::str::from_utf8(last).ok())
+        .filter(|last| last.starts_with("HTTP/"))
+        .unwrap_or("")
+}
+
+/// Whether the bytes that were kept of a body are those that were meant: not compressed.
+fn readable(message: &Message) -> bool {
+    let coding = find_field(&message.head, b"content-encoding").unwrap_or_default();
+    let plain = message.decoded || coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+    plain && matches!(message.omitted, None | Some(Omitted::Limit | Omitted::Head))
+}
+
+pub(crate) fn url<'a>(path: &'a str, query: &'a str) -> Value<'a> {
+    match query {
+        "" => Value::text(path),
+        _ => Value::owned(format!("{path}?{query}")),
+    }
+}
+
+pub(crate) fn elapsed_micros<'a>(latency_ns: Option<u64>) -> Value<'a> {
+    latency_ns.map_or(Value::Absent, |ns| Value::int(ns / 1_000))
+}
+
+pub(crate) fn latency_millis<'a>(latency_ns: Option<u64>) -> Value<'a> {
+    latency_ns.map_or(Value::Absent, |ns| Value::Double(ns as f64 / 1e6))
+}
+
+pub(crate) fn origin_text(origin: &Origin, field: Field) -> Value<'_> {
+    Value::text(match field {
+        Field::Workload => &origin.workload,
+        Field::Namespace => &origin.namespace,
+        Field::Pod => &origin.pod,
+        _ => &origin.revision,
+    })
+}
+
+/// What is known of an end of a call; the text is empty where it is not known.
+pub(crate) fn identified(party: &Party, identity: Identity) -> Value<'_> {
+    match identity {
+        Identity::Ip => Value::owned(party.address.ip().to_canonical().to_string()),
+        Identity::Port => Value::Int(party.address.port().into()),
+        Identity::Name => {
+            let known = [&party.pod, &party.workload, &party.service];
+            let first = known.into_iter().find(|text| !text.is_empty());
+            Value::text(first.map_or("", String::as_str))
+        }
+        Identity::Workload => Value::text(&party.workload),
+        Identity::Namespace => Value::text(&party.namespace),
+        Identity::Pod => Value::text(&party.pod),
+        Identity::Service => Value::text(&party.service),
+        Identity::ServiceNamespace if party.service.is_empty() => Value::text(""),
+        Identity::ServiceNamespace => Value::text(&party.namespace),
+        Identity::Revision => Value::text(&party.revision),
+    }
+}
+
+/// What is known of both ends together, without the empty texts.
+pub(crate) fn both<'a>(field: Field, src: &'a Party, dst: &'a Party) -> Value<'a> {
+    let known = |party: &'a Party| match field {
+        Field::Namespaces => &party.namespace,
+        Field::Pods => &party.pod,
+        _ => &party.service,
+    };
+    let mut texts = vec![known(src)];
+    if known(dst) != known(src) {
+        texts.push(known(dst));
+    }
+    texts.retain(|text| !text.is_empty());
+    Value::List(texts.into_iter().map(|text| Value::text(text)).collect())
+}

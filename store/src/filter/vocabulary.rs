@@ -1,0 +1,373 @@
+//! The names that a filter may use, and what each stands for.
+//!
+//! Names without a note are KFL2's, with KFL2's meaning.
+
+use super::value::Type;
+
+/// A fact of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Field {
+    Http,
+    Http1,
+    Http2,
+    Tls,
+    Opaque,
+    Method,
+    Url,
+    Path,
+    Query,
+    QueryString,
+    Route,
+    Host,
+    Status,
+    HttpVersion,
+    RequestHeaders,
+    ResponseHeaders,
+    ResponseTrailers,
+    RequestCookies,
+    ResponseCookies,
+    RequestHeadSize,
+    RequestSize,
+    ResponseHeadSize,
+    ResponseSize,
+    RequestBody,
+    ResponseBody,
+    RequestJson,
+    ResponseJson,
+    Error,
+    State,
+    Probe,
+    Leg,
+    Engine,
+    Protocol,
+    Timestamp,
+    ElapsedMicros,
+    LatencyMillis,
+    Id,
+    Connection,
+    Ordinal,
+    Workload,
+    Namespace,
+    Pod,
+    Revision,
+    Namespaces,
+    Pods,
+    Services,
+    LocalLabels,
+    RemoteLabels,
+    TlsSni,
+    End(Peer, Identity),
+    /// A text that is never known here.
+    NoText,
+    /// A number that is never known here.
+    NoNumber,
+    /// A map that is always empty here.
+    NoMap,
+    /// A fact of a protocol that is not recorded yet: absent in every call.
+    Unrecorded,
+}
+
+/// One of the two ends of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Peer {
+    Src,
+    Dst,
+}
+
+/// What is known of an end of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Identity {
+    Ip,
+    Port,
+    /// The pod, else the workload, else the service.
+    Name,
+    Workload,
+    Namespace,
+    Pod,
+    Service,
+    ServiceNamespace,
+    Revision,
+}
+
+/// A name with what it stands for.
+pub(crate) struct Name {
+    pub(crate) name: &'static str,
+    pub(crate) field: Field,
+    pub(crate) r#type: Type,
+}
+
+const fn name(name: &'static str, field: Field, r#type: Type) -> Name {
+    Name {
+        name,
+        field,
+        r#type,
+    }
+}
+
+const TEXTS: Type = Type::List(&Type::Text);
+
+/// Every name of a fact.
+pub(crate) const NAMES: &[Name] = {
+    use Field::*;
+    use Identity::{Ip, Name as Called, Port, Service, ServiceNamespace};
+    use Peer::{Dst, Src};
+    use Type::{Any, Bool, Double, Int, Map, Text, Time};
+    &[
+        name("http", Http, Bool),
+        name("http1", Http1, Bool),
+        name("http2", Http2, Bool),
+        name("tls", Tls, Bool),
+        name("tlsx", Tls, Bool),
+        // What is inside passed-through TLS is not known; KFL2's macro means decrypted HTTP.
+        name("https", Tls, Bool),
+        name("tlsx_sni", TlsSni, Text),
+        name("tcp", Opaque, Bool),
+        name("opaque", Opaque, Bool),
+        name("method", Method, Text),
+        name("url", Url, Text),
+        name("path", Path, Text),
+        name("query", Query, Text),
+        name("query_string", QueryString, Map),
+        name("route", Route, Text),
+        name("host", Host, Text),
+        name("status_code", Status, Int),
+        name("status", Status, Int),
+        name("http_version", HttpVersion, Text),
+        name("request.headers", RequestHeaders, Map),
+        name("response.headers", ResponseHeaders, Map),
+        name("response.trailers", ResponseTrailers, Map),
+        name("request.cookies", RequestCookies, Map),
+        name("response.cookies", ResponseCookies, Map),
+        name("request_headers_size", RequestHeadSize, Int),
+        name("request_body_size", RequestSize, Int),
+        name("response_headers_size", ResponseHeadSize, Int),
+        name("response_body_size", ResponseSize, Int),
+        name("request.body", RequestBody, Text),
+        name("response.body", ResponseBody, Text),
+        name("request.json", RequestJson, Any),
+        name("response.json", ResponseJson, Any),
+        name("error", Error, Text),
+        name("state", State, Text),
+        name("probe", Probe, Bool),
+        name("leg", Leg, Text),
+        name("engine", Engine, Text),
+        name("protocol", Protocol, Text),
+        name("timestamp", Timestamp, Time),
+        name("elapsed_time", ElapsedMicros, Int),
+        name("latency_ms", LatencyMillis, Double),
+        name("id", Id, Text),
+        name("conn_id", Connection, Int),
+        name("index", Ordinal, Int),
+        name("workload", Workload, Text),
+        name("namespace", Namespace, Text),
+        name("pod", Pod, Text),
+        name("revision", Revision, Text),
+        name("namespaces", Namespaces, TEXTS),
+        name("pods", Pods, TEXTS),
+        name("services", Services, TEXTS),
+        name("local_labels", LocalLabels, Map),
+        name("remote_labels", RemoteLabels, Map),
+        name("local_annotations", NoMap, Map),
+        name("remote_annotations", NoMap, Map),
+        name("src.ip", End(Src, Ip), Text),
+        name("src.port", End(Src, Port), Int),
+        name("src.name", End(Src, Called), Text),
+        name("src.workload", End(Src, Identity::Workload), Text),
+        name("src.namespace", End(Src, Identity::Namespace), Text),
+        name("src.pod.name", End(Src, Identity::Pod), Text),
+        name("src.pod.namespace", End(Src, Identity::Namespace), Text),
+        name("src.service.name", End(Src, Service), Text),
+        name("src.service.namespace", End(Src, ServiceNamespace), Text),
+        name("src.revision", End(Src, Identity::Revision), Text),
+        name("src.dns", NoText, Text),
+        name("dst.ip", End(Dst, Ip), Text),
+        name("dst.port", End(Dst, Port), Int),
+        name("dst.name", End(Dst, Called), Text),
+        name("dst.workload", End(Dst, Identity::Workload), Text),
+        name("dst.namespace", End(Dst, Identity::Namespace), Text),
+        name("dst.pod.name", End(Dst, Identity::Pod), Text),
+        name("dst.pod.namespace", End(Dst, Identity::Namespace), Text),
+        name("dst.service.name", End(Dst, Service), Text),
+        name("dst.service.namespace", End(Dst, ServiceNamespace), Text),
+        name("dst.revision", End(Dst, Identity::Revision), Text),
+        name("dst.dns", NoText, Text),
+        name("node_id", NoText, Text),
+        name("node_name", NoText, Text),
+        name("node_ip", NoText, Text),
+        name("local_node_name", NoText, Text),
+        name("remote_node_name", NoText, Text),
+        name("local_process_name", NoText, Text),
+        name("remote_process_name", NoText, Text),
+        name("local_resolution_status", NoText, Text),
+        name("remote_resolution_status", NoText, Text),
+        name("worker", NoText, Text),
+        name("stream", NoText, Text),
+        name("capture_source", NoText, Text),
+        name("capture_backend", NoText, Text),
+        name("flow_id", NoNumber, Int),
+        name("has_pcap", Unrecorded, Bool),
+        name("grpc_method", Unrecorded, Text),
+        name("grpc_status", Unrecorded, Int),
+        name("redis_type", Unrecorded, Text),
+        name("redis_command", Unrecorded, Text),
+        name("redis_key", Unrecorded, Text),
+        name("postgresql_command", Unrecorded, Text),
+        name("postgresql_query", Unrecorded, Text),
+        name("postgresql_database", Unrecorded, Text),
+        name("postgresql_user", Unrecorded, Text),
+        name("postgresql_success", Unrecorded, Bool),
+        name("postgresql_error_code", Unrecorded, Text),
+        name("postgresql_error_message", Unrecorded, Text),
+        name("mysql_command", Unrecorded, Text),
+        name("mysql_query", Unrecorded, Text),
+        name("mysql_database", Unrecorded, Text),
+        name("mysql_success", Unrecorded, Bool),
+        name("mysql_error_code", Unrecorded, Int),
+        name("mysql_error_message", Unrecorded, Text),
+        name("mongodb_command", Unrecorded, Text),
+        name("mongodb_database", Unrecorded, Text),
+        name("mongodb_collection", Unrecorded, Text),
+        name("mongodb_success", Unrecorded, Bool),
+        name("kafka_api_key", Unrecorded, Int),
+        name("kafka_api_key_name", Unrecorded, Text),
+        name("kafka_client_id", Unrecorded, Text),
+        name("kafka_request_summary", Unrecorded, Text),
+        name("amqp_method", Unrecorded, Text),
+        name("amqp_summary", Unrecorded, Text),
+        name("dns_questions", Unrecorded, TEXTS),
+        name("dns_answers", Unrecorded, TEXTS),
+        name("dns_question_types", Unrecorded, TEXTS),
+        name("dns_request", Unrecorded, Bool),
+        name("dns_response", Unrecorded, Bool),
+        name("ws_opcode", Unrecorded, Text),
+        name("ws_request_payload_data", Unrecorded, Text),
+        name("conn_state", Unrecorded, Text),
+    ]
+};
+
+/// Names of protocols, each true for its calls, that are not recorded yet: false in every call.
+pub(crate) const UNRECORDED_PROTOCOLS: &[&str] = &[
+    "grpc",
+    "gql",
+    "gqlv1",
+    "gqlv2",
+    "ws",
+    "redis",
+    "postgresql",
+    "mysql",
+    "mongodb",
+    "kafka",
+    "amqp",
+    "dns",
+    "ldap",
+    "radius",
+    "diameter",
+    "icmp",
+    "sctp",
+    "udp",
+    "conn",
+    "flow",
+    "tcp_conn",
+    "tcp_flow",
+    "udp_conn",
+    "udp_flow",
+];
+
+/// Names that people and models write by mistake, and what they mean.
+const MISTAKES: &[(&str, &str)] = &[
+    ("request.path", "path"),
+    ("request.url", "url"),
+    ("request.method", "method"),
+    ("request.host", "host"),
+    ("request.query", "query"),
+    ("request.size", "request_body_size"),
+    ("request.body_size", "request_body_size"),
+    ("response.size", "response_body_size"),
+    ("response.body_size", "response_body_size"),
+    ("response.status", "status_code"),
+    ("response.status_code", "status_code"),
+    ("response.code", "status_code"),
+    ("response.latency", "elapsed_time"),
+    ("response.time", "elapsed_time"),
+    ("response.duration", "elapsed_time"),
+    ("latency", "elapsed_time"),
+    ("elapsed", "elapsed_time"),
+    ("code", "status_code"),
+    ("src.ns", "src.namespace"),
+    ("dst.ns", "dst.namespace"),
+    ("src.svc", "src.service.name"),
+    ("dst.svc", "dst.service.name"),
+    ("ns", "namespace"),
+    ("uri", "url"),
+    ("time", "timestamp"),
+    ("headers", "request.headers"),
+    ("cookies", "request.cookies"),
+    ("body", "request.body"),
+    ("service", "dst.service.name"),
+    ("source", "src.name"),
+    ("destination", "dst.name"),
+    ("postgres", "postgresql"),
+    ("mongo", "mongodb"),
+];
+
+/// The name spelled `name`.
+pub(crate) fn find(name: &str) -> Option<&'static Name> {
+    NAMES.iter().find(|known| known.name == name)
+}
+
+/// The parts of the object spelled `name`, such as `src.pod`, as full names; empty if there is none.
+pub(crate) fn parts_of(name: &str) -> Vec<&'static str> {
+    NAMES
+        .iter()
+        .map(|known| known.name)
+        .filter(|known| {
+            known
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+        .collect()
+}
+
+/// The name that was meant by `wrong`, if that can be told.
+pub(crate) fn meant_by(wrong: &str) -> Option<&'static str> {
+    let lower = wrong.to_ascii_lowercase();
+    MISTAKES
+        .iter()
+        .find(|(mistake, _)| *mistake == lower)
+        .map(|(_, meant)| *meant)
+        .or_else(|| {
+            let names = NAMES.iter().map(|known| known.name);
+            super::suggest::nearest(wrong, names.chain(UNRECORDED_PROTOCOLS.iter().copied()))
+        })
+        .or_else(|| {
+            let last = wrong.rsplit('.').next().filter(|last| *last != wrong)?;
+            find(last).map(|known| known.name)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_leads_to_a_name_that_exists() {
+        for (mistake, meant) in MISTAKES {
+            assert!(find(mistake).is_none(), "{mistake} is a name");
+            assert!(
+                find(meant).is_some() || UNRECORDED_PROTOCOLS.contains(meant),
+                "{mistake} leads to {meant}, which is no name"
+            );
+        }
+    }
+
+    #[test]
+    fn no_name_is_there_twice() {
+        for (index, known) in NAMES.iter().enumerate() {
+            let again = NAMES[index + 1..]
+                .iter()
+                .any(|other| other.name == known.name);
+            assert!(!again, "{} is there twice", known.name);
+            assert!(!UNRECORDED_PROTOCOLS.contains(&known.name));
+        }
+    }
+}
