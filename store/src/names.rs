@@ -45,7 +45,11 @@ impl Party {
     /// An end that is a known recorder of calls.
     pub fn known(address: SocketAddr, origin: &Origin) -> Self {
         let outside_a_cluster = origin.pod.is_empty();
-        let service = if outside_a_cluster { origin.workload.as_str() } else { "" };
+        let service = if outside_a_cluster {
+            origin.workload.as_str()
+        } else {
+            ""
+        };
         Self {
             address,
             workload: origin.workload.clone(),
@@ -151,14 +155,16 @@ impl Names {
 
     fn owner(&self, address: SocketAddr, at_ns: i64) -> Option<&Origin> {
         // Of several that ran at the time, the one that names the port; then always the same one.
-        let nearest = self.candidates(address).min_by_key(|(for_every_port, recorder)| {
-            (
-                recorder.distance(at_ns),
-                *for_every_port,
-                std::cmp::Reverse(recorder.last_ns),
-                recorder.origin.incarnation,
-            )
-        });
+        let nearest = self
+            .candidates(address)
+            .min_by_key(|(for_every_port, recorder)| {
+                (
+                    recorder.distance(at_ns),
+                    *for_every_port,
+                    std::cmp::Reverse(recorder.last_ns),
+                    recorder.origin.incarnation,
+                )
+            });
         nearest.map(|(_, recorder)| recorder.origin.as_ref())
     }
 
@@ -168,9 +174,11 @@ impl Names {
         let servers = |port| self.by_address.get(&(ip, port)).into_iter().flatten();
         let exact = servers(address.port()).map(|incarnation| (false, incarnation));
         let every = servers(0).map(|incarnation| (true, incarnation));
-        exact.chain(every).filter_map(|(for_every_port, incarnation)| {
-            Some((for_every_port, self.recorders.get(incarnation)?))
-        })
+        exact
+            .chain(every)
+            .filter_map(|(for_every_port, incarnation)| {
+                Some((for_every_port, self.recorders.get(incarnation)?))
+            })
     }
 }
 
@@ -183,7 +191,10 @@ mod tests {
         Arc::new(Origin {
             incarnation,
             workload: workload.to_owned(),
-            serves: serves.iter().map(|address| address.parse().unwrap()).collect(),
+            serves: serves
+                .iter()
+                .map(|address| address.parse().unwrap())
+                .collect(),
             ..Origin::default()
         })
     }
@@ -222,7 +233,9 @@ mod tests {
     #[test]
     fn an_address_that_changed_hands_is_nobodys_throughout() {
         let throughout = |address: &str| {
-            names().party_throughout(address.parse().unwrap(), 100, 400).map(|party| party.workload)
+            names()
+                .party_throughout(address.parse().unwrap(), 100, 400)
+                .map(|party| party.workload)
         };
         assert_eq!(throughout("10.0.0.1:80"), None);
         assert_eq!(throughout("[::1]:80").as_deref(), Some("payment"));
@@ -232,10 +245,16 @@ mod tests {
     #[test]
     fn the_recorder_is_the_end_beside_which_it_stands() {
         let recorder = origin(9, "web", &[]);
-        let ends = ("10.0.0.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        let ends = (
+            "10.0.0.1:80".parse().unwrap(),
+            "10.0.0.2:80".parse().unwrap(),
+        );
         let (src, dst) = names().parties(&recorder, Leg::Outbound, ends, 150);
         assert_eq!((src.workload.as_str(), dst.workload.as_str()), ("web", ""));
         let (src, dst) = names().parties(&recorder, Leg::Inbound, ends, 150);
-        assert_eq!((src.workload.as_str(), dst.workload.as_str()), ("orders", "web"));
+        assert_eq!(
+            (src.workload.as_str(), dst.workload.as_str()),
+            ("orders", "web")
+        );
     }
 }
