@@ -305,7 +305,7 @@ impl Directory {
         if self.columns.map_or(0, |part| part.calls) != calls {
             return Err(Kind::Columns.damaged("they do not describe every call"));
         }
-        let heads = self.heads.iter().map(|part| u64::from(part.calls)).sum();
+        let heads: u64 = self.heads.iter().map(|part| u64::from(part.calls)).sum();
         if u64::from(calls) != heads {
             return Err(Kind::Heads.damaged("there is not one for every call"));
         }
@@ -318,7 +318,7 @@ impl Directory {
         if self.sources.is_empty() {
             return Ok(());
         }
-        let merged = self
+        let merged: u64 = self
             .sources
             .iter()
             .map(|source| u64::from(source.calls))
