@@ -1,5 +1,9 @@
 //! What is asked of a store, and what it answers.
 
+mod source;
+
+pub use source::{BlockEntry, BlockSource};
+
 use std::sync::Arc;
 use std::time::Duration;
 
