@@ -1,0 +1,9 @@
+//! The HTTP API: one file per resource, named like its URL.
+
+pub mod call;
+pub mod calls;
+pub mod health;
+pub mod openapi;
+pub mod query;
+pub mod status;
+pub mod summary;

@@ -1,0 +1,200 @@
+//! `GET /api/v1/summary`: calls that match, counted by group.
+
+use axum::extract::{RawQuery, State};
+use axum::{Extension, Json};
+use remora_store::query::{Group, GroupKey, Summary, SummaryQuery};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::query::{TIME_BUDGET, ask, filter, probes, window};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::clock::rfc3339;
+use crate::coverage::{Coverage, Emptiness, EmptyBecause};
+use crate::error::{ApiError, ErrorBody};
+use crate::metrics::Asked;
+use crate::params::Params;
+
+/// Groups in an answer if nothing is said.
+const DEFAULT_LIMIT: usize = 100;
+/// Most groups in an answer.
+const MOST: usize = 1_000;
+
+/// The words of `group_by`.
+pub const GROUP_KEYS: &[(&str, GroupKey)] = &[
+    ("edge", GroupKey::Edge),
+    ("route", GroupKey::Route),
+    ("status", GroupKey::Status),
+    ("revision", GroupKey::Revision),
+];
+
+/// Groups of calls.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SummaryAnswer {
+    /// The groups, the one with most calls first.
+    pub groups: Vec<GroupJson>,
+    /// How many groups the limit cut off.
+    pub groups_omitted: u64,
+    /// Always `null`: what the limit cut off is counted in `groups_omitted`.
+    pub next: Option<String>,
+    /// Set when the time for one question ran out: everything newer was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanned_until: Option<String>,
+    /// Why there are no groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty_because: Option<EmptyBecause>,
+    /// What may be missing.
+    pub coverage: Coverage,
+}
+
+/// Calls with the same key, counted. The leg is always part of the key: the two legs of a call are
+/// never added up. What was not grouped by is left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Group)]
+pub struct GroupJson {
+    /// `inbound` or `outbound`.
+    pub leg: &'static str,
+    /// Caller's name, or its address without the port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+    /// Callee's name, or its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<String>,
+    /// Method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Status, the error where there is none, or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Revision of the recording workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// How many calls.
+    pub calls: u64,
+    /// How many of them failed: status 500 or above, or an error below the protocol.
+    pub errors: u64,
+    /// The same as a share of the calls, 0 to 1.
+    pub error_rate: f64,
+    /// Median latency in milliseconds; `null` where no call of the group has ended.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile of the latency.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile of the latency.
+    pub p99_ms: Option<f64>,
+    /// Request body bytes.
+    pub request_bytes: u64,
+    /// Response body bytes.
+    pub response_bytes: u64,
+}
+
+/// `GET /api/v1/summary`
+#[utoipa::path(
+    get, path = "/api/v1/summary", operation_id = "summary",
+    summary = "Counts, error rates and latencies, by group",
+    params(
+        ("group_by" = Option<String>, Query, description = "Comma list of edge, route, status and revision; default edge,route"),
+        ("filter" = Option<String>, Query, description = "CEL over one call"),
+        ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
+        ("until" = Option<String>, Query, description = "Only calls that began before then"),
+        ("limit" = Option<usize>, Query, description = "Most groups in the answer, 1 to 1000; default 100", minimum = 1, maximum = 1000),
+        ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
+    ),
+    responses(
+        (status = 200, body = SummaryAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 503, body = ErrorBody, description = "Too many questions at a time, or the store failed"),
+    )
+)]
+pub async fn summary(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<SummaryAnswer>, ApiError> {
+    let params = Params::parse(
+        query.as_deref(),
+        &["group_by", "filter", "since", "until", "limit", "probes"],
+    )?;
+    let window = window(&params)?;
+    let query = SummaryQuery {
+        filter: filter(&params)?,
+        since_ns: window.since_ns,
+        until_ns: window.until_ns,
+        group_by: params
+            .words("group_by", GROUP_KEYS)?
+            .unwrap_or_else(|| vec![GroupKey::Edge, GroupKey::Route]),
+        probes: probes(&params)?,
+        limit: params.number("limit", 1..=MOST, DEFAULT_LIMIT)?,
+        time_budget: TIME_BUDGET,
+    };
+    let Summary {
+        groups,
+        groups_omitted,
+        scanned_until_ns,
+        examined,
+    } = ask(
+        &app,
+        Asked::Summary,
+        app.store.summarize(&caller.scope, &query),
+    )
+    .await?;
+    let coverage = Coverage::of(&app, &caller.scope, window).await?;
+    let empty_because = match groups.as_slice() {
+        [] => {
+            let empty = Emptiness {
+                coverage: &coverage,
+                window,
+                examined,
+                cut_short: scanned_until_ns.is_some(),
+                continued: false,
+            };
+            Some(EmptyBecause::of(&app, empty).await)
+        }
+        _ => None,
+    };
+    Ok(Json(SummaryAnswer {
+        groups: groups.into_iter().map(GroupJson::from).collect(),
+        groups_omitted,
+        next: None,
+        scanned_until: scanned_until_ns.map(rfc3339),
+        empty_because,
+        coverage,
+    }))
+}
+
+impl From<Group> for GroupJson {
+    fn from(group: Group) -> Self {
+        Self {
+            leg: group.leg,
+            src: group.src,
+            dst: group.dst,
+            method: group.method,
+            route: group.route,
+            status: group.status,
+            revision: group.revision,
+            calls: group.calls,
+            errors: group.errors,
+            error_rate: share(group.errors, group.calls),
+            p50_ms: group.p50_ms.map(to_microsecond),
+            p95_ms: group.p95_ms.map(to_microsecond),
+            p99_ms: group.p99_ms.map(to_microsecond),
+            request_bytes: group.request_bytes,
+            response_bytes: group.response_bytes,
+        }
+    }
+}
+
+/// A share, to four places.
+pub fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    (part as f64 / whole as f64 * 10_000.0).round() / 10_000.0
+}
+
+/// Milliseconds, to the microsecond: more would be noise.
+fn to_microsecond(ms: f64) -> f64 {
+    (ms * 1_000.0).round() / 1_000.0
+}

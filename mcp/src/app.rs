@@ -1,0 +1,54 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use remora_store::store::CallStore;
+use tokio::sync::{Semaphore, watch};
+
+use crate::control::Control;
+use crate::ingest::IN_FLIGHT_BYTES;
+use crate::metrics::Metrics;
+
+/// Most questions that are worked on at a time; more of them wait their turn.
+const QUERIES_AT_A_TIME: usize = 8;
+
+/// What every handler shares; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Where calls are kept.
+    pub store: Arc<dyn CallStore>,
+    /// What is known of the sidecars, and how they are told things.
+    pub control: Arc<Control>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Bytes of blocks that may be in the hub's hands at a time.
+    pub ingest_bytes: Arc<Semaphore>,
+    /// Turns for questions.
+    pub query_turns: Arc<Semaphore>,
+    /// Turns true when the hub stops: whoever waits then answers with what there is.
+    pub draining: watch::Receiver<bool>,
+}
+
+impl App {
+    /// What handlers share, over a store.
+    pub fn new(
+        store: Arc<dyn CallStore>,
+        control: Control,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            store,
+            control: Arc::new(control),
+            metrics: Arc::new(Metrics::new()),
+            ingest_bytes: Arc::new(Semaphore::new(IN_FLIGHT_BYTES as usize)),
+            query_turns: Arc::new(Semaphore::new(QUERIES_AT_A_TIME)),
+            draining,
+        }
+    }
+}
+
+/// Returns when the hub stops; never while it runs.
+pub(crate) async fn drained(mut draining: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it the hub.
+    let _ = draining.wait_for(|draining| *draining).await;
+}

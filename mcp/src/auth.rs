@@ -1,0 +1,305 @@
+//! Who may ask: the `Host`, the `Origin` and the token of every request but those of probes.
+//!
+//! The checks of `Host` and `Origin` keep a web page that somebody has open from asking the hub on
+//! their own machine (DNS rebinding). What a caller may see travels on as a [`Caller`] in the
+//! request's extensions; no question is answered without one.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use remora_store::store::Scope;
+
+use crate::error::ApiError;
+use crate::params::quoted;
+
+/// Who asks, as far as the answer depends on it.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// What they may see.
+    pub scope: Scope,
+}
+
+/// What callers must show to be let in.
+#[derive(Clone)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// A token; its text is not checked here.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Compares in a time that depends on the length alone, so that a token cannot be found out
+    /// byte by byte.
+    fn is(&self, shown: &str) -> bool {
+        let (ours, shown) = (self.0.as_bytes(), shown.as_bytes());
+        if ours.len() != shown.len() {
+            return false;
+        }
+        let difference = ours.iter().zip(shown).fold(0, |sum, (a, b)| sum | (a ^ b));
+        std::hint::black_box(difference) == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+/// The names by which the hub may be addressed.
+///
+/// An IP address is always one of them: an attack by DNS rebinding needs a name.
+#[derive(Debug, Clone)]
+pub struct AllowedHosts(Arc<[String]>);
+
+impl AllowedHosts {
+    /// `localhost`, and `more`.
+    ///
+    /// # Errors
+    ///
+    /// One of `more` is not a plain host name.
+    pub fn new(more: &[String]) -> Result<Self, String> {
+        let mut names = vec!["localhost".to_owned()];
+        for name in more {
+            let plain = !name.is_empty()
+                && name.len() <= 253
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            if !plain {
+                return Err(format!(
+                    "{} is not a host name; write it without scheme, port or path",
+                    quoted(name)
+                ));
+            }
+            names.push(name.to_ascii_lowercase());
+        }
+        Ok(Self(names.into()))
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        host.parse::<IpAddr>().is_ok() || self.0.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
+}
+
+/// What is checked on one port.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// By which names the hub may be addressed.
+    pub hosts: AllowedHosts,
+    /// What callers must show; `None` lets everybody in who reaches the port.
+    pub token: Option<Token>,
+}
+
+impl Gate {
+    /// Finds out who asks.
+    ///
+    /// # Errors
+    ///
+    /// They are not to be answered; the error says why.
+    pub fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ApiError> {
+        self.check_host(headers, uri)?;
+        self.check_origin(headers)?;
+        self.check_token(headers)?;
+        Ok(Caller { scope: Scope::All })
+    }
+
+    fn check_host(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
+        let mut given = headers.get_all(header::HOST).iter();
+        let (host, another) = (given.next(), given.next());
+        let text = match (host, another, uri.authority()) {
+            (Some(host), None, _) => host.to_str().unwrap_or_default(),
+            (None, _, Some(authority)) => authority.as_str(),
+            _ => {
+                return Err(host_refused(
+                    "the request has no Host header, or more than one".to_owned(),
+                ));
+            }
+        };
+        match text.parse::<Authority>() {
+            Ok(authority) if self.hosts.allows(authority.host()) => Ok(()),
+            _ => Err(host_refused(format!(
+                "the hub is not addressed as {}",
+                quoted(text)
+            ))),
+        }
+    }
+
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let refused = |origin: &str| {
+            ApiError::new(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                format!("pages of {} may not ask the hub", quoted(origin)),
+            )
+            .field("Origin")
+            .hint("programs that are not browsers send no Origin header")
+        };
+        for origin in headers.get_all(header::ORIGIN) {
+            let origin = origin.to_str().unwrap_or_default();
+            let authority = origin
+                .strip_prefix("http://")
+                .or_else(|| origin.strip_prefix("https://"))
+                .and_then(|authority| authority.parse::<Authority>().ok());
+            match authority {
+                Some(authority) if self.origin_is_ours(&authority, headers) => {}
+                _ => return Err(refused(origin)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A page of this machine, of the hub itself, or of one of its names.
+    fn origin_is_ours(&self, origin: &Authority, headers: &HeaderMap) -> bool {
+        let same = headers
+            .get(header::HOST)
+            .is_some_and(|host| host.as_bytes() == origin.as_str().as_bytes());
+        let bare = origin.host().trim_matches(['[', ']']);
+        let loopback = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let named = bare.parse::<IpAddr>().is_err() && self.hosts.allows(bare);
+        same || loopback || named
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        let unauthorized = |message: &'static str| {
+            ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+                .field("Authorization")
+                .hint("send the header `Authorization: Bearer TOKEN` with the token of the hub's --token-file")
+        };
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (given.next(), given.next()) else {
+            return Err(unauthorized(
+                "the hub needs a token, and the request shows none",
+            ));
+        };
+        let shown = value.to_str().unwrap_or_default();
+        match shown.split_once(' ') {
+            Some((scheme, shown))
+                if scheme.eq_ignore_ascii_case("bearer") && token.is(shown.trim()) =>
+            {
+                Ok(())
+            }
+            _ => Err(unauthorized("the token is not the right one")),
+        }
+    }
+}
+
+fn host_refused(message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "host_not_allowed", message)
+        .field("Host")
+        .hint("address it as localhost or by its IP address, or start the hub with --allowed-host NAME")
+}
+
+/// The layer that lets nobody through but a [`Caller`].
+pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match gate.admit(request.headers(), request.uri()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            // What the token was is nobody's business further in.
+            request.headers_mut().remove(header::AUTHORIZATION);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use test_case::test_case;
+
+    use super::*;
+
+    fn gate(token: Option<&str>) -> Gate {
+        Gate {
+            hosts: AllowedHosts::new(&["hub.obs.svc".to_owned()]).unwrap(),
+            token: token.map(Token::new),
+        }
+    }
+
+    fn code(gate: &Gate, headers: &[(&'static str, &'static str)]) -> &'static str {
+        let mut map = HeaderMap::new();
+        for &(name, value) in headers {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        gate.admit(&map, &Uri::from_static("/api/v1/status"))
+            .map_or_else(|error| error.code(), |_| "admitted")
+    }
+
+    #[test_case("127.0.0.1:8899", "admitted"; "loopback")]
+    #[test_case("localhost", "admitted"; "by name")]
+    #[test_case("LOCALHOST:1", "admitted"; "whatever the case")]
+    #[test_case("[::1]:8899", "admitted"; "over ipv6")]
+    #[test_case("10.1.2.3:8899", "admitted"; "by any address, which no rebinding can forge")]
+    #[test_case("hub.obs.svc:8899", "admitted"; "by the name it was given")]
+    #[test_case("evil.example", "host_not_allowed"; "a rebound name")]
+    #[test_case("localhost.evil.example", "host_not_allowed"; "a name that begins well")]
+    #[test_case("", "host_not_allowed"; "an empty name")]
+    #[test_case("user@localhost", "admitted"; "the user part is not the host")]
+    #[test_case("localhost@evil.example", "host_not_allowed"; "nor is the host the user part")]
+    fn host(host: &'static str, expected: &str) {
+        assert_eq!(code(&gate(None), &[("host", host)]), expected);
+    }
+
+    #[test]
+    fn a_request_without_a_host_or_with_two_is_refused() {
+        assert_eq!(code(&gate(None), &[]), "host_not_allowed");
+        assert_eq!(
+            code(
+                &gate(None),
+                &[("host", "localhost"), ("host", "evil.example")]
+            ),
+            "host_not_allowed"
+        );
+    }
+
+    #[test_case("http://localhost:3000", "admitted"; "a page of this machine")]
+    #[test_case("http://127.0.0.1:3000", "admitted"; "by address")]
+    #[test_case("https://hub.obs.svc", "admitted"; "a page of the hub's name")]
+    #[test_case("http://evil.example", "origin_not_allowed"; "a page of somebody else")]
+    #[test_case("http://10.9.9.9", "origin_not_allowed"; "a page of another machine")]
+    #[test_case("null", "origin_not_allowed"; "a page that hides where it is from")]
+    #[test_case("file://", "origin_not_allowed"; "a file")]
+    fn origin(origin: &'static str, expected: &str) {
+        assert_eq!(
+            code(&gate(None), &[("host", "localhost"), ("origin", origin)]),
+            expected
+        );
+    }
+
+    #[test_case("Bearer right-token-right", "admitted"; "the right one")]
+    #[test_case("bearer right-token-right", "admitted"; "the scheme in any case")]
+    #[test_case("Bearer wrong-token-wrong", "unauthorized"; "another of the same length")]
+    #[test_case("Bearer right", "unauthorized"; "the beginning of it")]
+    #[test_case("Basic right-token-right", "unauthorized"; "another scheme")]
+    #[test_case("right-token-right", "unauthorized"; "no scheme")]
+    fn token(shown: &'static str, expected: &str) {
+        let gate = gate(Some("right-token-right"));
+        assert_eq!(
+            code(&gate, &[("host", "localhost"), ("authorization", shown)]),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_token_is_asked_for_on_loopback_too_once_there_is_one() {
+        assert_eq!(
+            code(&gate(Some("right-token-right")), &[("host", "localhost")]),
+            "unauthorized"
+        );
+    }
+}

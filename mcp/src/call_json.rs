@@ -1,0 +1,347 @@
+//! A call in JSON: what it looks like in every answer of the API, documented for `/openapi.json`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use remora_store::call::{Call, Detail, Message, Opaque, Phases, TlsHello};
+use remora_store::head::{RequestHead, response_status};
+use remora_store::names::Party;
+use remora_store::query::FoundCall;
+use remora_store::route::route;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::clock::rfc3339;
+use crate::head;
+
+/// One request with its response, as one sidecar saw it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Call)]
+pub struct CallJson {
+    /// Name of the call in this hub, for ever.
+    #[schema(example = "c12-7")]
+    pub id: String,
+    /// When its first byte was seen: RFC 3339 in UTC.
+    #[schema(example = "2026-11-22T18:26:00.123456789Z")]
+    pub time: String,
+    /// `http1`, `http2`, `tls` or `opaque`.
+    pub protocol: &'static str,
+    /// `outbound` if the caller's sidecar recorded it, `inbound` if the callee's did.
+    pub leg: &'static str,
+    /// Which engine carried the bytes: `splice` or `terminate`.
+    pub engine: &'static str,
+    /// `open`, `complete` or `lost`.
+    pub state: &'static str,
+    /// Whether it is a kubelet's health check.
+    pub probe: bool,
+    /// Who called.
+    pub src: PartyJson,
+    /// Who was called.
+    pub dst: PartyJson,
+    /// Request method.
+    pub method: Option<String>,
+    /// Host that was asked for.
+    pub host: Option<String>,
+    /// Path without the query.
+    pub path: Option<String>,
+    /// The path with its variable segments written `{id}`.
+    pub route: Option<String>,
+    /// Query without its `?`.
+    pub query: Option<String>,
+    /// Status of the response.
+    pub status: Option<u16>,
+    /// Why the call failed below its protocol, such as `connect_refused`; the word names who failed.
+    pub error: Option<&'static str>,
+    /// What the client sent.
+    pub request: MessageJson,
+    /// What the server sent.
+    pub response: MessageJson,
+    /// 1xx responses that came before the final one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interim: Vec<InterimJson>,
+    /// When its parts passed.
+    pub phases_ns: PhasesJson,
+    /// From the first byte of the request to the last of the response, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// The TCP connection it travelled on.
+    pub connection: ConnectionJson,
+    /// Which end closed the connection while this call was the last on it.
+    pub closed_by: Option<&'static str>,
+    /// Its ClientHello, for TLS that was passed through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsJson>,
+    /// What is known of bytes that were not parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opaque: Option<OpaqueJson>,
+}
+
+/// One end of a call, as far as it is known; what is not known is left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Party)]
+pub struct PartyJson {
+    /// Workload.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub workload: String,
+    /// Pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// Namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Address on the wire.
+    pub ip: String,
+    /// Port on the wire.
+    pub port: u16,
+    /// Service that was addressed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// Revision of the workload.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+}
+
+/// One direction of a call.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Message)]
+pub struct MessageJson {
+    /// Name and value of each header, in the order, case and number they were sent.
+    pub headers: Vec<(String, String)>,
+    /// The kept part of the body; `null` where none was kept or asked for.
+    pub body: Option<String>,
+    /// How `body` is written: `utf-8`, or `base64` where the bytes are not text.
+    pub body_encoding: Option<&'static str>,
+    /// True size of the body in bytes.
+    pub size: u64,
+    /// Whether less of the body was kept than was sent.
+    pub truncated: bool,
+    /// Why less was kept: `limit`, `budget`, `uninspectable` or `head`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<&'static str>,
+    /// Whether the content coding of the kept body was undone, because a secret in it was replaced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub decoded: bool,
+    /// Name and value of each trailer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trailers: Vec<(String, String)>,
+}
+
+/// A 1xx response.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Interim)]
+pub struct InterimJson {
+    /// Its status.
+    pub status: Option<u16>,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// When the parts of a call passed: nanoseconds since the connection was accepted; `null` where it
+/// did not happen, or has not yet.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Phases)]
+pub struct PhasesJson {
+    /// The connection to the server was established.
+    pub connected: Option<u64>,
+    /// First byte of the request.
+    pub request_first: Option<u64>,
+    /// Last byte of the request.
+    pub request_last: Option<u64>,
+    /// First byte of the final response.
+    pub response_first: Option<u64>,
+    /// Last byte of the response.
+    pub response_last: Option<u64>,
+    /// The connection closed, if it did so within this call.
+    pub closed: Option<u64>,
+}
+
+/// The TCP connection of a call.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Connection)]
+pub struct ConnectionJson {
+    /// Number of the connection within the run of its sidecar.
+    pub id: u64,
+    /// Which exchange on the connection this was, from 0.
+    pub ordinal: u32,
+    /// Whether another call went over it before.
+    pub reused: bool,
+}
+
+/// What a ClientHello says in the clear.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tls)]
+pub struct TlsJson {
+    /// Server name asked for.
+    pub sni: Option<String>,
+    /// Application protocols offered, in order.
+    pub alpn: Vec<String>,
+    /// Versions offered, in order.
+    #[schema(example = json!(["TLS1.3", "TLS1.2"]))]
+    pub versions: Vec<String>,
+}
+
+/// What is known of bytes that were not parsed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Opaque)]
+pub struct OpaqueJson {
+    /// Which side sent the first byte.
+    pub first_speaker: Option<&'static str>,
+    /// Name of the protocol where its first bytes tell.
+    pub recognised: Option<String>,
+    /// Byte of the client's stream from which on nothing was parsed.
+    pub from_byte: u64,
+    /// Why parsing ended, where it had begun.
+    pub reason: Option<String>,
+}
+
+impl CallJson {
+    /// A call as the API shows it.
+    pub fn new(found: &FoundCall) -> Self {
+        let call = &found.call;
+        let request = head::fields(&call.request.head);
+        let facts = RequestHead::parse(&call.request.head);
+        let (tls, opaque) = match &call.detail {
+            Detail::None => (None, None),
+            Detail::Tls(hello) => (Some(tls(hello)), None),
+            Detail::Opaque(opaque) => (None, Some(opaque_json(opaque))),
+        };
+        Self {
+            id: found.id.to_string(),
+            time: rfc3339(call.time_ns),
+            protocol: call.protocol.as_str(),
+            leg: call.leg.as_str(),
+            engine: call.engine.as_str(),
+            state: call.state.as_str(),
+            probe: call.probe,
+            src: PartyJson::new(&found.src),
+            dst: PartyJson::new(&found.dst),
+            method: known(&facts.method),
+            host: known(&facts.host),
+            path: known(&facts.path),
+            route: known(&route(&facts.path)),
+            query: known(&facts.query),
+            status: response_status(&call.response.head),
+            error: call.error.map(|error| error.as_str()),
+            request: MessageJson::new(&call.request, request),
+            response: MessageJson::new(&call.response, head::fields(&call.response.head)),
+            interim: interim(call),
+            phases_ns: PhasesJson::new(&call.phases),
+            latency_ms: call.phases.latency_ns().map(milliseconds),
+            connection: ConnectionJson {
+                id: call.connection.id,
+                ordinal: call.connection.ordinal,
+                reused: call.connection.ordinal > 0,
+            },
+            closed_by: call.closed_by.map(|side| side.as_str()),
+            tls,
+            opaque,
+        }
+    }
+}
+
+impl PartyJson {
+    fn new(party: &Party) -> Self {
+        Self {
+            workload: party.workload.clone(),
+            pod: party.pod.clone(),
+            namespace: party.namespace.clone(),
+            ip: party.address.ip().to_string(),
+            port: party.address.port(),
+            service: party.service.clone(),
+            revision: party.revision.clone(),
+        }
+    }
+}
+
+impl MessageJson {
+    fn new(message: &Message, headers: Vec<(String, String)>) -> Self {
+        let (body, body_encoding) = match message.body.as_ref() {
+            [] => (None, None),
+            bytes => match std::str::from_utf8(bytes) {
+                Ok(text) => (Some(text.to_owned()), Some("utf-8")),
+                Err(_) => (Some(STANDARD.encode(bytes)), Some("base64")),
+            },
+        };
+        Self {
+            headers,
+            body,
+            body_encoding,
+            size: message.body_size,
+            truncated: message.truncated(),
+            omitted: message.omitted.map(|omitted| omitted.as_str()),
+            decoded: message.decoded,
+            trailers: head::trailers(&message.trailers),
+        }
+    }
+}
+
+impl PhasesJson {
+    fn new(phases: &Phases) -> Self {
+        let Phases {
+            connected,
+            request_first,
+            request_last,
+            response_first,
+            response_last,
+            closed,
+        } = *phases;
+        Self {
+            connected,
+            request_first,
+            request_last,
+            response_first,
+            response_last,
+            closed,
+        }
+    }
+}
+
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn interim(call: &Call) -> Vec<InterimJson> {
+    head::responses(&call.interim)
+        .into_iter()
+        .map(|response| InterimJson {
+            status: response.status,
+            headers: response.fields,
+        })
+        .collect()
+}
+
+fn tls(hello: &TlsHello) -> TlsJson {
+    TlsJson {
+        sni: hello.sni.clone(),
+        alpn: hello.alpn.clone(),
+        versions: hello
+            .versions
+            .iter()
+            .map(|&version| tls_version(version))
+            .collect(),
+    }
+}
+
+/// Name of a TLS version (RFC 8446 section 4.2.1); numbers without one, such as GREASE, in hex.
+fn tls_version(version: u16) -> String {
+    match version {
+        0x0300 => "SSL3.0".to_owned(),
+        0x0301 => "TLS1.0".to_owned(),
+        0x0302 => "TLS1.1".to_owned(),
+        0x0303 => "TLS1.2".to_owned(),
+        0x0304 => "TLS1.3".to_owned(),
+        other => format!("{other:#06x}"),
+    }
+}
+
+fn opaque_json(opaque: &Opaque) -> OpaqueJson {
+    OpaqueJson {
+        first_speaker: opaque.first_speaker.map(|side| side.as_str()),
+        recognised: opaque.recognised.clone(),
+        from_byte: opaque.from_byte,
+        reason: opaque.reason.clone(),
+    }
+}
+
+/// Nanoseconds as milliseconds, to the microsecond.
+pub fn milliseconds(ns: u64) -> f64 {
+    (ns as f64 / 1_000.0).round() / 1_000.0
+}

@@ -1,0 +1,245 @@
+//! The hub's configuration: from what was typed to what was checked.
+//!
+//! Everything is checked at start, and all problems are reported together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::auth::{AllowedHosts, Token};
+
+/// How long calls are kept if nothing is said: a week.
+pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How many bytes of calls are kept on disk if nothing is said.
+pub const DEFAULT_RETAIN_DISK_BYTES: u64 = 10 * 1024 * 1024 * 1024; // 10 GiB
+/// How many bytes of calls are kept in memory if nothing is said.
+pub const DEFAULT_RETAIN_MEMORY_BYTES: u64 = 256 * 1024 * 1024; // 256 MiB
+/// Least that retention may be set to: room for the blocks of a few requests.
+const LEAST_RETAIN_BYTES: u64 = 16 * 1024 * 1024; // 16 MiB
+/// Shortest token that is taken; a shorter one can be guessed.
+const LEAST_TOKEN_BYTES: usize = 16;
+/// Longest token file that is read.
+const TOKEN_FILE_BYTES: usize = 4 * 1024;
+
+/// What was typed, before it is checked.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where people and models ask: the API and MCP. Default 127.0.0.1:8899.
+    pub listen: SocketAddr,
+    /// Where sidecars bring their blocks. Default 127.0.0.1:8898.
+    pub ingest: SocketAddr,
+    /// Where calls are kept.
+    pub keep: Keep,
+    /// File with the token that callers and sidecars show. Needed off loopback.
+    pub token_file: Option<PathBuf>,
+    /// How long calls are kept. Default [`DEFAULT_RETAIN_AGE`].
+    pub retain_age: Option<Duration>,
+    /// Most bytes of calls that are kept. Default [`DEFAULT_RETAIN_DISK_BYTES`], in memory
+    /// [`DEFAULT_RETAIN_MEMORY_BYTES`].
+    pub retain_bytes: Option<u64>,
+    /// Names by which the hub is reached, beside loopback and its own addresses.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Options {
+    /// A hub on the default ports of loopback.
+    pub fn new(keep: Keep) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8899)),
+            ingest: SocketAddr::from(([127, 0, 0, 1], 8898)),
+            keep,
+            token_file: None,
+            retain_age: None,
+            retain_bytes: None,
+            allowed_hosts: Vec::new(),
+        }
+    }
+
+    /// A hub on ports of loopback that the system picks, as tests and the demo want it.
+    pub fn on_any_port(keep: Keep) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            listen: any,
+            ingest: any,
+            ..Self::new(keep)
+        }
+    }
+}
+
+/// Where calls are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keep {
+    /// In this directory, which one process at a time holds.
+    Disk(PathBuf),
+    /// In memory; they are gone when the hub ends.
+    Memory,
+}
+
+/// What the hub runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where people and models ask.
+    pub listen: SocketAddr,
+    /// Where sidecars bring their blocks.
+    pub ingest: SocketAddr,
+    /// Where calls are kept.
+    pub keep: Keep,
+    /// What callers and sidecars must show; `None` on loopback.
+    pub token: Option<Token>,
+    /// How long calls are kept.
+    pub retain_age: Duration,
+    /// Most bytes of calls that are kept.
+    pub retain_bytes: u64,
+    /// By which names the hub may be addressed.
+    pub hosts: AllowedHosts,
+}
+
+impl Config {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once, each with the flag it is about.
+    pub fn check(options: Options) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let token = read_token(&options, &mut problems);
+        let retain_bytes = options.retain_bytes.unwrap_or(match options.keep {
+            Keep::Disk(_) => DEFAULT_RETAIN_DISK_BYTES,
+            Keep::Memory => DEFAULT_RETAIN_MEMORY_BYTES,
+        });
+        if retain_bytes < LEAST_RETAIN_BYTES {
+            problems.push(format!(
+                "--retain-bytes is {retain_bytes}; the least is {LEAST_RETAIN_BYTES}"
+            ));
+        }
+        let retain_age = options.retain_age.unwrap_or(DEFAULT_RETAIN_AGE);
+        if retain_age.is_zero() {
+            problems.push("--retain-age is 0; nothing would be kept".to_owned());
+        }
+        if options.listen == options.ingest && options.listen.port() != 0 {
+            problems.push(format!(
+                "--listen and --ingest are both {}; they need a port each",
+                options.listen
+            ));
+        }
+        let hosts = AllowedHosts::new(&options.allowed_hosts)
+            .map_err(|problem| problems.push(format!("--allowed-host {problem}")));
+        match hosts {
+            Ok(hosts) if problems.is_empty() => Ok(Self {
+                listen: options.listen,
+                ingest: options.ingest,
+                keep: options.keep,
+                token,
+                retain_age,
+                retain_bytes,
+                hosts,
+            }),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+fn read_token(options: &Options, problems: &mut Vec<String>) -> Option<Token> {
+    let Some(path) = &options.token_file else {
+        for (flag, address) in [("--listen", options.listen), ("--ingest", options.ingest)] {
+            if !address.ip().is_loopback() {
+                problems.push(format!(
+                    "{flag} {address} can be reached from other machines, and no --token-file says who may; \
+                     give --token-file, or listen on 127.0.0.1"
+                ));
+            }
+        }
+        return None;
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => match check_token(text.trim()) {
+            Ok(token) => return Some(token),
+            Err(problem) => problems.push(format!("--token-file {}: {problem}", path.display())),
+        },
+        Err(error) => problems.push(format!("--token-file {}: {error}", path.display())),
+    }
+    None
+}
+
+fn check_token(token: &str) -> Result<Token, String> {
+    if token.len() < LEAST_TOKEN_BYTES || token.len() > TOKEN_FILE_BYTES {
+        return Err(format!(
+            "the token has {} bytes; it takes {LEAST_TOKEN_BYTES} to {TOKEN_FILE_BYTES}",
+            token.len()
+        ));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "the token has spaces or characters that an Authorization header cannot carry"
+                .to_owned(),
+        );
+    }
+    Ok(Token::new(token))
+}
+
+/// Why the hub cannot run with what was typed.
+#[derive(Debug, thiserror::Error)]
+#[error("check configuration: {}", .0.join("; "))]
+pub struct ConfigError(pub Vec<String>);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn problems(options: Options) -> Vec<String> {
+        let Err(ConfigError(problems)) = Config::check(options) else {
+            panic!("the configuration was taken");
+        };
+        problems
+    }
+
+    #[test]
+    fn loopback_needs_no_token() {
+        let config = Config::check(Options::new(Keep::Memory)).unwrap();
+        assert!(config.token.is_none());
+    }
+
+    #[test]
+    fn either_port_off_loopback_needs_a_token_and_the_flag_is_named() {
+        let mut options = Options::new(Keep::Memory);
+        options.ingest = SocketAddr::from(([0, 0, 0, 0], 8898));
+        let problems = problems(options);
+        assert_eq!(problems.len(), 1);
+        assert!(
+            problems[0].starts_with("--ingest 0.0.0.0:8898"),
+            "{problems:?}"
+        );
+        assert!(problems[0].contains("--token-file"));
+    }
+
+    #[test]
+    fn all_problems_are_told_together() {
+        let mut options = Options::new(Keep::Memory);
+        options.listen = SocketAddr::from(([0, 0, 0, 0], 8899));
+        options.retain_bytes = Some(1);
+        options.retain_age = Some(Duration::ZERO);
+        options.allowed_hosts = vec!["http://hub".to_owned()];
+        assert_eq!(problems(options).len(), 4);
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"short\n").unwrap();
+        let mut options = Options::new(Keep::Memory);
+        options.token_file = Some(file.path().to_owned());
+        assert!(problems(options)[0].contains("5 bytes"));
+    }
+
+    #[test]
+    fn the_token_is_not_in_the_printed_configuration() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"0123456789abcdef\n").unwrap();
+        let mut options = Options::new(Keep::Memory);
+        options.token_file = Some(file.path().to_owned());
+        let config = Config::check(options).unwrap();
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+}

@@ -1,0 +1,403 @@
+//! The control channel: sidecars ask, and keep asking, what they should do.
+//!
+//! A sidecar's question says how far it has come, and the answer tells it the redaction key and the
+//! flush epoch. Raising the epoch is a barrier: a sidecar that asks with epoch E has shipped
+//! everything it observed before E was raised. What is known of a sidecar here is gone with the
+//! process; the first question of each brings it back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::app::{App, drained};
+use crate::clock;
+use crate::error::ApiError;
+use crate::keys::RedactionKey;
+use crate::params::{Params, quoted};
+
+/// How long a question waits for news before it is answered without.
+const LONG_POLL: Duration = Duration::from_secs(25);
+/// A sidecar that was not heard of for so long is called silent. More than a long poll and a breath.
+pub const SILENT_AFTER: Duration = Duration::from_secs(40);
+/// A sidecar that was not heard of for so long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
+/// Most sidecars that one hub talks to.
+const SIDECARS: usize = 10_000;
+/// Longest name a sidecar may give itself: that of a Kubernetes object.
+const NAME_BYTES: usize = 253;
+/// Largest epoch that is believed; far beyond any that a hub gives out, far below an overflow.
+const LARGEST_EPOCH: u64 = 1 << 62;
+
+/// What is known of the sidecars, and how they are told things.
+#[derive(Debug)]
+pub struct Control {
+    key: RedactionKey,
+    epoch: watch::Sender<u64>,
+    /// Notified at every question of a sidecar.
+    heard: watch::Sender<()>,
+    sidecars: Mutex<HashMap<u128, Sidecar>>,
+}
+
+#[derive(Debug)]
+struct Sidecar {
+    name: SidecarName,
+    heard: Instant,
+    heard_ns: i64,
+    epoch: u64,
+    sequence: u64,
+    waiting: usize,
+}
+
+/// By which names people know a sidecar.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SidecarName {
+    /// Kubernetes namespace; `local` outside a cluster.
+    pub namespace: String,
+    /// Name of the workload.
+    pub workload: String,
+    /// Name of the pod; empty outside a cluster.
+    pub pod: String,
+}
+
+/// What was last heard of a sidecar.
+#[derive(Debug, Clone)]
+pub struct SidecarState {
+    /// Random number of its run.
+    pub incarnation: u128,
+    /// By which names people know it.
+    pub name: SidecarName,
+    /// When it was last heard of: nanoseconds since the Unix epoch.
+    pub heard_ns: i64,
+    /// Whether it was heard of lately.
+    pub live: bool,
+    /// Number of the last block it sealed.
+    pub sequence: u64,
+}
+
+/// What became of a flush.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Sidecars that have shipped everything they observed before the flush.
+    pub answered: Vec<SidecarName>,
+    /// Sidecars that did not answer in time: what they observed may be missing.
+    pub unanswered: Vec<SidecarName>,
+}
+
+/// What a sidecar says when it asks.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Random number of the sidecar's run.
+    pub incarnation: u128,
+    /// By which names people know it.
+    pub name: SidecarName,
+    /// The last epoch it answered; 0 for none.
+    pub epoch: u64,
+    /// Number of the last block it sealed.
+    pub sequence: u64,
+}
+
+/// What a sidecar is told.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    epoch: u64,
+    redaction_key: KeyAnswer,
+    hub: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyAnswer {
+    id: String,
+    key: String,
+}
+
+impl Control {
+    /// Nobody was heard of yet.
+    ///
+    /// Epochs begin at the clock's milliseconds, so that those of a restarted hub lie above all that
+    /// it gave out before.
+    pub fn new(key: RedactionKey) -> Self {
+        let milliseconds = u64::try_from(clock::now_ns() / 1_000_000)
+            .unwrap_or(1)
+            .max(1);
+        Self {
+            key,
+            epoch: watch::Sender::new(milliseconds),
+            heard: watch::Sender::new(()),
+            sidecars: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Answers a sidecar: at once if it is new here or has an epoch to answer, else when there is
+    /// one, or after [`LONG_POLL`].
+    ///
+    /// # Errors
+    ///
+    /// There are more sidecars than one hub talks to.
+    pub async fn ask(
+        self: &Arc<Self>,
+        question: Question,
+        draining: watch::Receiver<bool>,
+    ) -> Result<Answer, ApiError> {
+        let mut epoch = self.epoch.subscribe();
+        let asked_with = question.epoch;
+        let (new, _waiting) = self.hear(question)?;
+        if !new {
+            tokio::select! {
+                _ = epoch.wait_for(|epoch| *epoch > asked_with) => {}
+                () = sleep(LONG_POLL) => {}
+                () = drained(draining) => {}
+            }
+        }
+        let epoch = *epoch.borrow();
+        Ok(Answer {
+            epoch,
+            redaction_key: KeyAnswer {
+                id: self.key.id.clone(),
+                key: self.key.hex.clone(),
+            },
+            hub: env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    /// Notes what a sidecar says. Says whether it was unknown so far, and holds a place for it among
+    /// those that wait.
+    fn hear(self: &Arc<Self>, question: Question) -> Result<(bool, Waiting), ApiError> {
+        let new = {
+            let mut sidecars = self.lock();
+            if !sidecars.contains_key(&question.incarnation) {
+                sidecars.retain(|_, sidecar| {
+                    sidecar.waiting > 0 || sidecar.heard.elapsed() < FORGOTTEN_AFTER
+                });
+                if sidecars.len() >= SIDECARS {
+                    return Err(ApiError::unavailable(
+                        "too_many_sidecars",
+                        format!("the hub talks to {SIDECARS} sidecars and takes no more"),
+                        60,
+                    ));
+                }
+            }
+            let mut new = false;
+            let sidecar = sidecars.entry(question.incarnation).or_insert_with(|| {
+                new = true;
+                Sidecar {
+                    name: SidecarName::default(),
+                    heard: Instant::now(),
+                    heard_ns: 0,
+                    epoch: 0,
+                    sequence: 0,
+                    waiting: 0,
+                }
+            });
+            sidecar.name = question.name;
+            sidecar.heard = Instant::now();
+            sidecar.heard_ns = clock::now_ns();
+            sidecar.epoch = sidecar.epoch.max(question.epoch);
+            sidecar.sequence = sidecar.sequence.max(question.sequence);
+            sidecar.waiting += 1;
+            new
+        };
+        // The clock stepped back between two runs of the hub: go on above what was given out before.
+        self.epoch.send_if_modified(|epoch| {
+            let behind = *epoch < question.epoch;
+            *epoch = (*epoch).max(question.epoch);
+            behind
+        });
+        self.heard.send_replace(());
+        let waiting = Waiting {
+            control: Arc::clone(self),
+            incarnation: question.incarnation,
+        };
+        Ok((new, waiting))
+    }
+
+    /// Notes that blocks of a sidecar came in.
+    pub fn heard_blocks_of(&self, incarnation: u128) {
+        if let Some(sidecar) = self.lock().get_mut(&incarnation) {
+            sidecar.heard = Instant::now();
+            sidecar.heard_ns = clock::now_ns();
+        }
+    }
+
+    /// Raises the epoch and waits until every sidecar that is there has answered it, or `patience`
+    /// is over.
+    pub async fn flush(&self, patience: Duration) -> Flushed {
+        let deadline = Instant::now() + patience;
+        let mut heard = self.heard.subscribe();
+        let expected = self.live();
+        let mut target = 0;
+        self.epoch.send_modify(|epoch| {
+            *epoch += 1;
+            target = *epoch;
+        });
+        loop {
+            heard.mark_unchanged();
+            let flushed = self.answered(&expected, target);
+            if flushed.unanswered.is_empty() {
+                return flushed;
+            }
+            tokio::select! {
+                // The sender lives in `self`: this ends only with news.
+                _ = heard.changed() => {}
+                () = sleep_until(deadline) => return self.answered(&expected, target),
+            }
+        }
+    }
+
+    fn live(&self) -> Vec<u128> {
+        let sidecars = self.lock();
+        let live = sidecars.iter().filter(|(_, sidecar)| sidecar.is_live());
+        live.map(|(&incarnation, _)| incarnation).collect()
+    }
+
+    fn answered(&self, expected: &[u128], target: u64) -> Flushed {
+        let sidecars = self.lock();
+        let mut flushed = Flushed::default();
+        for sidecar in expected
+            .iter()
+            .filter_map(|incarnation| sidecars.get(incarnation))
+        {
+            let names = if sidecar.epoch >= target {
+                &mut flushed.answered
+            } else {
+                &mut flushed.unanswered
+            };
+            names.push(sidecar.name.clone());
+        }
+        flushed.answered.sort();
+        flushed.unanswered.sort();
+        flushed
+    }
+
+    /// What was last heard of every sidecar.
+    pub fn sidecars(&self) -> Vec<SidecarState> {
+        let sidecars = self.lock();
+        let states = sidecars.iter().map(|(&incarnation, sidecar)| SidecarState {
+            incarnation,
+            name: sidecar.name.clone(),
+            heard_ns: sidecar.heard_ns,
+            live: sidecar.is_live(),
+            sequence: sidecar.sequence,
+        });
+        states.collect()
+    }
+
+    /// Name of the redaction key that is given out.
+    pub fn key_id(&self) -> &str {
+        &self.key.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, Sidecar>> {
+        // Nothing that holds the lock leaves the map half changed, so a panic elsewhere does no harm.
+        self.sidecars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sidecar {
+    fn is_live(&self) -> bool {
+        self.waiting > 0 || self.heard.elapsed() < SILENT_AFTER
+    }
+}
+
+/// A sidecar's place among those that wait; given up also when its connection breaks.
+#[derive(Debug)]
+struct Waiting {
+    control: Arc<Control>,
+    incarnation: u128,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(sidecar) = self.control.lock().get_mut(&self.incarnation) {
+            sidecar.waiting = sidecar.waiting.saturating_sub(1);
+            sidecar.heard = Instant::now();
+        }
+    }
+}
+
+const PARAMETERS: &[&str] = &[
+    "incarnation",
+    "workload",
+    "namespace",
+    "pod",
+    "epoch",
+    "sequence",
+];
+
+/// `GET /ingest/v1/control`
+pub async fn control(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Answer>, ApiError> {
+    let params = Params::parse(query.as_deref(), PARAMETERS)?;
+    let question = Question {
+        incarnation: parse_incarnation(params.text("incarnation").unwrap_or_default())
+            .map_err(|error| error.field("incarnation"))?,
+        name: SidecarName {
+            namespace: name(&params, "namespace")?,
+            workload: name(&params, "workload")?,
+            pod: name(&params, "pod")?,
+        },
+        epoch: counter(&params, "epoch")?,
+        sequence: counter(&params, "sequence")?,
+    };
+    app.metrics.control_questions.inc();
+    app.control
+        .ask(question, app.draining.clone())
+        .await
+        .map(Json)
+}
+
+/// Reads the number of a sidecar's run: 32 hex digits.
+pub fn parse_incarnation(text: &str) -> Result<u128, ApiError> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = digits
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten();
+    number.ok_or_else(|| {
+        ApiError::bad_request(
+            "bad_incarnation",
+            format!("the incarnation is {}; it is 32 hex digits", quoted(text)),
+        )
+    })
+}
+
+fn name(params: &Params, field: &'static str) -> Result<String, ApiError> {
+    let text = params.text(field).unwrap_or_default();
+    if text.len() > NAME_BYTES || text.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(
+            "bad_parameter",
+            format!(
+                "{field} is {}; it takes up to {NAME_BYTES} printable characters",
+                quoted(text)
+            ),
+        )
+        .field(field));
+    }
+    Ok(text.to_owned())
+}
+
+fn counter(params: &Params, field: &'static str) -> Result<u64, ApiError> {
+    let text = params.text(field).unwrap_or("0");
+    text.parse()
+        .ok()
+        .filter(|&number| number <= LARGEST_EPOCH)
+        .ok_or_else(|| {
+            ApiError::bad_request(
+                "bad_parameter",
+                format!(
+                    "{field} is {}; it takes a number from 0 to {LARGEST_EPOCH}",
+                    quoted(text)
+                ),
+            )
+            .field(field)
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The barrier, seen from both of its sides. Time is the test's own.
+
+use super::*;
+
+fn control() -> Arc<Control> {
+    Arc::new(Control::new(RedactionKey::random()))
+}
+
+fn question(incarnation: u128, epoch: u64) -> Question {
+    Question {
+        incarnation,
+        name: SidecarName {
+            workload: format!("w{incarnation}"),
+            ..SidecarName::default()
+        },
+        epoch,
+        sequence: 0,
+    }
+}
+
+/// A sidecar that answers every epoch it is told, `answers` times.
+async fn sidecar(control: Arc<Control>, incarnation: u128, answers: usize) {
+    let (_running, draining) = watch::channel(false);
+    let mut epoch = 0;
+    for _ in 0..=answers {
+        let answer = control
+            .ask(question(incarnation, epoch), draining.clone())
+            .await;
+        epoch = answer.unwrap().epoch;
+    }
+    // Holds its place until the test ends, as a sidecar with nothing to do does.
+    let _ = control.ask(question(incarnation, epoch), draining).await;
+}
+
+async fn registered(control: &Control, count: usize) {
+    let mut heard = control.heard.subscribe();
+    heard.mark_changed();
+    while control.sidecars().len() < count {
+        heard.changed().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_question_is_answered_at_once() {
+    let (_running, draining) = watch::channel(false);
+    let began = Instant::now();
+    let answer = control().ask(question(1, 0), draining).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(answer.epoch > 0);
+    assert_eq!(answer.redaction_key.key.len(), 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_with_nothing_to_answer_waits_for_a_long_poll() {
+    let (_running, draining) = watch::channel(false);
+    let control = control();
+    let epoch = control
+        .ask(question(1, 0), draining.clone())
+        .await
+        .unwrap()
+        .epoch;
+    let began = Instant::now();
+    let answer = control.ask(question(1, epoch), draining).await.unwrap();
+    assert_eq!(answer.epoch, epoch);
+    assert_eq!(began.elapsed(), LONG_POLL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_when_all_sidecars_have_answered() {
+    let control = control();
+    for incarnation in [1, 2] {
+        tokio::spawn(sidecar(Arc::clone(&control), incarnation, 5));
+    }
+    registered(&control, 2).await;
+    let began = Instant::now();
+    let flushed = control.flush(Duration::from_secs(2)).await;
+    assert_eq!(flushed.answered.len(), 2);
+    assert!(flushed.unanswered.is_empty());
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_does_not_answer_is_named() {
+    let control = control();
+    tokio::spawn(sidecar(Arc::clone(&control), 1, 5));
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(2, 0), draining).await.unwrap();
+    registered(&control, 2).await;
+    let flushed = control.flush(Duration::from_secs(2)).await;
+    assert_eq!(flushed.answered.len(), 1);
+    assert_eq!(flushed.unanswered, [question(2, 0).name]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_went_away_is_not_waited_for() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining).await.unwrap();
+    tokio::time::advance(SILENT_AFTER).await;
+    assert_eq!(
+        control.flush(Duration::from_secs(2)).await,
+        Flushed::default()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_whose_clock_stepped_back_goes_on_above_the_epochs_it_gave_out() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    let ahead = *control.epoch.borrow() + 1_000_000;
+    let answer = control.ask(question(1, ahead), draining).await.unwrap();
+    assert_eq!(answer.epoch, ahead);
+    let flush = tokio::spawn({
+        let control = Arc::clone(&control);
+        async move { control.flush(Duration::from_secs(2)).await }
+    });
+    let (_running, draining) = watch::channel(false);
+    let told = control
+        .ask(question(1, ahead), draining.clone())
+        .await
+        .unwrap()
+        .epoch;
+    assert!(told > ahead);
+    let answered =
+        tokio::spawn(async move { control.ask(question(1, told), draining).await.map(|_| ()) });
+    assert_eq!(flush.await.unwrap().answered.len(), 1);
+    answered.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_sidecars_are_answered_when_the_hub_stops() {
+    let control = control();
+    let (running, draining) = watch::channel(false);
+    let epoch = control
+        .ask(question(1, 0), draining.clone())
+        .await
+        .unwrap()
+        .epoch;
+    let began = Instant::now();
+    let ask = control.ask(question(1, epoch), draining);
+    running.send(true).unwrap();
+    ask.await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}

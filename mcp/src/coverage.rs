@@ -1,0 +1,264 @@
+//! What the hub could not see, and why: part of every answer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use remora_store::store::{Recorder, Scope};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::control::SidecarState;
+use crate::error::ApiError;
+
+/// Most sidecars that are listed one by one.
+const LISTED_SIDECARS: usize = 50;
+
+/// What may be missing from an answer.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct Coverage {
+    /// Calls whose records the sidecars dropped while this answer's time ran. Traffic is never
+    /// dropped.
+    pub dropped: u64,
+    /// The same, by reason: `budget`, `queue`, `spool` or `rejected`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped_by: BTreeMap<String, u64>,
+    /// Blocks that sidecars sealed, and that neither came nor are on their way.
+    pub missing_blocks: u64,
+    /// Blocks that sidecars sealed and have not shipped yet.
+    pub unshipped_blocks: u64,
+    /// Connections of which only the TLS handshake was seen.
+    pub tls_opaque: u64,
+    /// Connections whose bytes were not understood.
+    pub opaque: u64,
+    /// Sidecars that were heard of before, and are not any more.
+    pub silent: u64,
+    /// The sidecars that this hub has heard of since it started, the silent ones first.
+    pub sidecars: Vec<SidecarCoverage>,
+    /// How many more of them there are than are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sidecars_omitted: u64,
+    /// Earlier runs of sidecars whose calls are kept.
+    pub past_sidecars: u64,
+    /// Damaged parts of the store that were set aside.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub quarantined: u64,
+}
+
+/// What is known of one sidecar.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SidecarCoverage {
+    /// Name of its workload.
+    pub workload: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its pod; empty outside a cluster.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// Revision of the workload.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+    /// `live` or `silent`.
+    pub state: &'static str,
+    /// When it was last heard of.
+    pub last_seen: String,
+    /// When its newest kept call began; `null` where none is kept.
+    pub last_call: Option<String>,
+    /// Calls of it that are kept.
+    pub calls: u64,
+    /// Calls whose records it dropped while this answer's time ran.
+    pub dropped: u64,
+    /// Blocks it sealed, and that neither came nor are on their way.
+    pub missing_blocks: u64,
+    /// Blocks it sealed and has not shipped yet: how far it lags behind.
+    pub unshipped_blocks: u64,
+}
+
+/// A stretch of time that a question is about: nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window {
+    /// Its beginning; `None` for the beginning of time.
+    pub since_ns: Option<i64>,
+    /// Its end, which is not part of it; `None` for now.
+    pub until_ns: Option<i64>,
+}
+
+impl Window {
+    fn touches(&self, since_ns: i64, until_ns: i64) -> bool {
+        self.since_ns.is_none_or(|since| until_ns >= since)
+            && self.until_ns.is_none_or(|until| since_ns < until)
+    }
+}
+
+impl Coverage {
+    /// What may be missing from an answer about `window`.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn of(app: &App, scope: &Scope, window: Window) -> Result<Self, ApiError> {
+        let recorders = app.store.recorders(scope).await?;
+        let mut heard = app.control.sidecars();
+        heard.retain(|sidecar| scope.sees(&sidecar.name.namespace));
+        let mut coverage = Self::new(&recorders, heard, window);
+        coverage.quarantined = app.store.health().await.quarantined.len() as u64;
+        Ok(coverage)
+    }
+
+    fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {
+        let mut coverage = Self::default();
+        for recorder in recorders {
+            coverage.missing_blocks += recorder.missing_blocks;
+            for drop in recorder
+                .drops
+                .iter()
+                .filter(|drop| window.touches(drop.since_ns, drop.until_ns))
+            {
+                coverage.dropped += drop.calls;
+                *coverage.dropped_by.entry(drop.reason.clone()).or_default() += drop.calls;
+            }
+        }
+        let by_incarnation: HashMap<u128, &Recorder> = recorders
+            .iter()
+            .map(|recorder| (recorder.origin.incarnation, recorder))
+            .collect();
+        let seen = heard
+            .iter()
+            .filter(|sidecar| by_incarnation.contains_key(&sidecar.incarnation))
+            .count();
+        coverage.past_sidecars = recorders.len().saturating_sub(seen) as u64;
+        coverage.silent = heard.iter().filter(|sidecar| !sidecar.live).count() as u64;
+
+        heard.sort_by(|a, b| {
+            (a.live, &a.name, a.incarnation).cmp(&(b.live, &b.name, b.incarnation))
+        });
+        for sidecar in &heard {
+            let recorder = by_incarnation.get(&sidecar.incarnation).copied();
+            let one = SidecarCoverage::new(sidecar, recorder, window);
+            coverage.unshipped_blocks += one.unshipped_blocks;
+            if coverage.sidecars.len() < LISTED_SIDECARS {
+                coverage.sidecars.push(one);
+            } else {
+                coverage.sidecars_omitted += 1;
+            }
+        }
+        coverage
+    }
+}
+
+impl SidecarCoverage {
+    fn new(sidecar: &SidecarState, recorder: Option<&Recorder>, window: Window) -> Self {
+        let drops = recorder
+            .map(|recorder| recorder.drops.as_slice())
+            .unwrap_or_default();
+        let came = recorder.map_or(0, |recorder| recorder.last_sequence);
+        Self {
+            workload: sidecar.name.workload.clone(),
+            namespace: sidecar.name.namespace.clone(),
+            pod: sidecar.name.pod.clone(),
+            revision: recorder
+                .map(|recorder| recorder.origin.revision.clone())
+                .unwrap_or_default(),
+            state: if sidecar.live { "live" } else { "silent" },
+            last_seen: rfc3339(sidecar.heard_ns),
+            last_call: recorder
+                .filter(|recorder| recorder.calls > 0)
+                .map(|recorder| rfc3339(recorder.last_ns)),
+            calls: recorder.map_or(0, |recorder| recorder.calls),
+            dropped: drops
+                .iter()
+                .filter(|drop| window.touches(drop.since_ns, drop.until_ns))
+                .map(|drop| drop.calls)
+                .sum(),
+            missing_blocks: recorder.map_or(0, |recorder| recorder.missing_blocks),
+            unshipped_blocks: sidecar.sequence.saturating_sub(came),
+        }
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Why an answer is empty.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EmptyBecause {
+    /// `no_sidecar`, `nothing_recorded`, `nothing_in_window`, `nothing_matches` or `not_all_examined`.
+    pub code: &'static str,
+    /// The same in words.
+    pub message: String,
+}
+
+/// What is known when an answer turned out empty.
+#[derive(Debug, Clone, Copy)]
+pub struct Emptiness<'a> {
+    /// What may be missing.
+    pub coverage: &'a Coverage,
+    /// The window that was asked about.
+    pub window: Window,
+    /// How many calls were looked at.
+    pub examined: u64,
+    /// Set when the time budget ran out before all were looked at.
+    pub cut_short: bool,
+    /// The answer continues an earlier one.
+    pub continued: bool,
+}
+
+impl EmptyBecause {
+    /// Finds out why an answer is empty.
+    pub async fn of(app: &App, empty: Emptiness<'_>) -> Self {
+        let health = app.store.health().await;
+        let because = |code, message| Self { code, message };
+        if empty.continued {
+            return because(
+                "nothing_matches",
+                "no more calls match after this cursor".to_owned(),
+            );
+        }
+        if empty.examined > 0 {
+            return because(
+                "nothing_matches",
+                format!(
+                    "none of the {} calls that were examined matches the filter",
+                    empty.examined
+                ),
+            );
+        }
+        if empty.cut_short {
+            return because(
+                "not_all_examined",
+                "the time for one question ran out first; ask about less time".to_owned(),
+            );
+        }
+        let nobody = empty.coverage.sidecars.is_empty() && empty.coverage.past_sidecars == 0;
+        match (health.oldest_ns, health.newest_ns) {
+            (Some(oldest), Some(newest)) if health.calls > 0 => {
+                let recorded = format!(
+                    "calls are recorded from {} to {}",
+                    rfc3339(oldest),
+                    rfc3339(newest)
+                );
+                let windowed = empty.window.since_ns.is_some() || empty.window.until_ns.is_some();
+                if windowed {
+                    because(
+                        "nothing_in_window",
+                        format!("no call began in the time that was asked about; {recorded}"),
+                    )
+                } else {
+                    because(
+                        "nothing_matches",
+                        format!("no recorded call matches; {recorded}"),
+                    )
+                }
+            }
+            _ if nobody => because(
+                "no_sidecar",
+                "no sidecar has reached this hub yet, so nothing is recorded".to_owned(),
+            ),
+            _ => because(
+                "nothing_recorded",
+                "sidecars have reached this hub, and recorded no call yet".to_owned(),
+            ),
+        }
+    }
+}

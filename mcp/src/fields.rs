@@ -1,0 +1,199 @@
+//! `fields=`: which parts of a call are shown (pure).
+
+use serde_json::{Map, Value};
+
+use crate::call_json::CallJson;
+use crate::error::ApiError;
+use crate::nearest::nearest;
+use crate::params::quoted;
+
+/// Most paths in one selection.
+const PATHS_AT_A_TIME: usize = 64;
+
+/// Every path that can be asked for. A path of an object stands for all that is in it.
+const PATHS: &[&str] = &[
+    "id",
+    "time",
+    "protocol",
+    "leg",
+    "engine",
+    "state",
+    "probe",
+    "src",
+    "src.workload",
+    "src.pod",
+    "src.namespace",
+    "src.ip",
+    "src.port",
+    "src.service",
+    "src.revision",
+    "dst",
+    "dst.workload",
+    "dst.pod",
+    "dst.namespace",
+    "dst.ip",
+    "dst.port",
+    "dst.service",
+    "dst.revision",
+    "method",
+    "host",
+    "path",
+    "route",
+    "query",
+    "status",
+    "error",
+    "request",
+    "request.headers",
+    "request.body",
+    "request.body_encoding",
+    "request.size",
+    "request.truncated",
+    "request.omitted",
+    "request.decoded",
+    "request.trailers",
+    "response",
+    "response.headers",
+    "response.body",
+    "response.body_encoding",
+    "response.size",
+    "response.truncated",
+    "response.omitted",
+    "response.decoded",
+    "response.trailers",
+    "interim",
+    "phases_ns",
+    "phases_ns.connected",
+    "phases_ns.request_first",
+    "phases_ns.request_last",
+    "phases_ns.response_first",
+    "phases_ns.response_last",
+    "phases_ns.closed",
+    "latency_ms",
+    "connection",
+    "connection.id",
+    "connection.ordinal",
+    "connection.reused",
+    "closed_by",
+    "tls",
+    "tls.sni",
+    "tls.alpn",
+    "tls.versions",
+    "opaque",
+    "opaque.first_speaker",
+    "opaque.recognised",
+    "opaque.from_byte",
+    "opaque.reason",
+];
+
+/// Which parts of a call are shown; all of them if nothing is chosen.
+#[derive(Debug, Clone, Default)]
+pub struct Fields(Option<Vec<&'static str>>);
+
+impl Fields {
+    /// Reads a comma list of paths.
+    ///
+    /// # Errors
+    ///
+    /// There is no such path; the error names the nearest one.
+    pub fn parse(list: Option<&str>) -> Result<Self, ApiError> {
+        let Some(list) = list else {
+            return Ok(Self(None));
+        };
+        let mut chosen = Vec::new();
+        for path in list.split(',').map(str::trim) {
+            if chosen.len() == PATHS_AT_A_TIME {
+                return Err(ApiError::bad_request(
+                    "bad_parameter",
+                    format!("fields takes {PATHS_AT_A_TIME} paths at most"),
+                )
+                .field("fields"));
+            }
+            match PATHS.iter().find(|known| **known == path) {
+                Some(&known) => chosen.push(known),
+                None => return Err(unknown_path(path)),
+            }
+        }
+        Ok(Self(Some(chosen)))
+    }
+
+    /// Whether a body is among them.
+    pub fn show_bodies(&self) -> bool {
+        let Some(paths) = &self.0 else {
+            return true;
+        };
+        paths.iter().any(|path| {
+            let part = path
+                .strip_prefix("request")
+                .or_else(|| path.strip_prefix("response"));
+            part.is_some_and(|part| part.is_empty() || part.starts_with(".body"))
+        })
+    }
+
+    /// The call with only the chosen parts. One that the call does not have is `null`.
+    pub fn select(&self, call: &CallJson) -> Value {
+        let whole =
+            serde_json::to_value(call).expect("a call has only text keys and finite numbers");
+        let Some(paths) = &self.0 else {
+            return whole;
+        };
+        let mut selected = Map::new();
+        for path in paths {
+            match path.split_once('.') {
+                None => {
+                    selected.insert(
+                        (*path).to_owned(),
+                        whole.get(path).cloned().unwrap_or_default(),
+                    );
+                }
+                Some((object, key)) => {
+                    let value = whole
+                        .get(object)
+                        .and_then(|object| object.get(key))
+                        .cloned()
+                        .unwrap_or_default();
+                    let object = selected
+                        .entry(object)
+                        .or_insert_with(|| Value::Object(Map::new()));
+                    if let Value::Object(object) = object {
+                        object.insert(key.to_owned(), value);
+                    }
+                }
+            }
+        }
+        Value::Object(selected)
+    }
+}
+
+fn unknown_path(path: &str) -> ApiError {
+    let error = ApiError::bad_request(
+        "unknown_field",
+        format!("a call has no field {}", quoted(path)),
+    )
+    .field("fields");
+    match nearest(path, PATHS.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("the fields are those of a call in /openapi.json, such as id, status, src.workload, request.headers"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(None, true; "everything")]
+    #[test_case(Some("id,status"), false; "facts alone")]
+    #[test_case(Some("request.headers"), false; "headers alone")]
+    #[test_case(Some("request"), true; "all of the request")]
+    #[test_case(Some("response.body"), true; "a body")]
+    fn bodies_are_read_only_if_shown(list: Option<&str>, expected: bool) {
+        assert_eq!(Fields::parse(list).unwrap().show_bodies(), expected);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_with_the_nearest_one() {
+        let error = Fields::parse(Some("id,reqest.headers")).unwrap_err();
+        assert_eq!(error.hint_text(), Some("did you mean request.headers?"));
+    }
+}

@@ -1,0 +1,132 @@
+//! The hub as a whole: it is started, asked to flush, and stopped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remora_store::store::CallStore;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::auth::Gate;
+use crate::config::{Config, Keep};
+use crate::control::{Control, Flushed};
+use crate::keys::{KeyError, RedactionKey};
+use crate::{retention, router, server};
+
+/// A hub that runs.
+///
+/// Dropping it ends it at once; [`Hub::stop`] ends it well.
+pub struct Hub {
+    app: App,
+    api_address: SocketAddr,
+    ingest_address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// Why a hub could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Somebody else has the port, or the address is not this machine's.
+    #[error("listen on {address} ({flag})")]
+    Listen {
+        /// Which flag named the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is no redaction key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Hub {
+    /// Starts over a store that is open already; [`Config::keep`] then only says where the redaction
+    /// key is.
+    ///
+    /// # Errors
+    ///
+    /// The redaction key or a port cannot be had.
+    pub async fn start_over(store: Arc<dyn CallStore>, config: Config) -> Result<Self, StartError> {
+        let key = match &config.keep {
+            Keep::Disk(directory) => RedactionKey::of_directory(directory)?,
+            Keep::Memory => RedactionKey::random(),
+        };
+        let (stopping, draining) = watch::channel(false);
+        let app = App::new(store, Control::new(key), draining.clone());
+        let gate = Gate {
+            hosts: config.hosts.clone(),
+            token: config.token.clone(),
+        };
+        let (api, api_address) = listen("--listen", config.listen).await?;
+        let (ingest, ingest_address) = listen("--ingest", config.ingest).await?;
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::serve(
+            api,
+            router::api(app.clone(), gate.clone()),
+            draining.clone(),
+        ));
+        tasks.spawn(server::serve(
+            ingest,
+            router::ingest(app.clone(), gate),
+            draining,
+        ));
+        tasks.spawn(retention::run(app.clone(), config));
+        Ok(Self {
+            app,
+            api_address,
+            ingest_address,
+            stopping,
+            tasks,
+        })
+    }
+
+    /// Where people and models ask.
+    pub fn api_address(&self) -> SocketAddr {
+        self.api_address
+    }
+
+    /// Where sidecars bring their blocks.
+    pub fn ingest_address(&self) -> SocketAddr {
+        self.ingest_address
+    }
+
+    /// Where calls are kept.
+    pub fn store(&self) -> &Arc<dyn CallStore> {
+        &self.app.store
+    }
+
+    /// Has all sidecars ship what they observed until now, and says which of them did not answer
+    /// within `patience`.
+    pub async fn flush(&self, patience: Duration) -> Flushed {
+        self.app.control.flush(patience).await
+    }
+
+    /// Stops accepting, answers what was asked, and ends.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn listen(
+    flag: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen {
+        flag,
+        address,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

@@ -1,0 +1,335 @@
+//! Every metric of the hub.
+//!
+//! What is known to the store and the control channel alone is read when the metrics are asked for.
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use remora_store::store::{Ingested, Scope};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// What is counted; every field is documented where it is registered.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(crate) ingest_requests: Counter,
+    ingest_blocks: Counter,
+    ingest_duplicates: Counter,
+    ingest_calls: Counter,
+    ingest_bytes: Counter,
+    ingest_refused: Family<RefusedLabels, Counter>,
+    pub(crate) control_questions: Counter,
+    queries: Family<QueryLabels, Counter>,
+    query_seconds: Family<QueryLabels, Histogram, fn() -> Histogram>,
+    sidecars_live: Gauge,
+    sidecars_silent: Gauge,
+    sidecar_drops: Family<DropLabels, Gauge<u64, AtomicU64>>,
+    missing_blocks: Gauge<u64, AtomicU64>,
+    store_writable: Gauge,
+    store_calls: Gauge<u64, AtomicU64>,
+    store_blocks: Gauge<u64, AtomicU64>,
+    store_bytes: Gauge<u64, AtomicU64>,
+    store_quarantined: Gauge<u64, AtomicU64>,
+    freed_calls: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    reason: Refused,
+}
+
+/// Why a sidecar's blocks were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Refused {
+    /// They cannot be read.
+    Malformed,
+    /// They are too large.
+    TooLarge,
+    /// The hub is busy, full, or its store failed.
+    Unavailable,
+}
+
+impl Refused {
+    /// The reason behind a status.
+    pub fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            status if status.is_server_error() => Self::Unavailable,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueryLabels {
+    query: Asked,
+}
+
+/// What was asked of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Asked {
+    /// A page of calls.
+    List,
+    /// One call.
+    Get,
+    /// Groups of calls.
+    Summary,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DropLabels {
+    reason: &'static str,
+}
+
+/// Why sidecars drop records; a word that is not among them is counted as `other`, so that no
+/// sidecar can make up labels.
+const DROP_REASONS: [&str; 4] = ["budget", "queue", "spool", "rejected"];
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("remora_hub"),
+            ingest_requests: Counter::default(),
+            ingest_blocks: Counter::default(),
+            ingest_duplicates: Counter::default(),
+            ingest_calls: Counter::default(),
+            ingest_bytes: Counter::default(),
+            ingest_refused: Family::default(),
+            control_questions: Counter::default(),
+            queries: Family::default(),
+            query_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 4.0, 8))
+            }),
+            sidecars_live: Gauge::default(),
+            sidecars_silent: Gauge::default(),
+            sidecar_drops: Family::default(),
+            missing_blocks: Gauge::default(),
+            store_writable: Gauge::default(),
+            store_calls: Gauge::default(),
+            store_blocks: Gauge::default(),
+            store_bytes: Gauge::default(),
+            store_quarantined: Gauge::default(),
+            freed_calls: Counter::default(),
+        };
+        metrics.register_ingest();
+        metrics.register_store();
+        metrics.register_sidecars();
+        metrics
+    }
+
+    fn register_ingest(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "ingest_requests",
+            "Requests with blocks",
+            self.ingest_requests.clone(),
+        );
+        registry.register(
+            "ingest_blocks",
+            "Blocks that were kept",
+            self.ingest_blocks.clone(),
+        );
+        registry.register(
+            "ingest_duplicate_blocks",
+            "Blocks that were kept already",
+            self.ingest_duplicates.clone(),
+        );
+        registry.register(
+            "ingest_calls",
+            "Calls in the blocks that were kept",
+            self.ingest_calls.clone(),
+        );
+        registry.register_with_unit(
+            "ingest",
+            "Bytes of requests whose blocks were kept",
+            Unit::Bytes,
+            self.ingest_bytes.clone(),
+        );
+        registry.register(
+            "ingest_refused",
+            "Requests with blocks that were not taken, by reason",
+            self.ingest_refused.clone(),
+        );
+        registry.register(
+            "control_questions",
+            "Questions of sidecars on the control channel",
+            self.control_questions.clone(),
+        );
+    }
+
+    fn register_store(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "queries",
+            "Questions asked of the store",
+            self.queries.clone(),
+        );
+        registry.register_with_unit(
+            "query",
+            "Time the store took to answer",
+            Unit::Seconds,
+            self.query_seconds.clone(),
+        );
+        registry.register(
+            "store_writable",
+            "Whether the store takes blocks: 1 or 0",
+            self.store_writable.clone(),
+        );
+        registry.register(
+            "store_calls",
+            "Calls that are kept",
+            self.store_calls.clone(),
+        );
+        registry.register(
+            "store_blocks",
+            "Blocks that are kept",
+            self.store_blocks.clone(),
+        );
+        registry.register_with_unit(
+            "store",
+            "Bytes that the kept calls take up",
+            Unit::Bytes,
+            self.store_bytes.clone(),
+        );
+        registry.register(
+            "store_quarantined",
+            "Damaged parts that were set aside",
+            self.store_quarantined.clone(),
+        );
+        registry.register(
+            "store_freed_calls",
+            "Calls forgotten by retention",
+            self.freed_calls.clone(),
+        );
+    }
+
+    fn register_sidecars(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "sidecars_live",
+            "Sidecars that were heard of lately",
+            self.sidecars_live.clone(),
+        );
+        registry.register(
+            "sidecars_silent",
+            "Sidecars that were heard of before, and are not any more",
+            self.sidecars_silent.clone(),
+        );
+        registry.register(
+            "sidecar_dropped_calls",
+            "Calls whose records the sidecars dropped, by reason, as far as kept blocks tell",
+            self.sidecar_drops.clone(),
+        );
+        registry.register(
+            "missing_blocks",
+            "Blocks that sidecars sealed and that never came",
+            self.missing_blocks.clone(),
+        );
+    }
+
+    /// Counts blocks that were kept.
+    pub fn stored(&self, ingested: &Ingested, request_bytes: usize) {
+        self.ingest_blocks.inc_by(ingested.stored);
+        self.ingest_duplicates.inc_by(ingested.duplicates);
+        self.ingest_calls.inc_by(ingested.calls);
+        self.ingest_bytes.inc_by(request_bytes as u64);
+    }
+
+    /// Counts a request whose blocks were not taken.
+    pub fn refused(&self, reason: Refused) {
+        self.ingest_refused
+            .get_or_create(&RefusedLabels { reason })
+            .inc();
+    }
+
+    /// Counts a question and the time it took.
+    pub fn asked(&self, query: Asked, took: Duration) {
+        let labels = QueryLabels { query };
+        self.queries.get_or_create(&labels).inc();
+        self.query_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Counts calls that retention forgot.
+    pub fn freed(&self, calls: u64) {
+        self.freed_calls.inc_by(calls);
+    }
+
+    async fn refresh(&self, app: &App) -> Result<(), ApiError> {
+        let health = app.store.health().await;
+        self.store_writable.set(i64::from(health.writable));
+        self.store_calls.set(health.calls);
+        self.store_blocks.set(health.blocks);
+        self.store_bytes.set(health.bytes);
+        self.store_quarantined.set(health.quarantined.len() as u64);
+
+        let recorders = app.store.recorders(&Scope::All).await?;
+        self.missing_blocks.set(
+            recorders
+                .iter()
+                .map(|recorder| recorder.missing_blocks)
+                .sum(),
+        );
+        for reason in DROP_REASONS.into_iter().chain(["other"]) {
+            let drops = recorders.iter().flat_map(|recorder| &recorder.drops);
+            let calls = drops
+                .filter(|drop| known_reason(&drop.reason) == reason)
+                .map(|drop| drop.calls)
+                .sum();
+            self.sidecar_drops
+                .get_or_create(&DropLabels { reason })
+                .set(calls);
+        }
+
+        let sidecars = app.control.sidecars();
+        let live = sidecars.iter().filter(|sidecar| sidecar.live).count();
+        self.sidecars_live.set(live as i64);
+        self.sidecars_silent.set((sidecars.len() - live) as i64);
+        Ok(())
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn known_reason(reason: &str) -> &'static str {
+    DROP_REASONS
+        .into_iter()
+        .find(|known| *known == reason)
+        .unwrap_or("other")
+}
+
+/// `GET /metrics`
+pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+    app.metrics.refresh(&app).await?;
+    let mut text = String::new();
+    if encode(&mut text, &app.metrics.registry).is_err() {
+        // A `String` takes everything that is written to it; only a metric's own encoding can fail.
+        let _ = writeln!(text, "# EOF");
+    }
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    ))
+}

@@ -1,0 +1,94 @@
+//! Every route of the hub, grouped by who calls it.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::app::App;
+use crate::auth::{Gate, admit};
+use crate::error::ApiError;
+use crate::nearest::nearest;
+use crate::params::quoted;
+use crate::{api, control, ingest, metrics};
+
+/// The paths that people and models ask; what an unknown path is compared with.
+const API_PATHS: &[&str] = &[
+    "/api/v1/status",
+    "/api/v1/calls",
+    "/api/v1/calls/{id}",
+    "/api/v1/summary",
+    "/openapi.json",
+    "/mcp",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+];
+
+/// The paths that sidecars ask.
+const INGEST_PATHS: &[&str] = &["/ingest/v1/blocks", "/ingest/v1/control"];
+
+/// What is served on the port for people and models.
+pub fn api(app: App, gate: Gate) -> Router {
+    let asked = Router::new()
+        .route("/api/v1/status", get(api::status::status))
+        .route("/api/v1/calls", get(api::calls::calls))
+        .route("/api/v1/calls/{id}", get(api::call::call))
+        .route("/api/v1/summary", get(api::summary::summary))
+        .route("/openapi.json", get(api::openapi::openapi))
+        .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(gate, admit));
+    // For kubelet and Prometheus, which come by the pod's address and have no token.
+    let probed = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(api::health::healthz))
+        .route("/readyz", get(api::health::readyz));
+    asked.merge(probed).with_state(app)
+}
+
+/// What is served on the port for sidecars.
+pub fn ingest(app: App, gate: Gate) -> Router {
+    Router::new()
+        // The handler has its own limit, which it takes room for before it reads.
+        .route(
+            "/ingest/v1/blocks",
+            post(ingest::blocks).layer(DefaultBodyLimit::disable()),
+        )
+        .route("/ingest/v1/control", get(control::control))
+        .fallback(|uri: Uri| async move { unknown_path(&uri, INGEST_PATHS) })
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(gate, admit))
+        .with_state(app)
+}
+
+fn unknown_path(uri: &Uri, known: &'static [&'static str]) -> ApiError {
+    let error = ApiError::not_found(
+        "unknown_path",
+        format!("there is no path {}", quoted(uri.path())),
+    );
+    match nearest(uri.path(), known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint(format!("the paths are {}", known.join(", "))),
+    }
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let allowed = if uri.path() == "/ingest/v1/blocks" {
+        "POST"
+    } else {
+        "GET, HEAD"
+    };
+    let error = ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{} is not asked with {method}", quoted(uri.path())),
+    );
+    let mut response = error.hint(format!("use {allowed}")).into_response();
+    response
+        .headers_mut()
+        .insert(header::ALLOW, axum::http::HeaderValue::from_static(allowed));
+    response
+}
