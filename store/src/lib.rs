@@ -11,6 +11,7 @@ pub mod head;
 pub mod names;
 pub mod query;
 pub mod route;
+pub mod spool;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
