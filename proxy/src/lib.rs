@@ -4,6 +4,165 @@
 //! each piece of bytes is shown to the connection's observer before it is written on. The observer
 //! gives calls, which are batched, redacted, sealed into blocks, spooled and shipped to the hub.
 
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use remora_store::call::{BODY_DIGEST_PREFIX_BYTES, Leg};
+
+use crate::admin::Readiness;
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::error::Error;
+use crate::listener::{Listener, Route};
+use crate::metrics::Metrics;
+use crate::observe::Limits;
+use crate::plane::DataPlane;
+use crate::record::Outlet;
+
+mod admin;
 pub mod budget;
+pub mod config;
+mod connection;
 pub mod detect;
+pub mod error;
+mod listener;
+mod metrics;
 pub mod observe;
+mod plane;
+pub mod record;
+pub mod redirect;
+mod socket;
+mod splice;
+mod tap;
+
+/// Largest head that is parsed and kept.
+const HEAD_LIMIT_BYTES: usize = 64 * 1024;
+
+/// A sidecar whose ports are taken but which does not run yet.
+pub struct Proxy {
+    config: Config,
+    listeners: Vec<Listener>,
+    admin: Option<TcpListener>,
+}
+
+/// A port that a sidecar listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Which side of the calls the sidecar is on there.
+    pub leg: Leg,
+    /// The address, with the port that the system chose where none was asked for.
+    pub address: SocketAddr,
+}
+
+impl Proxy {
+    /// Takes the ports. Connections wait until [`Proxy::run`].
+    pub fn bind(config: Config) -> Result<Self, Error> {
+        let mut listeners = Vec::new();
+        for map in &config.maps {
+            let route = Route::Mapped(map.upstream.clone());
+            listeners.push(Listener::bind(map.listen, map.leg, route)?);
+        }
+        if let Some(ports) = config.redirect {
+            let everywhere = |port| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+            for (port, leg) in [
+                (ports.inbound, Leg::Inbound),
+                (ports.outbound, Leg::Outbound),
+            ] {
+                listeners.push(Listener::bind(everywhere(port), leg, Route::Redirected)?);
+            }
+        }
+        let admin = config.admin.map(bind_admin).transpose()?;
+        Ok(Self {
+            config,
+            listeners,
+            admin,
+        })
+    }
+
+    /// The ports that were taken, in the order of the configuration, redirect ports last.
+    pub fn bound(&self) -> Vec<Bound> {
+        let bound = |listener: &Listener| Bound {
+            leg: listener.leg(),
+            address: listener.address(),
+        };
+        self.listeners.iter().map(bound).collect()
+    }
+
+    /// Address of metrics and probes.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+            .as_ref()
+            .and_then(|admin| admin.local_addr().ok())
+    }
+
+    /// Runs until `shutdown`, handing what is recorded to `outlet`; without one, it only relays.
+    ///
+    /// Stops gracefully: no new connections, [`Config::drain_timeout`] for the open ones, and all
+    /// that was observed is handed over before this returns.
+    pub async fn run_into(
+        self,
+        outlet: Option<Outlet>,
+        budget: Budget,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let mut registry = metrics::registry();
+        let metrics = Metrics::register(&mut registry);
+        self.serve(outlet, budget, metrics, registry, shutdown)
+            .await
+    }
+
+    async fn serve(
+        self,
+        outlet: Option<Outlet>,
+        budget: Budget,
+        metrics: Metrics,
+        registry: Registry,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let open_files = socket::raise_open_files_limit();
+        let readiness = Readiness::default();
+        let mut plane = DataPlane {
+            listeners: self.listeners,
+            outlet,
+            limits: limits(&self.config),
+            budget,
+            metrics,
+            readiness: readiness.clone(),
+            drain_timeout: self.config.drain_timeout,
+        }
+        .start()?;
+        tracing::info!(open_files.limit = open_files, "sidecar started");
+        let admin = async {
+            match self.admin {
+                Some(listener) => admin::serve(listener, Arc::new(registry), readiness).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown => plane.stop().await,
+            err = plane.failed() => Err(err),
+            outcome = admin => {
+                let source = outcome.err().unwrap_or_else(|| std::io::Error::other("it ended"));
+                Err(Error::Start { part: "admin port", source })
+            }
+        }
+    }
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, Error> {
+    socket::listen(address).map_err(|source| Error::Listen {
+        address,
+        purpose: "metrics and probes",
+        source,
+    })
+}
+
+/// Digests need more of a body than the user may want to be kept; the rest is cut off after them.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        body_bytes: config.body_limit_bytes.max(BODY_DIGEST_PREFIX_BYTES),
+        head_bytes: HEAD_LIMIT_BYTES,
+    }
+}

@@ -1,0 +1,198 @@
+//! The life of one connection: destination, dial, splice, end.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use remora_store::call::{CallError, Leg};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::Upstream;
+use crate::metrics::{Metrics, Traffic};
+use crate::observe::ConnectionFacts;
+use crate::record::{Recorder, wall_clock_ns};
+use crate::socket;
+use crate::splice::{Outcome, Scratch, Watchers, reset_by_peer, splice};
+use crate::tap::Tap;
+
+/// What the connections of a data-plane thread have in common.
+pub(crate) struct Plane {
+    pub(crate) recorder: Option<Rc<Recorder>>,
+    pub(crate) scratch: Scratch,
+    pub(crate) metrics: Metrics,
+    last_id: Cell<u64>,
+    open: Cell<usize>,
+    emptied: Notify,
+}
+
+impl Plane {
+    /// A plane without connections; without a recorder it only relays.
+    pub(crate) fn new(recorder: Option<Rc<Recorder>>, metrics: Metrics) -> Rc<Self> {
+        Rc::new(Self {
+            recorder,
+            scratch: Scratch::new(),
+            metrics,
+            last_id: Cell::new(0),
+            open: Cell::new(0),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// Returns when no connection is open.
+    pub(crate) async fn wait_until_empty(&self) {
+        while self.open.get() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+
+    fn next_id(&self) -> u64 {
+        let id = self.last_id.get() + 1;
+        self.last_id.set(id);
+        id
+    }
+}
+
+/// A connection as it was accepted.
+pub(crate) struct Accepted {
+    pub(crate) client: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) leg: Leg,
+    /// Where it goes, as the client addressed it.
+    pub(crate) dst: SocketAddr,
+    pub(crate) upstream: Upstream,
+    pub(crate) traffic: Traffic,
+}
+
+/// Serves a connection until it is over.
+pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
+    let _open = Open::new(&plane);
+    let leg = accepted.leg;
+    plane.metrics.accepted(leg);
+    let tap = plane.recorder.as_ref().map(|recorder| {
+        let facts = ConnectionFacts {
+            id: plane.next_id(),
+            leg,
+            src: accepted.peer,
+            dst: accepted.dst,
+            accepted_ns: wall_clock_ns(),
+        };
+        recorder.watch(facts, Instant::now())
+    });
+    let client = Leash::new(accepted.client);
+    let server = match dial(&accepted.upstream, &client.stream).await {
+        Ok(server) => Leash::new(server),
+        Err(error) => {
+            plane.metrics.dial_failed(leg, error);
+            if let Some(tap) = tap {
+                tap.connect_failed(error);
+            }
+            return;
+        }
+    };
+    note_connected(tap.as_deref(), &server.stream);
+    let watchers = Watchers {
+        scratch: &plane.scratch,
+        traffic: &accepted.traffic,
+        tap: tap.as_deref(),
+    };
+    if let Outcome::Closed(_) = splice(&client.stream, &server.stream, watchers).await {
+        client.release();
+        server.release();
+    }
+}
+
+/// Connects to the server, unless the client breaks off first.
+async fn dial(upstream: &Upstream, client: &TcpStream) -> Result<TcpStream, CallError> {
+    tokio::select! {
+        biased;
+        dialled = connect(upstream) => dialled.map_err(|err| dial_error(&err)),
+        () = reset_by_peer(client) => Err(CallError::ClientReset),
+    }
+}
+
+async fn connect(upstream: &Upstream) -> io::Result<TcpStream> {
+    match upstream {
+        Upstream::Address(address) => socket::dial(*address).await,
+        Upstream::Name(name) => {
+            let mut outcome = Err(io::Error::other("the name has no address"));
+            for address in tokio::net::lookup_host(name.as_str()).await? {
+                outcome = socket::dial(address).await;
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            outcome
+        }
+    }
+}
+
+fn dial_error(err: &io::Error) -> CallError {
+    match err.kind() {
+        io::ErrorKind::ConnectionRefused => CallError::ConnectRefused,
+        io::ErrorKind::TimedOut => CallError::ConnectTimeout,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            CallError::ConnectUnreachable
+        }
+        _ => CallError::ConnectFailed,
+    }
+}
+
+fn note_connected(tap: Option<&Tap>, server: &TcpStream) {
+    let (Some(tap), Ok(local)) = (tap, server.local_addr()) else {
+        return;
+    };
+    tap.connected(socket::canonical(local));
+}
+
+/// A connection that is reset when dropped: ending it any other way than by passing on a close
+/// must not look like one.
+struct Leash {
+    stream: TcpStream,
+    released: bool,
+}
+
+impl Leash {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            released: false,
+        }
+    }
+
+    /// Lets the connection close in the ordinary way.
+    fn release(mut self) {
+        self.released = true;
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if !self.released {
+            socket::reset_on_close(&self.stream);
+        }
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Open<'a>(&'a Plane);
+
+impl<'a> Open<'a> {
+    fn new(plane: &'a Plane) -> Self {
+        plane.open.update(|open| open + 1);
+        plane.metrics.open_connections.inc();
+        Self(plane)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.update(|open| open - 1);
+        self.0.metrics.open_connections.dec();
+        if self.0.open.get() == 0 {
+            self.0.emptied.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The listeners: they accept connections and find out where each of them was going.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use remora_store::call::Leg;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::config::Upstream;
+use crate::connection::{Accepted, Plane, serve};
+use crate::error::Error;
+use crate::metrics::Traffic;
+use crate::socket;
+
+/// How long accepting pauses when descriptors or memory ran out; connections wait in the backlog.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where accepted connections go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To where they were going before a redirect rule sent them here.
+    Redirected,
+    /// All to one server.
+    Mapped(Upstream),
+}
+
+/// A socket that takes connections of one leg.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    leg: Leg,
+    route: Route,
+}
+
+impl Listener {
+    /// Listens on `address`; connections wait until it runs.
+    pub(crate) fn bind(address: SocketAddr, leg: Leg, route: Route) -> Result<Self, Error> {
+        let bound = socket::listen(address).and_then(|socket| {
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        });
+        match bound {
+            Ok((socket, address)) => Ok(Self {
+                socket,
+                address,
+                leg,
+                route,
+            }),
+            Err(source) => Err(Error::Listen {
+                address,
+                purpose: match leg {
+                    Leg::Inbound => "inbound connections",
+                    Leg::Outbound => "outbound connections",
+                },
+                source,
+            }),
+        }
+    }
+
+    /// The address that it has, with the port that the system chose where none was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Which side of its calls this sidecar is on.
+    pub(crate) fn leg(&self) -> Leg {
+        self.leg
+    }
+
+    /// Accepts until the returned task is aborted; each connection is served by a task of its own
+    /// on this thread.
+    pub(crate) fn spawn(self, plane: Rc<Plane>) -> io::Result<JoinHandle<()>> {
+        let socket = tokio::net::TcpListener::from_std(self.socket)?;
+        let gate = Gate {
+            leg: self.leg,
+            route: self.route,
+            traffic: plane.metrics.traffic(self.leg),
+            plane,
+        };
+        Ok(tokio::task::spawn_local(async move {
+            gate.accept_from(socket).await
+        }))
+    }
+}
+
+/// What a listener does with each connection.
+struct Gate {
+    leg: Leg,
+    route: Route,
+    traffic: Traffic,
+    plane: Rc<Plane>,
+}
+
+impl Gate {
+    async fn accept_from(self, socket: tokio::net::TcpListener) {
+        loop {
+            match socket.accept().await {
+                Ok((client, peer)) => self.take(client, peer),
+                Err(err) if socket::is_exhausted(&err) => {
+                    self.plane.metrics.accept_pauses.inc();
+                    tracing::warn!(error = %err, "cannot accept connections, pausing");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+                // The client broke off while it waited.
+                Err(err) => {
+                    tracing::debug!(error = %err, "a connection ended before it was accepted")
+                }
+            }
+        }
+    }
+
+    fn take(&self, client: TcpStream, peer: SocketAddr) {
+        let Ok((dst, upstream)) = self.destination(&client) else {
+            self.plane.metrics.loops_refused.inc();
+            socket::reset_on_close(&client);
+            tracing::warn!(
+                client.addr = %peer,
+                "refused a connection made directly to a redirect port, no rule redirected it"
+            );
+            return;
+        };
+        let accepted = Accepted {
+            client,
+            peer: socket::canonical(peer),
+            leg: self.leg,
+            dst,
+            upstream,
+            traffic: self.traffic.clone(),
+        };
+        tokio::task::spawn_local(serve(Rc::clone(&self.plane), accepted));
+    }
+
+    /// The destination as the client addressed it, and the server to connect to.
+    fn destination(&self, client: &TcpStream) -> io::Result<(SocketAddr, Upstream)> {
+        let local = socket::canonical(client.local_addr()?);
+        match &self.route {
+            Route::Mapped(upstream) => Ok((local, upstream.clone())),
+            Route::Redirected => {
+                let dst = socket::original_destination(client)?;
+                // Dialling our own address would come back here, and so on for ever.
+                if dst == local {
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
+                Ok((dst, Upstream::Address(dst)))
+            }
+        }
+    }
+}

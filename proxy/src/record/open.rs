@@ -1,0 +1,148 @@
+//! The list of calls that are still running, and when it is worth sending again.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use remora_store::call::{Call, Omitted};
+use tokio::time::Instant;
+
+use crate::tap::Tap;
+
+/// How long a call has to run before it is told of while it runs.
+const OPEN_AFTER: Duration = Duration::from_millis(250);
+
+/// How often a list that stays the same is sent again, so that sizes keep up.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Share of the time that looking for open calls may take: one part in this many.
+///
+/// With ten thousand open connections a look takes milliseconds; it then happens less often.
+const LOOK_SHARE: u32 = 20;
+
+/// Bytes of heads and bodies in a list beyond which bodies are left out.
+const BODIES_LIMIT_BYTES: usize = 256 * 1024;
+
+/// Bytes in a list beyond which further calls are left out; a block has to hold it.
+const LIST_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// Calls in a list beyond which further calls are left out.
+const LIST_LIMIT_CALLS: usize = 4096;
+
+/// What was last said of the open calls.
+#[derive(Default)]
+pub(super) struct OpenList {
+    sent: Vec<Key>,
+    sent_at: Option<Instant>,
+    due: Option<Instant>,
+    look_again_at: Option<Instant>,
+}
+
+/// What has to change in a call for the list to count as changed.
+#[derive(PartialEq, Eq)]
+struct Key {
+    connection: u64,
+    ordinal: u32,
+    responding: bool,
+}
+
+impl OpenList {
+    /// The list, if it is worth sending: because it changed, or was sent long ago.
+    pub(super) fn look(&mut self, taps: &[Rc<Tap>], now: Instant) -> Option<Vec<Call>> {
+        if let Some(at) = self.look_again_at.filter(|at| now < *at) {
+            self.due = Some(at);
+            return None;
+        }
+        let (calls, younger) = gather(taps, OPEN_AFTER);
+        let took = now.elapsed();
+        self.look_again_at = Some(now + took * LOOK_SHARE);
+        let keys = keys(&calls);
+        let repeat = self.sent_at.is_none_or(|at| now >= at + REPEAT_INTERVAL);
+        let send = keys != self.sent || (repeat && !keys.is_empty());
+        if send {
+            self.sent = keys;
+            self.sent_at = Some(now);
+        }
+        self.due = if younger {
+            Some(now + OPEN_AFTER.max(took * LOOK_SHARE))
+        } else if self.sent.is_empty() {
+            None
+        } else {
+            self.sent_at.map(|at| at + REPEAT_INTERVAL)
+        };
+        send.then_some(calls)
+    }
+
+    /// The list with every open call, however young; `None` if it was empty and said to be.
+    pub(super) fn all(&mut self, taps: &[Rc<Tap>], now: Instant) -> Option<Vec<Call>> {
+        let (calls, _) = gather(taps, Duration::ZERO);
+        if calls.is_empty() && self.sent.is_empty() {
+            return None;
+        }
+        self.sent = keys(&calls);
+        self.sent_at = Some(now);
+        Some(calls)
+    }
+
+    /// When to look again even if nothing happens.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The list did not get through: it will be sent again whatever it is.
+    pub(super) fn forget(&mut self) {
+        self.sent_at = None;
+        self.sent.clear();
+    }
+}
+
+fn keys(calls: &[Call]) -> Vec<Key> {
+    let key = |call: &Call| Key {
+        connection: call.connection.id,
+        ordinal: call.connection.ordinal,
+        responding: call.phases.response_first.is_some(),
+    };
+    calls.iter().map(key).collect()
+}
+
+/// Calls open for at least `min_age`, and whether there are younger ones.
+fn gather(taps: &[Rc<Tap>], min_age: Duration) -> (Vec<Call>, bool) {
+    let mut listed = Vec::new();
+    let mut found = Vec::new();
+    let mut younger = false;
+    let mut bytes = 0;
+    for tap in taps {
+        let at_ns = tap.open_calls(&mut found);
+        for mut call in found.drain(..) {
+            let began_ns = call.phases.request_first.unwrap_or_default();
+            if u128::from(at_ns.saturating_sub(began_ns)) < min_age.as_nanos() {
+                younger = true;
+                continue;
+            }
+            if bytes + size(&call) > BODIES_LIMIT_BYTES {
+                leave_bodies_out(&mut call);
+            }
+            bytes += size(&call);
+            if bytes > LIST_LIMIT_BYTES || listed.len() >= LIST_LIMIT_CALLS {
+                return (listed, younger);
+            }
+            listed.push(call);
+        }
+    }
+    (listed, younger)
+}
+
+fn size(call: &Call) -> usize {
+    let message = |message: &remora_store::call::Message| {
+        message.head.len() + message.body.len() + message.trailers.len()
+    };
+    message(&call.request) + message(&call.response) + call.interim.len()
+}
+
+fn leave_bodies_out(call: &mut Call) {
+    for message in [&mut call.request, &mut call.response] {
+        if !message.body.is_empty() {
+            message.body = bytes::Bytes::new();
+            message.omitted = Some(Omitted::Budget);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The splice: bytes go through unchanged, both ways, and are shown to the tap on the way.
+//!
+//! One task serves both directions. All connections of a thread share one read buffer, so that an
+//! idle connection holds none; only what a slow reader left over is kept, per direction. A message
+//! costs one read and one write, as in a plain relay.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use remora_store::call::Side;
+use rustix::io::retry_on_intr;
+use rustix::net::SendFlags;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::metrics::Traffic;
+use crate::observe::End;
+use crate::socket;
+use crate::tap::Tap;
+
+/// Size of the read buffer that the connections of a thread share.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// How much is read at once while slow readers hold much memory already.
+const SMALL_READ_BYTES: usize = 8 * 1024;
+
+/// Leftovers of all connections of a thread above which reads get small.
+const HELD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// How much one direction may move before other connections get their turn.
+const TURN_BYTES: usize = 4 * SCRATCH_BYTES;
+
+/// The read buffer of a thread, and how much of what was read there still waits to be written.
+pub(crate) struct Scratch {
+    buffer: RefCell<Box<[u8]>>,
+    held_bytes: Cell<usize>,
+}
+
+impl Scratch {
+    /// A buffer for all connections of one thread.
+    pub(crate) fn new() -> Self {
+        Self {
+            buffer: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            held_bytes: Cell::new(0),
+        }
+    }
+
+    fn read_size(&self) -> usize {
+        if self.held_bytes.get() < HELD_LIMIT_BYTES {
+            SCRATCH_BYTES
+        } else {
+            SMALL_READ_BYTES
+        }
+    }
+}
+
+/// Who watches the bytes go by.
+#[derive(Clone, Copy)]
+pub(crate) struct Watchers<'a> {
+    /// The thread's read buffer.
+    pub(crate) scratch: &'a Scratch,
+    /// Counts bytes.
+    pub(crate) traffic: &'a Traffic,
+    /// Shows them to the observer; `None` where recording is off.
+    pub(crate) tap: Option<&'a Tap>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Both sides closed their direction; this one was the first.
+    Closed(Side),
+    /// This side reset the connection, or its connection broke. The other side is to be reset.
+    Reset(Side),
+}
+
+/// Copies both ways until the connection is over. Each close is passed on as it comes.
+pub(crate) async fn splice(
+    client: &TcpStream,
+    server: &TcpStream,
+    watchers: Watchers<'_>,
+) -> Outcome {
+    let mut up = Flow::new(Side::Client, client, server, watchers);
+    let mut down = Flow::new(Side::Server, server, client, watchers);
+    let mut first_closed = None;
+    let outcome = poll_fn(|cx| {
+        if let Some(by) =
+            advance(&mut up, &mut down, cx).or_else(|| advance(&mut down, &mut up, cx))
+        {
+            return Poll::Ready(Outcome::Reset(by));
+        }
+        if first_closed.is_none() {
+            first_closed = [&up, &down]
+                .into_iter()
+                .find(|flow| flow.at_end)
+                .map(|flow| flow.sender);
+        }
+        match first_closed {
+            Some(first) if up.finished && down.finished => Poll::Ready(Outcome::Closed(first)),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    if let Some(tap) = watchers.tap {
+        match outcome {
+            Outcome::Closed(first) => tap.closed(first),
+            Outcome::Reset(by) => {
+                tap.end(by, End::Reset);
+                tap.closed(by);
+            }
+        }
+    }
+    outcome
+}
+
+/// Moves one direction on; answers the side that broke when nothing is left to be read from it.
+fn advance(flow: &mut Flow<'_>, back: &mut Flow<'_>, cx: &mut Context<'_>) -> Option<Side> {
+    match flow.poll(cx) {
+        Poll::Pending => None,
+        Poll::Ready(broken) if broken == flow.sender || back.finished => Some(broken),
+        Poll::Ready(_) => {
+            // The receiver takes no more, but what it sent before may still lie in our socket: a
+            // response that came just ahead of a reset belongs to the other side.
+            flow.receiver_broke = true;
+            back.sender_broke = true;
+            cx.waker().wake_by_ref();
+            None
+        }
+    }
+}
+
+/// One direction of a connection.
+struct Flow<'a> {
+    sender: Side,
+    from: &'a TcpStream,
+    to: &'a TcpStream,
+    watchers: Watchers<'a>,
+    /// What was read and could not be written yet.
+    rest: Vec<u8>,
+    /// The sender closed its direction.
+    at_end: bool,
+    /// The close was passed on.
+    finished: bool,
+    /// Writing to the sender failed: its end of stream is a reset whose error was reported there.
+    sender_broke: bool,
+    receiver_broke: bool,
+    /// Tells of a reset by the sender while nothing is read from it.
+    reset: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
+}
+
+/// Why a direction cannot go on.
+enum Failed {
+    Reading,
+    Writing,
+}
+
+impl<'a> Flow<'a> {
+    fn new(sender: Side, from: &'a TcpStream, to: &'a TcpStream, watchers: Watchers<'a>) -> Self {
+        Self {
+            sender,
+            from,
+            to,
+            watchers,
+            rest: Vec::new(),
+            at_end: false,
+            finished: false,
+            sender_broke: false,
+            receiver_broke: false,
+            reset: None,
+        }
+    }
+
+    /// Moves bytes until it would block or the turn is over; ready with the side that broke.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Side> {
+        if self.receiver_broke {
+            return Poll::Pending;
+        }
+        let mut moved_bytes = 0;
+        while !self.finished {
+            if !self.rest.is_empty() {
+                match self.write_rest(cx) {
+                    Poll::Pending => return self.watch_for_reset(cx),
+                    Poll::Ready(Err(_)) => return Poll::Ready(self.receiver()),
+                    Poll::Ready(Ok(())) => {}
+                }
+            } else if self.at_end {
+                if self.sender_broke {
+                    return Poll::Ready(self.sender);
+                }
+                if socket::finish_sending(self.to).is_err() {
+                    return Poll::Ready(self.receiver());
+                }
+                self.finished = true;
+            } else if moved_bytes >= TURN_BYTES {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            } else {
+                match ready!(self.relay(cx)) {
+                    Ok(0) if self.sender_broke => return Poll::Ready(self.sender),
+                    Ok(0) => self.see_end(),
+                    Ok(count) => moved_bytes += count,
+                    Err(Failed::Reading) => return Poll::Ready(self.sender),
+                    Err(Failed::Writing) => return Poll::Ready(self.receiver()),
+                }
+            }
+        }
+        self.watch_for_reset(cx)
+    }
+
+    /// Reads once, shows what came, and writes it on as far as the receiver takes it.
+    fn relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failed>> {
+        let scratch = self.watchers.scratch;
+        let mut buffer = scratch.buffer.borrow_mut();
+        let room = buffer
+            .get_mut(..scratch.read_size())
+            .expect("reads fit into the buffer");
+        let count = loop {
+            if ready!(self.from.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Err(Failed::Reading));
+            }
+            match read_some(self.from, room) {
+                Ok(count) => break count,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(Err(Failed::Reading)),
+            }
+        };
+        let bytes = room
+            .get(..count)
+            .expect("the kernel wrote no more than there is room for");
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.watchers.traffic.count(self.sender, bytes.len());
+        if let Some(tap) = self.watchers.tap {
+            tap.bytes(self.sender, bytes);
+        }
+        let Ok(written) = write_some(self.to, bytes) else {
+            return Poll::Ready(Err(Failed::Writing));
+        };
+        if let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            self.rest.extend_from_slice(rest);
+            scratch.held_bytes.update(|held| held + rest.len());
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn write_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.to.poll_write_ready(cx))?;
+        let written = write_some(self.to, &self.rest)?;
+        self.rest.drain(..written);
+        self.watchers
+            .scratch
+            .held_bytes
+            .update(|held| held - written);
+        if self.rest.is_empty() {
+            // The memory goes back: the next slow moment of this connection may never come.
+            self.rest = Vec::new();
+            self.reset = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn see_end(&mut self) {
+        self.at_end = true;
+        if let Some(tap) = self.watchers.tap {
+            tap.end(self.sender, End::Closed);
+        }
+    }
+
+    /// While nothing is read from the sender, its reset shows only as an error condition.
+    fn watch_for_reset(&mut self, cx: &mut Context<'_>) -> Poll<Side> {
+        let from = self.from;
+        let reset = self
+            .reset
+            .get_or_insert_with(|| Box::pin(reset_by_peer(from)));
+        reset.as_mut().poll(cx).map(|()| self.sender)
+    }
+
+    fn receiver(&self) -> Side {
+        match self.sender {
+            Side::Client => Side::Server,
+            _ => Side::Client,
+        }
+    }
+}
+
+impl Drop for Flow<'_> {
+    fn drop(&mut self) {
+        let left = self.rest.len();
+        self.watchers.scratch.held_bytes.update(|held| held - left);
+    }
+}
+
+/// Ready when the peer reset the connection or it broke; a close does not count.
+pub(crate) async fn reset_by_peer(stream: &TcpStream) {
+    // An error here means that the runtime is going away, and the connection with it.
+    let _ = stream.ready(Interest::ERROR).await;
+}
+
+/// Reads what has come. A short read says that the socket is empty, so the runtime is told at once
+/// to wait for the next event, which saves the read that would only find out.
+fn read_some(from: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let mut count = None;
+    let outcome = from.try_io(Interest::READABLE, || {
+        let read = retry_on_intr(|| rustix::io::read(from, &mut *room))?;
+        count = Some(read);
+        if 0 < read && read < room.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    count.map_or_else(|| outcome.map(|()| 0), Ok)
+}
+
+/// Writes what the socket takes now, which may be nothing.
+fn write_some(to: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    let outcome = to.try_io(Interest::WRITABLE, || {
+        written = retry_on_intr(|| rustix::net::send(to, bytes, SendFlags::NOSIGNAL))?;
+        if written < bytes.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match outcome {
+        Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
+        _ => Ok(written),
+    }
+}

@@ -1,0 +1,112 @@
+//! The tap of a connection: where the bytes that pass are shown to its observer.
+//!
+//! It keeps the observer's clock, hands its calls to the recorder, and stands between it and the
+//! traffic: an observer that panics is put away, and the bytes flow on.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use remora_store::call::{Call, CallError, Side};
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::observe::{ConnectionFacts, End, Limits, Observer, Recorded};
+use crate::record::Recorder;
+
+/// Shows one connection to its observer.
+pub(crate) struct Tap {
+    id: u64,
+    accepted: Instant,
+    recorder: Rc<Recorder>,
+    observer: RefCell<Option<Observer>>,
+}
+
+impl Tap {
+    pub(crate) fn new(
+        recorder: Rc<Recorder>,
+        facts: ConnectionFacts,
+        accepted: Instant,
+        limits: Limits,
+        budget: Budget,
+    ) -> Self {
+        Self {
+            id: facts.id,
+            accepted,
+            recorder,
+            observer: RefCell::new(Some(Observer::new(facts, limits, budget))),
+        }
+    }
+
+    /// The server was reached, from this address of the sidecar's.
+    pub(crate) fn connected(&self, forwarded_from: SocketAddr) {
+        self.observe(|observer, at, _| observer.connected(at, forwarded_from));
+    }
+
+    /// The server was not reached.
+    pub(crate) fn connect_failed(&self, error: CallError) {
+        self.observe(|observer, at, out| observer.connect_failed(at, error, out));
+    }
+
+    /// These bytes were read from that side and are about to be written to the other.
+    pub(crate) fn bytes(&self, from: Side, bytes: &[u8]) {
+        self.observe(|observer, at, out| observer.bytes(from, bytes, at, out));
+    }
+
+    /// One direction ended.
+    pub(crate) fn end(&self, from: Side, how: End) {
+        self.observe(|observer, at, out| observer.end(from, how, at, out));
+    }
+
+    /// The connection is over.
+    pub(crate) fn closed(&self, by: Side) {
+        self.observe(|observer, at, out| observer.closed(by, at, out));
+        self.observer.take();
+    }
+
+    /// The sidecar stops: whatever runs is recorded as it is.
+    pub(crate) fn stopped(&self) {
+        self.closed(Side::Sidecar);
+    }
+
+    /// Adds what runs on this connection now; answers the time at which that is so.
+    pub(crate) fn open_calls(&self, out: &mut Vec<Call>) -> u64 {
+        let at_ns = self.at_ns();
+        self.guarded(|observer| observer.open_calls(at_ns, out));
+        at_ns
+    }
+
+    fn observe(&self, show: impl FnOnce(&mut Observer, u64, &mut Vec<Recorded>)) {
+        let at_ns = self.at_ns();
+        self.recorder
+            .collect(|out| self.guarded(|observer| show(observer, at_ns, out)));
+    }
+
+    /// Nothing that an observer does may reach the copy loop. Its state is of no use after a
+    /// panic, so it is dropped and the connection is relayed unobserved.
+    fn guarded(&self, look: impl FnOnce(&mut Observer)) {
+        let mut slot = self.observer.borrow_mut();
+        let Some(observer) = slot.as_mut() else {
+            return;
+        };
+        if catch_unwind(AssertUnwindSafe(|| look(observer))).is_err() {
+            *slot = None;
+            self.recorder.metrics().observer_panics.inc();
+            tracing::error!(
+                connection.id = self.id,
+                "observer panicked, connection is relayed unobserved"
+            );
+        }
+    }
+
+    fn at_ns(&self) -> u64 {
+        u64::try_from(self.accepted.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.recorder.forget(self.id);
+    }
+}

@@ -1,0 +1,10 @@
+//! What the sidecar does with real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod identity;
+mod rig;
+mod shutdown;

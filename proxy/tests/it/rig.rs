@@ -1,0 +1,107 @@
+//! A sidecar between a client and a server that a test plays itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use remora_proxy::Proxy;
+use remora_proxy::budget::Budget;
+use remora_proxy::config::{Config, Options};
+use remora_proxy::error::Error;
+use remora_proxy::record::{Batch, Outlet};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Longest wait for anything; only a failing test waits so long.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running sidecar with one mapped listener, and the server behind it.
+pub(crate) struct Rig {
+    pub(crate) server: TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) batches: mpsc::UnboundedReceiver<Batch>,
+    flushes: mpsc::Sender<oneshot::Sender<()>>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), Error>>,
+}
+
+impl Rig {
+    /// A sidecar that records, or one that only relays.
+    pub(crate) async fn start(record: bool) -> Self {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = server.local_addr().unwrap();
+        Self::start_towards(server, upstream, record)
+    }
+
+    /// A sidecar in front of a port on which nothing listens.
+    pub(crate) async fn start_towards_nothing() -> Self {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = free.local_addr().unwrap();
+        drop(free);
+        Self::start_towards(server, upstream, true)
+    }
+
+    fn start_towards(server: TcpListener, upstream: SocketAddr, record: bool) -> Self {
+        let config = Config::from_options(Options {
+            maps: vec![format!("inbound:127.0.0.1:0={upstream}")],
+            workload: "test".to_owned(),
+            admin: Some("off".to_owned()),
+            ..Options::default()
+        })
+        .unwrap();
+        let proxy = Proxy::bind(config).unwrap();
+        let address = proxy.bound()[0].address;
+        let (sink, batches) = mpsc::unbounded_channel();
+        let (flushes, requests) = mpsc::channel(1);
+        let outlet = record.then(|| Outlet {
+            sink: Box::new(move |batch| sink.send(batch).map_err(|refused| refused.0)),
+            flushes: requests,
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            proxy.run_into(outlet, Budget::new(32 << 20), stopped).await
+        });
+        Self {
+            server,
+            address,
+            batches,
+            flushes,
+            stop,
+            running,
+        }
+    }
+
+    /// A client's connection through the sidecar, and the server's end of it.
+    pub(crate) async fn connect(&self) -> (TcpStream, TcpStream) {
+        let client = TcpStream::connect(self.address).await.unwrap();
+        let (server, _) = within(self.server.accept()).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        (client, server)
+    }
+
+    /// Waits until all that was observed has been handed over.
+    pub(crate) async fn flush(&self) {
+        let (answer, answered) = oneshot::channel();
+        self.flushes.send(answer).await.unwrap();
+        within(answered).await.unwrap();
+    }
+
+    /// Asks the sidecar to stop and waits until it has.
+    pub(crate) async fn stop(self) -> mpsc::UnboundedReceiver<Batch> {
+        self.stop.send(()).unwrap();
+        within(self.running).await.unwrap().unwrap();
+        self.batches
+    }
+}
+
+/// The result of `future`, which has to come before the deadline.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .expect("it takes too long")
+}
