@@ -79,8 +79,14 @@ impl Tap {
 
     fn observe(&self, show: impl FnOnce(&mut Observer, u64, &mut Vec<Recorded>)) {
         let at_ns = self.at_ns();
-        self.recorder
-            .collect(|out| self.guarded(|observer| show(observer, at_ns, out)));
+        let mut dropped = 0;
+        self.recorder.collect(|out| {
+            self.guarded(|observer| {
+                show(observer, at_ns, out);
+                dropped = observer.take_dropped();
+            });
+        });
+        self.recorder.count_drop("budget", dropped);
     }
 
     /// Nothing that an observer does may reach the copy loop. Its state is of no use after a

@@ -6,5 +6,6 @@
 )]
 
 mod identity;
+mod recording;
 mod rig;
 mod shutdown;

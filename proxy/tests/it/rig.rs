@@ -8,7 +8,7 @@ use remora_proxy::budget::Budget;
 use remora_proxy::config::{Config, Options};
 use remora_proxy::error::Error;
 use remora_proxy::record::{Batch, Outlet};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -23,6 +23,7 @@ pub(crate) struct Rig {
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Error>>,
+    _silent: Option<TcpSocket>,
 }
 
 impl Rig {
@@ -36,10 +37,14 @@ impl Rig {
     /// A sidecar in front of a port on which nothing listens.
     pub(crate) async fn start_towards_nothing() -> Self {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = free.local_addr().unwrap();
-        drop(free);
-        Self::start_towards(server, upstream, true)
+        // Bound, so that nobody else takes the port, but not listening.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let upstream = silent.local_addr().unwrap();
+        Self {
+            _silent: Some(silent),
+            ..Self::start_towards(server, upstream, true)
+        }
     }
 
     fn start_towards(server: TcpListener, upstream: SocketAddr, record: bool) -> Self {
@@ -72,6 +77,7 @@ impl Rig {
             flushes,
             stop,
             running,
+            _silent: None,
         }
     }
 
