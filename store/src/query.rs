@@ -1,7 +1,12 @@
 //! What is asked of a store, and what it answers.
+//!
+//! The types of questions and answers are here. How they are answered is in the modules below, for
+//! any [`BlockSource`].
 
+mod cursor;
 mod source;
 
+pub use cursor::BadCursor;
 pub use source::{BlockEntry, BlockSource};
 
 use std::sync::Arc;
