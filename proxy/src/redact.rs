@@ -1,0 +1,167 @@
+//! What is removed from a call before it is spooled or leaves the pod.
+//!
+//! Every secret is replaced by a keyed tag of its bare value, so that "the same token was sent
+//! downstream" stays provable without the token. Pure: a call goes in, a call comes out. Owns what a
+//! secret is and what stands in its place; the key is [`crate::keys`]' business.
+//!
+//! **What is looked for**: credentials of `Authorization` and its kin (the scheme stays); the values
+//! of cookies (names and attributes stay); fields, parameters and headers whose names promise a
+//! secret ([`names`]), whatever their value; JWTs, `Bearer` tokens and card numbers by their own
+//! form, anywhere; credentials in URLs. In start lines, fields, trailers, interim heads, and bodies:
+//! plain, or inside gzip, deflate, brotli and zstd.
+//!
+//! **What stands in its place**: `[redacted bearer #7k2m9x4p1q]`. A masked value keeps its type,
+//! length and format as far as its place asks for them:
+//! - in heads, the mask as above; in a query or a form the same, percent-encoded;
+//! - in a string of JSON or XML, with length in characters and format (`uuid`, `digits`, `hex`,
+//!   `base64`, `text`): `[redacted secret #7k2m9x4p1q 36 uuid]`, since contracts are checked on them;
+//! - a number stays a number with as many digits, made from the tag; sign and point stay;
+//! - a card number keeps its groups and last four digits: `[redacted card #… **** **** **** 1111]`;
+//! - `true`, `false`, `null` and empty values hold no secret, and stay.
+//!
+//! **What cannot be looked through** is not kept: an unknown coding, broken or excessive compressed
+//! data leave size and digest only ([`Omitted::Uninspectable`]). A body that was cut off is searched
+//! for the beginnings of secrets at its end too. A clean body stays as it is, byte for byte.
+
+mod cards;
+mod coding;
+mod credentials;
+mod edit;
+mod fields;
+mod heads;
+mod names;
+mod nested;
+mod query;
+mod scan;
+mod tag;
+mod text;
+mod tokens;
+
+use bytes::Bytes;
+use remora_store::call::{Call, Message, Omitted};
+
+use crate::keys::RedactionKey;
+use edit::Edits;
+use names::Names;
+use scan::Words;
+use tag::Tagger;
+
+/// What the user asked of redaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redaction {
+    /// Whether secrets are masked. Default true.
+    pub enabled: bool,
+    /// More names of headers, parameters and fields whose values are secret; compared as a whole,
+    /// without case and punctuation.
+    pub names: Vec<String>,
+}
+
+impl Default for Redaction {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            names: Vec::new(),
+        }
+    }
+}
+
+/// Masks the secrets of calls under one key.
+#[derive(Debug)]
+pub struct Redactor {
+    enabled: bool,
+    rules: Rules,
+    scratch: Vec<u8>,
+}
+
+/// What is looked for, and under which key it is tagged.
+#[derive(Debug)]
+struct Rules {
+    tagger: Tagger,
+    names: Names,
+    words: Words,
+    head_words: Words,
+}
+
+impl Redactor {
+    /// A redactor that tags under `key`.
+    pub fn new(key: &RedactionKey, options: &Redaction) -> Self {
+        Self {
+            enabled: options.enabled,
+            rules: Rules {
+                tagger: Tagger::new(*key.tags()),
+                names: Names::new(&options.names),
+                words: Words::of_texts(&options.names),
+                head_words: Words::of_heads(&options.names),
+            },
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Tags under `key` from now on.
+    pub fn set_key(&mut self, key: &RedactionKey) {
+        self.rules.tagger = Tagger::new(*key.tags());
+    }
+
+    /// Masks every secret in `call`.
+    pub fn redact(&mut self, call: &mut Call) {
+        if !self.enabled {
+            return;
+        }
+        self.message(&mut call.request);
+        self.message(&mut call.response);
+        self.head(&mut call.interim, false);
+    }
+
+    fn message(&mut self, message: &mut Message) {
+        if !message.body.is_empty() {
+            self.body(message);
+        }
+        self.head(&mut message.head, message.omitted == Some(Omitted::Head));
+        self.head(&mut message.trailers, false);
+    }
+
+    fn head(&mut self, head: &mut Bytes, cut: bool) {
+        if head.is_empty() {
+            return;
+        }
+        if let Some(masked) = heads::redact(&self.rules, &mut self.scratch, head, cut) {
+            *head = masked;
+        }
+    }
+
+    /// Needs the head as it was sent: it tells the coding and the form of the body.
+    fn body(&self, message: &mut Message) {
+        let cut = message.truncated() || (message.body.len() as u64) < message.body_size;
+        match coding::decoded(&message.head, &message.body, cut) {
+            Ok(None) => {
+                let found = self.content(&message.head, &message.body, cut);
+                if let Some(masked) = found.apply(&message.body) {
+                    message.body = masked;
+                }
+            }
+            Ok(Some(content)) => {
+                let masked = self.content(&message.head, &content, cut).apply(&content);
+                // Of a coded body that was cut, the last piece cannot be decoded, and may hold
+                // plain text for all that: only what was looked through is kept.
+                if let Some(content) = masked.or_else(|| cut.then(|| Bytes::from(content))) {
+                    message.body = content;
+                    message.decoded = true;
+                }
+            }
+            Err(coding::Uninspectable) => {
+                message.body = Bytes::new();
+                message.omitted = Some(Omitted::Uninspectable);
+            }
+        }
+    }
+
+    fn content(&self, head: &[u8], content: &[u8], cut: bool) -> Edits {
+        match coding::is_form(head) {
+            true => query::parameters(&self.rules, content, cut),
+            false => text::scan(&self.rules, content, cut),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Content codings, undone within bounds so that secrets inside can be looked for.
+
+use std::io::{self, Read};
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+
+/// Largest body that is made by decoding, in bytes.
+const DECODED_LIMIT: usize = 2 * 1024 * 1024;
+
+/// A body may grow by this factor, and by [`RATIO_FREE`] bytes whatever its size.
+const RATIO_LIMIT: usize = 250;
+const RATIO_FREE: usize = 64 * 1024;
+
+/// No honest sender applies more codings than this.
+const CODINGS_LIMIT: usize = 3;
+
+/// Room for what a decoder gives at once, in bytes.
+const PIECE: usize = 8 * 1024;
+
+/// Largest window of zstd, as a power of two: what a decoder for the web must take (RFC 9659).
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// A coding that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// The content cannot be looked through: an unknown coding, broken data, or too much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Uninspectable;
+
+/// The content of `body` as the fields of `head` code it; `None` if it is not coded. `cut` says that
+/// the body goes on behind what was kept.
+pub(super) fn decoded(
+    head: &[u8],
+    body: &[u8],
+    cut: bool,
+) -> Result<Option<Vec<u8>>, Uninspectable> {
+    let mut codings = codings(head)?;
+    if codings.is_empty() {
+        codings.extend(known_by_magic(body));
+    }
+    let mut content: Option<Vec<u8>> = None;
+    for coding in codings.into_iter().rev() {
+        let input = content.as_deref().unwrap_or(body);
+        content = Some(decode(coding, input, cut)?);
+    }
+    Ok(content)
+}
+
+/// The codings that a head tells of, in the order in which they were applied.
+fn codings(head: &[u8]) -> Result<Vec<Coding>, Uninspectable> {
+    let mut found = Vec::new();
+    for line in head.split(|b| *b == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else {
+            continue;
+        };
+        let (name, value) = line.split_at_checked(colon).unwrap_or((line, b""));
+        let name = name.trim_ascii();
+        let content = name.eq_ignore_ascii_case(b"content-encoding");
+        if !content && !name.eq_ignore_ascii_case(b"transfer-encoding") {
+            continue;
+        }
+        for word in value.get(1..).unwrap_or_default().split(|b| *b == b',') {
+            match word.trim_ascii().to_ascii_lowercase().as_slice() {
+                b"" | b"identity" | b"chunked" => {}
+                b"gzip" | b"x-gzip" => found.push(Coding::Gzip),
+                b"deflate" => found.push(Coding::Deflate),
+                b"br" => found.push(Coding::Brotli),
+                b"zstd" => found.push(Coding::Zstd),
+                _ => return Err(Uninspectable),
+            }
+        }
+    }
+    match found.len() <= CODINGS_LIMIT {
+        true => Ok(found),
+        false => Err(Uninspectable),
+    }
+}
+
+/// A compressed file, sent without a coding.
+fn known_by_magic(body: &[u8]) -> Option<Coding> {
+    if body.starts_with(&[0x1f, 0x8b, 8]) {
+        Some(Coding::Gzip)
+    } else if body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Some(Coding::Zstd)
+    } else {
+        None
+    }
+}
+
+fn decode(coding: Coding, body: &[u8], cut: bool) -> Result<Vec<u8>, Uninspectable> {
+    let mut content = Content::of(body, cut);
+    match coding {
+        Coding::Gzip => {
+            let mut decoder = flate2::bufread::MultiGzDecoder::new(body);
+            content.drain(&mut decoder)?;
+            content.finish(decoder.into_inner())
+        }
+        Coding::Deflate if is_zlib(body) => {
+            let mut decoder = flate2::bufread::ZlibDecoder::new(body);
+            content.drain(&mut decoder)?;
+            content.finish(decoder.into_inner())
+        }
+        // Half of the world sends raw deflate under that name.
+        Coding::Deflate => {
+            let mut decoder = flate2::bufread::DeflateDecoder::new(body);
+            content.drain(&mut decoder)?;
+            content.finish(decoder.into_inner())
+        }
+        Coding::Brotli => content.brotli(body),
+        Coding::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(body).map_err(|_| Uninspectable)?;
+            decoder
+                .window_log_max(ZSTD_WINDOW_LOG)
+                .map_err(|_| Uninspectable)?;
+            content.drain(&mut decoder)?;
+            content.finish(decoder.finish())
+        }
+    }
+}
+
+fn is_zlib(body: &[u8]) -> bool {
+    match body {
+        [first, second, ..] => {
+            first & 0x0f == 8 && (u32::from(*first) << 8 | u32::from(*second)) % 31 == 0
+        }
+        _ => false,
+    }
+}
+
+/// What comes out of a decoder, within bounds.
+struct Content {
+    bytes: Vec<u8>,
+    limit: usize,
+    cut: bool,
+}
+
+impl Content {
+    fn of(coded: &[u8], cut: bool) -> Self {
+        let limit = DECODED_LIMIT.min(coded.len().saturating_mul(RATIO_LIMIT) + RATIO_FREE);
+        Self {
+            bytes: Vec::with_capacity((coded.len() * 4).min(limit)),
+            limit,
+            cut,
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), Uninspectable> {
+        if self.bytes.len() + piece.len() > self.limit {
+            return Err(Uninspectable);
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Reads to the end. A coded body that was cut ends early, which is no fault.
+    fn drain(&mut self, decoder: &mut impl Read) -> Result<(), Uninspectable> {
+        let mut piece = [0u8; PIECE];
+        loop {
+            match decoder.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(length) => self.push(piece.get(..length).unwrap_or_default())?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.cut && ended_early(&error) => return Ok(()),
+                Err(_) => return Err(Uninspectable),
+            }
+        }
+    }
+
+    fn brotli(mut self, coded: &[u8]) -> Result<Vec<u8>, Uninspectable> {
+        let alloc = StandardAlloc::default;
+        let mut state = BrotliState::new(alloc(), alloc(), alloc());
+        let (mut left, mut read, mut total) = (coded.len(), 0, 0);
+        let mut piece = [0u8; PIECE];
+        loop {
+            let (mut room, mut written) = (PIECE, 0);
+            let result = BrotliDecompressStream(
+                &mut left,
+                &mut read,
+                coded,
+                &mut room,
+                &mut written,
+                &mut piece,
+                &mut total,
+                &mut state,
+            );
+            self.push(piece.get(..written).unwrap_or_default())?;
+            match result {
+                BrotliResult::NeedsMoreOutput => {}
+                BrotliResult::NeedsMoreInput if self.cut => return Ok(self.bytes),
+                BrotliResult::ResultSuccess => {
+                    return self.finish(coded.get(read..).unwrap_or_default());
+                }
+                BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => {
+                    return Err(Uninspectable);
+                }
+            }
+        }
+    }
+
+    /// What follows the coded content was not looked through.
+    fn finish(self, rest: &[u8]) -> Result<Vec<u8>, Uninspectable> {
+        match rest {
+            [] => Ok(self.bytes),
+            _ => Err(Uninspectable),
+        }
+    }
+}
+
+fn ended_early(error: &io::Error) -> bool {
+    // The zstd crate says so in words only.
+    error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("incomplete frame")
+}
+
+/// Whether the fields of `head` say that the body is a form of `name=value` pairs.
+pub(super) fn is_form(head: &[u8]) -> bool {
+    head.split(|b| *b == b'\n').any(|line| {
+        let name = line.get(..13).unwrap_or_default();
+        name.eq_ignore_ascii_case(b"content-type:")
+            && memchr::memmem::find(&line.to_ascii_lowercase(), b"x-www-form-urlencoded").is_some()
+    })
+}

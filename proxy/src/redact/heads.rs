@@ -1,0 +1,165 @@
+//! Secrets in heads and trailers: start lines and fields, kept in order, case and layout.
+//!
+//! A head is gone through line by line, whatever its lines are: it may be malformed, cut off, or
+//! several interim heads one after the other.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::credentials::{self, Dress};
+use super::edit::Edits;
+use super::names::Place;
+use super::{Rules, cards, query, text};
+
+/// The head with its secrets masked; `None` if there are none.
+pub(super) fn redact(
+    rules: &Rules,
+    scratch: &mut Vec<u8>,
+    head: &[u8],
+    cut: bool,
+) -> Option<Bytes> {
+    if is_clean(rules, scratch, head) {
+        return None;
+    }
+    let mut edits = Edits::default();
+    for (index, field) in Fields::of(head).enumerate() {
+        let line = head.get(field.clone()).unwrap_or_default();
+        let cut = cut && field.end == head.len();
+        let found = match index == 0 || line.starts_with(b"HTTP/") {
+            true => start_line(rules, line).or_else(|| self::field(rules, line, cut)),
+            false => self::field(rules, line, cut),
+        };
+        if let Some(found) = found {
+            edits.absorb(found, field.start);
+        }
+    }
+    edits.apply(head)
+}
+
+fn is_clean(rules: &Rules, scratch: &mut Vec<u8>, head: &[u8]) -> bool {
+    scratch.clear();
+    scratch.extend_from_slice(head);
+    scratch.make_ascii_lowercase();
+    if rules.head_words.next(scratch, 0).is_some() || memchr::memchr(b'?', head).is_some() {
+        return false;
+    }
+    let mut edits = Edits::default();
+    cards::scan(rules, head, false, &mut edits);
+    edits.is_empty()
+}
+
+/// A request or status line; `None` if the line is a field.
+fn start_line(rules: &Rules, line: &[u8]) -> Option<Edits> {
+    let first = memchr::memchr(b' ', line)?;
+    if line.get(..first)?.contains(&b':') {
+        return None;
+    }
+    if line.starts_with(b"HTTP/") {
+        return Some(text::scan(rules, line, false));
+    }
+    let line = line.trim_ascii_end();
+    let end = match memchr::memrchr(b' ', line) {
+        Some(last) if last > first && line.get(last + 1..)?.starts_with(b"HTTP/") => last,
+        _ => line.len(),
+    };
+    let target = line.get(first + 1..end)?;
+    let mut edits = Edits::default();
+    edits.absorb(query::url(rules, target), first + 1);
+    if line.starts_with(b"CONNECT ")
+        && let Some(userinfo) = query::userinfo(target, 0)
+    {
+        let mask = query::mask_userinfo(rules, target.get(userinfo.clone())?);
+        edits.replace(userinfo.start + first + 1..userinfo.end + first + 1, mask);
+    }
+    Some(edits)
+}
+
+fn field(rules: &Rules, line: &[u8], cut: bool) -> Option<Edits> {
+    // The name of a pseudo-field of HTTP/2 begins with a colon.
+    let pseudo = usize::from(line.starts_with(b":"));
+    let Some(colon) = memchr::memchr(b':', line.get(pseudo..)?) else {
+        return Some(text::scan(rules, line, cut));
+    };
+    let start = pseudo + colon + 1;
+    let (name, value) = line.split_at_checked(start)?;
+    let name = name.get(pseudo..start - 1)?;
+    let mut edits = Edits::default();
+    match rules.names.classify(name, Place::Head) {
+        Some(class) => edits.absorb(credentials::mask(rules, class, value, Dress::Plain), start),
+        None => edits.absorb(other_value(rules, value, cut), start),
+    }
+    Some(edits)
+}
+
+/// The value of a field whose name promises nothing.
+fn other_value(rules: &Rules, value: &[u8], cut: bool) -> Edits {
+    if let Some((kind, range)) = credentials::scheme(value)
+        && let Some(credentials) = value.get(range.clone())
+        && credentials.len() >= CREDENTIALS_MIN
+        && !credentials.contains(&b' ')
+    {
+        let mut edits = Edits::default();
+        let bare = credentials::bare(kind, credentials);
+        edits.replace(range, rules.tagger.plain(kind, &bare));
+        return edits;
+    }
+    match memchr::memchr(b'?', value) {
+        Some(mark) => located(rules, value, mark),
+        None => text::scan(rules, value, cut),
+    }
+}
+
+/// A value that holds a URL with a query, such as a `Location` or a `Referer`.
+fn located(rules: &Rules, value: &[u8], mark: usize) -> Edits {
+    let query = value.get(mark + 1..).unwrap_or_default();
+    let ends = |b: &u8| b"<>\"'#,".contains(b) || b.is_ascii_whitespace();
+    let length = query.iter().position(ends).unwrap_or(query.len());
+    let (query, rest) = query.split_at_checked(length).unwrap_or((query, b""));
+    let mut edits = Edits::default();
+    edits.absorb(
+        text::scan(rules, value.get(..mark).unwrap_or_default(), false),
+        0,
+    );
+    edits.absorb(query::parameters(rules, query, false), mark + 1);
+    let rest_start = mark + 1 + length;
+    // An OAuth answer carries its token behind the `#` (RFC 6749 section 4.2.2).
+    edits.absorb(text::scan(rules, rest, false), rest_start);
+    edits
+}
+
+/// Shortest credentials behind a scheme in a field that is not known to hold any.
+const CREDENTIALS_MIN: usize = 8;
+
+/// The lines of a head, each with the lines that continue it (RFC 9112 section 5.2).
+struct Fields<'a> {
+    head: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn of(head: &'a [u8]) -> Self {
+        Self { head, at: 0 }
+    }
+}
+
+impl Iterator for Fields<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        if start >= self.head.len() {
+            return None;
+        }
+        let mut end = start;
+        loop {
+            let rest = self.head.get(end..).unwrap_or_default();
+            end += memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            if !matches!(self.head.get(end), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        self.at = end;
+        Some(start..end)
+    }
+}

@@ -1,0 +1,153 @@
+//! The keyed digests of a call: by one its two legs are joined, by the other a body is known again.
+//!
+//! Both are taken over a fixed prefix that depends on no limit, before anything is masked.
+
+use remora_store::call::{
+    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, State,
+};
+
+use crate::keys::RedactionKey;
+
+/// Digests calls under one key.
+#[derive(Debug)]
+pub(super) struct Digester {
+    key: [u8; 32],
+    /// Most requests have no body.
+    empty_body: Digest,
+}
+
+impl Digester {
+    pub(super) fn new(key: &RedactionKey) -> Self {
+        let key = *key.digests();
+        Self {
+            key,
+            empty_body: body(&key, &[], 0),
+        }
+    }
+
+    /// Fills in what digests the kept bytes allow. An open call has none yet: its bytes are still
+    /// coming, and half of them would digest to something else.
+    pub(super) fn digest(&self, call: &mut Call) {
+        let has_messages = matches!(call.protocol, Protocol::Http1 | Protocol::Http2);
+        if !has_messages || call.state == State::Open {
+            return;
+        }
+        call.join_digest = self.join(&call.request);
+        call.request.body_digest = self.body(&call.request);
+        if !call.response.head.is_empty() {
+            call.response.body_digest = self.body(&call.response);
+        }
+    }
+
+    fn join(&self, request: &Message) -> Option<Digest> {
+        if request.head.is_empty() {
+            return None;
+        }
+        let head = prefix(&request.head, JOIN_DIGEST_PREFIX_BYTES);
+        let wanted = JOIN_DIGEST_PREFIX_BYTES - head.len();
+        let body = kept(request, wanted)?;
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(head).update(body);
+        Some(cut(&hasher))
+    }
+
+    fn body(&self, message: &Message) -> Option<Digest> {
+        if message.body_size == 0 {
+            return Some(self.empty_body);
+        }
+        let kept = kept(message, BODY_DIGEST_PREFIX_BYTES)?;
+        Some(body(&self.key, kept, message.body_size))
+    }
+}
+
+fn body(key: &[u8; 32], prefix: &[u8], size: u64) -> Digest {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(prefix).update(&size.to_le_bytes());
+    cut(&hasher)
+}
+
+/// The first `wanted` bytes of the body, or all if it is shorter; `None` if they were not kept.
+fn kept(message: &Message, wanted: usize) -> Option<&[u8]> {
+    let there = usize::try_from(message.body_size).unwrap_or(usize::MAX);
+    let kept = prefix(&message.body, wanted);
+    (kept.len() == wanted.min(there)).then_some(kept)
+}
+
+fn prefix(bytes: &[u8], length: usize) -> &[u8] {
+    bytes.get(..length).unwrap_or(bytes)
+}
+
+fn cut(hasher: &blake3::Hasher) -> Digest {
+    let mut digest = [0; 16];
+    hasher.finalize_xof().fill(&mut digest);
+    Digest(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn request(head: &'static str, body: &'static str) -> Message {
+        Message {
+            head: Bytes::from(head),
+            body: Bytes::from(body),
+            body_size: body.len() as u64,
+            ..Message::default()
+        }
+    }
+
+    fn digester(secret: u8) -> Digester {
+        Digester::new(&RedactionKey::new("k".to_owned(), &[secret; 32]))
+    }
+
+    #[test]
+    fn a_join_digest_covers_head_and_body_under_the_key() {
+        let one = digester(1).join(&request("GET /", "ab"));
+        assert!(one.is_some());
+        assert_eq!(one, digester(1).join(&request("GET /", "ab")));
+        assert_ne!(one, digester(1).join(&request("GET /", "ac")));
+        assert_ne!(one, digester(2).join(&request("GET /", "ab")));
+    }
+
+    #[test]
+    fn how_much_was_kept_beyond_the_prefix_does_not_matter() {
+        let body = Bytes::from(vec![b'x'; 9000]);
+        let long = Message {
+            body: body.clone(),
+            body_size: 9000,
+            ..request("POST /", "")
+        };
+        let short = Message {
+            body: body.slice(..BODY_DIGEST_PREFIX_BYTES),
+            ..long.clone()
+        };
+        let digester = digester(1);
+        assert_eq!(digester.join(&long), digester.join(&short));
+        assert_eq!(digester.body(&long), digester.body(&short));
+    }
+
+    #[test]
+    fn there_is_none_where_the_bytes_were_kept_away() {
+        let away = Message {
+            body_size: 10,
+            ..request("POST /", "")
+        };
+        assert_eq!(digester(1).join(&away), None);
+        assert_eq!(digester(1).body(&away), None);
+        assert_eq!(digester(1).join(&request("", "")), None);
+    }
+
+    #[test]
+    fn bodies_of_one_beginning_and_different_sizes_differ() {
+        let one = request("POST /", "ab");
+        let mut two = one.clone();
+        two.body = Bytes::from(vec![b'x'; BODY_DIGEST_PREFIX_BYTES]);
+        two.body_size = 5000;
+        let mut three = two.clone();
+        three.body_size = 5001;
+        let digester = digester(1);
+        assert_ne!(digester.body(&two), digester.body(&three));
+        assert_ne!(digester.body(&one), digester.body(&two));
+    }
+}
