@@ -1,11 +1,13 @@
-//! What the sidecar does with real sockets.
+//! What the sidecar does, seen from outside the crate.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
 
+mod corpus;
 mod identity;
+mod observed;
 mod recording;
 mod rig;
 mod shutdown;
