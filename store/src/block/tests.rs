@@ -1,5 +1,8 @@
 //! Blocks written, read, merged, damaged, and read by versions other than their writer's.
 
+mod damage;
+mod versions;
+
 use std::net::SocketAddr;
 
 use bytes::Bytes;

@@ -1,0 +1,214 @@
+//! Blocks of other versions: kept ones of older sidecars, and what a newer one might write.
+
+use std::net::SocketAddr;
+
+use prost::Message as _;
+
+use super::*;
+use crate::block::columns::ColumnsBuilder;
+use crate::block::directory::DirectoryRecord;
+use crate::block::part::{Kind, PartWriter};
+use crate::block::record::HeadRecord;
+use crate::call::{
+    CallError, Connection, Detail, Digest, Leg, Omitted, Opaque, Protocol, Side, State, TlsHello,
+};
+
+/// Written by the first version. Never written again: what a later version adds gets a file of its
+/// own.
+const V1: &[u8] = include_bytes!("../../../tests/fixtures/block-v1.bin");
+/// The same block and one more, merged by the first version.
+const V1_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v1-merged.bin");
+
+fn kept_meta() -> BlockMeta {
+    BlockMeta {
+        origin: Origin {
+            incarnation: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
+            workload: "orders".into(),
+            namespace: "shop".into(),
+            pod: "orders-7d4b9c-x2x".into(),
+            pod_uid: "5f0c".into(),
+            revision: "7d4b9c".into(),
+            serves: vec![
+                "10.0.0.2:8080".parse().unwrap(),
+                "[fd00::2]:0".parse().unwrap(),
+            ],
+        },
+        sequence: 41,
+        sealed_ns: 1_790_000_000_000_000_000,
+        redaction_key: "k-1".into(),
+        drops: vec![Drop {
+            reason: "budget".into(),
+            calls: 3,
+            since_ns: 1_789_999_999_000_000_000,
+            until_ns: 1_789_999_999_500_000_000,
+        }],
+    }
+}
+
+fn kept_calls() -> Vec<Call> {
+    let mut posted = call(1_789_999_999_700_000_000, "/", 201);
+    posted.leg = Leg::Outbound;
+    posted.src = "[fd00::2]:51000".parse().unwrap();
+    posted.connection = Connection {
+        id: 12,
+        ordinal: 2,
+        forwarded_from: Some(SocketAddr::from(([10, 0, 0, 2], 51_001))),
+    };
+    posted.request.head =
+        "POST /api/orders/17?dry=1 HTTP/1.1\r\nhOST: db.shop\r\nExpect: 100-continue\r\n\r\n"
+            .into();
+    posted.request.body = "{\"card\":\"[redacted]\"}".into();
+    posted.request.body_size = 70_000;
+    posted.request.body_digest = Some(Digest([7; 16]));
+    posted.request.omitted = Some(Omitted::Limit);
+    posted.response.trailers = "Grpc-Status: 0\r\n".into();
+    posted.response.decoded = true;
+    posted.interim = "HTTP/1.1 100 Continue\r\n\r\n".into();
+    posted.closed_by = Some(Side::Server);
+    posted.join_digest = Some(Digest(*b"0123456789abcdef"));
+
+    let mut hello = call(1_789_999_999_800_000_000, "/", 200);
+    hello.protocol = Protocol::Tls;
+    hello.request = Default::default();
+    hello.response = Default::default();
+    hello.detail = Detail::Tls(TlsHello {
+        sni: Some("db.shop".into()),
+        alpn: vec!["h2".into(), "http/1.1".into()],
+        versions: vec![0x0304, 0x0303],
+        random: [9; 32],
+    });
+
+    let mut opaque = hello.clone();
+    opaque.protocol = Protocol::Opaque;
+    opaque.state = State::Lost;
+    opaque.error = Some(CallError::ServerReset);
+    opaque.detail = Detail::Opaque(Opaque {
+        first_speaker: Some(Side::Server),
+        recognised: Some("ssh".into()),
+        from_byte: 5,
+        reason: Some("upgraded".into()),
+    });
+    let mut probe = call(1_789_999_999_900_000_000, "/healthz", 200);
+    probe.probe = true;
+    vec![posted, hello, opaque, probe]
+}
+
+fn kept_open_calls() -> Vec<Call> {
+    let mut running = call(1_789_999_999_950_000_000, "/slow", 200);
+    running.state = State::Open;
+    running.response = Default::default();
+    running.phases.response_first = None;
+    running.phases.response_last = None;
+    vec![running]
+}
+
+#[test]
+fn a_block_of_the_first_version_reads() {
+    let block = open(Bytes::from_static(V1));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.meta(), &kept_meta());
+    assert_eq!(block.calls(), Ok(kept_calls()));
+    assert_eq!(block.open_calls(), Ok(Some(kept_open_calls())));
+    assert_columns_describe(&block, &kept_calls());
+    let summary = block.summary();
+    assert_eq!((summary.calls, summary.probes, summary.errors), (4, 1, 1));
+    assert_eq!(summary.open, Some(1));
+}
+
+#[test]
+fn a_merged_block_of_the_first_version_reads() {
+    let block = open(Bytes::from_static(V1_MERGED));
+    assert_eq!(block.verify(), Ok(()));
+    let mut expected = kept_calls();
+    expected.extend(calls(20));
+    assert_eq!(block.calls().as_ref(), Ok(&expected));
+    assert_eq!(block.open_calls(), Ok(Some(kept_open_calls())));
+    assert_columns_describe(&block, &expected);
+    let sources = [(100, 41, 4), (107, 42, 20)];
+    let expected = sources.map(|(block, sequence, calls)| Source {
+        block,
+        sequence,
+        calls,
+    });
+    assert_eq!(block.sources(), expected);
+    assert_eq!(block.open_id(900, 0).to_string(), "c100-4");
+}
+
+/// A field with a number that this version does not have.
+const UNKNOWN_FIELD: &[u8] = b"\xfa\x3e\x05later";
+
+/// A block as a later version could write it: more fields everywhere, and codes that are unknown
+/// here.
+fn newer_block() -> Bytes {
+    let known = call(5, "/api/orders/1", 200);
+    let mut columns = ColumnsBuilder::default();
+    columns.push(&known);
+    columns.columns.protocol[0] = 99;
+    columns.columns.error[0] = 212;
+    let mut record = HeadRecord::of(&known);
+    record.protocol = 99;
+    record.state = 1_000;
+    record.error = Some(211);
+    record.closed_by = Some(88);
+    record.request.as_mut().unwrap().omitted = Some(77);
+    let mut record = record.encode_to_vec();
+    record.extend_from_slice(UNKNOWN_FIELD);
+
+    let mut writer = PartWriter::new(Codec::Raw, 0);
+    writer.part(Kind::Columns, 0, |raw| {
+        columns.write(raw);
+        raw.extend_from_slice(UNKNOWN_FIELD);
+        1
+    });
+    writer.part(Kind::Heads, 0, |raw| {
+        prost::encode_length_delimiter(record.len(), raw).unwrap();
+        raw.extend_from_slice(&record);
+        1
+    });
+    writer.part(Kind::Open, 0, |_| 0);
+    let summary = BlockSummary::of(&columns, None);
+    writer.finish(DirectoryRecord {
+        meta: Some((&meta(3)).into()),
+        summary: Some((&summary).into()),
+        ..DirectoryRecord::default()
+    })
+}
+
+/// The same, with a part of a kind and in a codec that are unknown here.
+fn newer_block_with_an_unknown_part() -> Bytes {
+    damage::forge(&newer_block(), |directory| {
+        let last = directory.parts.last_mut().unwrap();
+        (last.kind, last.codec) = (99, 77);
+    })
+}
+
+#[test]
+fn what_a_newer_sidecar_writes_still_reads() {
+    for bytes in [newer_block(), newer_block_with_an_unknown_part()] {
+        let block = open(bytes);
+        assert_eq!(block.verify(), Ok(()));
+        let read = block.call(0).unwrap().unwrap();
+        let mut expected = call(5, "/api/orders/1", 200);
+        expected.response.body = Bytes::new();
+        expected.protocol = Protocol::Opaque;
+        expected.error = Some(CallError::Other);
+        expected.request.omitted = Some(Omitted::Other);
+        assert_eq!(read, expected);
+        let columns = block.columns().unwrap();
+        assert_eq!((columns.protocol[0], columns.error[0]), (99, 212));
+    }
+}
+
+#[test]
+fn a_part_that_is_unknown_is_not_merged_away() {
+    let block = open(newer_block_with_an_unknown_part());
+    let refused = merge(&[(1, block)]).unwrap_err();
+    assert!(matches!(refused, BlockError::Unmergeable(_)), "{refused}");
+}
+
+#[test]
+fn unknown_fields_of_a_call_survive_a_merge() {
+    let merged = open(merge(&[(1, open(newer_block()))]).unwrap());
+    let records = merged.raw_records(Kind::Heads).unwrap();
+    assert!(records[0].ends_with(UNKNOWN_FIELD));
+}
