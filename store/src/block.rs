@@ -11,9 +11,12 @@
 //! Where blocks are kept is not decided here.
 
 mod columns;
+mod convert;
 mod directory;
+mod index;
 mod intern;
 mod merge;
+mod pack;
 mod part;
 mod read;
 mod record;
@@ -21,6 +24,7 @@ mod seal;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::net::SocketAddr;
 

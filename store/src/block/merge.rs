@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::columns::ColumnsBuilder;
 use super::directory::DirectoryRecord;
-use super::part::{Kind, MAX_RAW_BYTES, PartWriter};
+use super::part::{Kind, MAX_RAW_BYTES};
 use super::seal::{BODIES_PER_FRAME, FRAME_BYTES, HEADS_PER_FRAME};
+use super::writer::PartWriter;
 use super::{
     Block, BlockError, BlockMeta, BlockSummary, Codec, Drop, MAX_CALLS, MAX_SOURCES, Source,
 };

@@ -1,16 +1,15 @@
-//! How the parts of a block lie in its bytes: writing them, finding them again, and the bounds on
-//! what is unpacked.
+//! How the parts of a block lie in its bytes, how one is unpacked, and the bounds on that.
 
 use std::cell::RefCell;
 
 use bytes::Bytes;
 use prost::Message as _;
 
+use super::BlockError;
 use super::directory::{DirectoryRecord, PartRecord};
-use super::{BlockError, Codec};
 
-const MAGIC: &[u8; 7] = b"RMRABLK";
-const VERSION: u8 = 1;
+pub(super) const MAGIC: &[u8; 7] = b"RMRABLK";
+pub(super) const VERSION: u8 = 1;
 pub(super) const HEADER_BYTES: usize = MAGIC.len() + 1;
 /// Length of the directory and its CRC.
 const FOOTER_BYTES: usize = 8;
@@ -21,11 +20,10 @@ const MAX_DIRECTORY_BYTES: usize = 1024 * 1024;
 pub(super) const MAX_RAW_BYTES: u64 = 256 * 1024 * 1024;
 /// LZ4 cannot do better than this.
 const MAX_LZ4_RATIO: usize = 255;
-const ZSTD_LEVEL: i32 = 1;
 
-const RAW: u32 = 0;
-const LZ4: u32 = 1;
-const ZSTD: u32 = 2;
+pub(super) const RAW: u32 = 0;
+pub(super) const LZ4: u32 = 1;
+pub(super) const ZSTD: u32 = 2;
 
 /// What a part holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const fn code(self) -> u32 {
+    pub(super) const fn code(self) -> u32 {
         match self {
             Self::Columns => 1,
             Self::Heads => 2,
@@ -217,142 +215,4 @@ pub(super) fn read_directory(block: &Bytes) -> Result<(DirectoryRecord, usize), 
     let directory =
         DirectoryRecord::decode(directory).map_err(|error| damaged(&error.to_string()))?;
     Ok((directory, start))
-}
-
-/// Writes a block part by part.
-pub(super) struct PartWriter {
-    bytes: Vec<u8>,
-    parts: Vec<PartRecord>,
-    /// Raw bytes of the part that is being written, where they do not go to `bytes` at once.
-    raw: Vec<u8>,
-    raw_total: u64,
-    packer: Packer,
-}
-
-enum Packer {
-    Raw,
-    Lz4(lz4_flex::block::CompressTable),
-    Zstd(zstd::bulk::Compressor<'static>),
-}
-
-impl PartWriter {
-    /// A block of about this many bytes.
-    pub(super) fn new(codec: Codec, capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.extend_from_slice(MAGIC);
-        bytes.push(VERSION);
-        let packer = match codec {
-            Codec::Raw => Packer::Raw,
-            Codec::Lz4 => Packer::Lz4(lz4_flex::block::CompressTable::default()),
-            Codec::Zstd => match zstd::bulk::Compressor::new(ZSTD_LEVEL) {
-                Ok(compressor) => Packer::Zstd(compressor),
-                // Only for want of memory; the block is larger then, and as good.
-                Err(_) => Packer::Raw,
-            },
-        };
-        Self {
-            bytes,
-            parts: Vec::new(),
-            raw: Vec::new(),
-            raw_total: 0,
-            packer,
-        }
-    }
-
-    /// Adds a part. `write` appends its raw bytes and says how many calls are in it.
-    pub(super) fn part(&mut self, kind: Kind, first: u32, write: impl FnOnce(&mut Vec<u8>) -> u32) {
-        let start = self.bytes.len();
-        let (calls, raw_length, codec) = if let Packer::Raw = self.packer {
-            let calls = write(&mut self.bytes);
-            (calls, self.bytes.len() - start, RAW)
-        } else {
-            self.raw.clear();
-            let calls = write(&mut self.raw);
-            (
-                calls,
-                self.raw.len(),
-                self.packer.pack(&self.raw, &mut self.bytes),
-            )
-        };
-        let written = self.bytes.get(start..).unwrap_or_default();
-        self.raw_total += raw_length as u64;
-        self.parts.push(PartRecord {
-            kind: kind.code(),
-            codec,
-            length: written.len() as u64,
-            raw_length: raw_length as u64,
-            crc32: crc32fast::hash(written),
-            first,
-            calls,
-        });
-    }
-
-    /// Raw bytes of all parts so far.
-    pub(super) fn raw_total(&self) -> u64 {
-        self.raw_total
-    }
-
-    /// Raw bytes of the last part.
-    pub(super) fn last_raw_length(&self) -> u64 {
-        self.parts.last().map_or(0, |part| part.raw_length)
-    }
-
-    /// Ends the block with its directory, whose parts are filled in here.
-    pub(super) fn finish(mut self, mut directory: DirectoryRecord) -> Bytes {
-        directory.parts = self.parts;
-        let start = self.bytes.len();
-        directory.encode_raw(&mut self.bytes);
-        let written = self.bytes.get(start..).unwrap_or_default();
-        let (length, crc32) = (written.len() as u32, crc32fast::hash(written));
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&crc32.to_le_bytes());
-        self.bytes.into()
-    }
-}
-
-impl Packer {
-    /// Appends `raw` in this codec, or as it is where that is no longer, and says which.
-    fn pack(&mut self, raw: &[u8], bytes: &mut Vec<u8>) -> u32 {
-        let start = bytes.len();
-        let (packed, codec) = match self {
-            Self::Raw => (None, RAW),
-            Self::Lz4(table) => (pack_lz4(table, raw, bytes), LZ4),
-            Self::Zstd(compressor) => (pack_zstd(compressor, raw, bytes), ZSTD),
-        };
-        match packed {
-            Some(length) if length < raw.len() => {
-                bytes.truncate(start + length);
-                codec
-            }
-            _ => {
-                bytes.truncate(start);
-                bytes.extend_from_slice(raw);
-                RAW
-            }
-        }
-    }
-}
-
-fn pack_lz4(
-    table: &mut lz4_flex::block::CompressTable,
-    raw: &[u8],
-    bytes: &mut Vec<u8>,
-) -> Option<usize> {
-    use lz4_flex::block::{compress_into_with_table, get_maximum_output_size};
-    let start = bytes.len();
-    bytes.resize(start + get_maximum_output_size(raw.len()), 0);
-    compress_into_with_table(raw, bytes.get_mut(start..)?, table).ok()
-}
-
-fn pack_zstd(
-    compressor: &mut zstd::bulk::Compressor<'static>,
-    raw: &[u8],
-    bytes: &mut Vec<u8>,
-) -> Option<usize> {
-    let start = bytes.len();
-    // No more room than raw bytes: where they do not fit, they are better left as they are.
-    bytes.resize(start + raw.len(), 0);
-    compressor
-        .compress_to_buffer(raw, bytes.get_mut(start..)?)
-        .ok()
 }

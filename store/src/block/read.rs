@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::part::{HEADER_BYTES, Kind, MAX_RAW_BYTES, Part, read_directory};
+use super::index::{Index, find};
+use super::part::{Kind, Part};
 use super::record::{BodyRecord, HeadRecord, OpenRecord};
-use super::{
-    BlockError, BlockMeta, BlockSummary, Columns, MAX_CALLS, MAX_OPEN_CALLS, MAX_SOURCES, Source,
-    columns,
-};
+use super::{BlockError, BlockMeta, BlockSummary, Columns, Source, columns};
 use crate::call::{Call, CallId};
 
 /// A sealed block whose directory has been read. Cheap to clone.
@@ -18,22 +16,7 @@ use crate::call::{Call, CallId};
 #[derive(Debug, Clone)]
 pub struct Block {
     bytes: Bytes,
-    directory: Arc<Directory>,
-}
-
-#[derive(Debug)]
-struct Directory {
-    meta: BlockMeta,
-    summary: BlockSummary,
-    columns: Option<Part>,
-    heads: Vec<Part>,
-    bodies: Vec<Part>,
-    open: Option<Part>,
-    sources: Vec<Source>,
-    /// Which of the sources listed the open calls.
-    open_source: usize,
-    /// There are parts that this version cannot read.
-    unknown_parts: bool,
+    index: Arc<Index>,
 }
 
 /// The verbatim heads and trailers of all calls of a block, by position.
@@ -47,55 +30,17 @@ impl Block {
     ///
     /// The parts themselves are checked when they are read, or all at once by [`Self::verify`].
     pub fn open(bytes: Bytes) -> Result<Self, BlockError> {
-        let (record, parts_end) = read_directory(&bytes)?;
-        let summary: BlockSummary = record.summary.unwrap_or_default().into();
-        let mut directory = Directory {
-            meta: record.meta.unwrap_or_default().into(),
-            summary,
-            columns: None,
-            heads: Vec::new(),
-            bodies: Vec::new(),
-            open: None,
-            sources: record.sources.into_iter().map(Into::into).collect(),
-            open_source: record.open_source as usize,
-            unknown_parts: false,
-        };
-        let mut start = HEADER_BYTES;
-        let mut raw_total = 0_u64;
-        for record in &record.parts {
-            let kind = Kind::from_code(record.kind);
-            if let Some(kind) = kind {
-                directory.add(Part::new(kind, start, record)?)?;
-                raw_total = raw_total.saturating_add(record.raw_length);
-            } else {
-                directory.unknown_parts = true;
-            }
-            start = usize::try_from(record.length)
-                .ok()
-                .and_then(|length| start.checked_add(length))
-                .filter(|&end| end <= parts_end)
-                .ok_or_else(|| damaged("a part reaches beyond the block"))?;
-        }
-        if start != parts_end {
-            return Err(damaged("there are bytes that no part owns"));
-        }
-        if raw_total > MAX_RAW_BYTES {
-            return Err(damaged("the parts are too large together"));
-        }
-        directory.check()?;
-        Ok(Self {
-            bytes,
-            directory: Arc::new(directory),
-        })
+        let index = Arc::new(Index::read(&bytes)?);
+        Ok(Self { bytes, index })
     }
 
     /// Reads everything there is: whether every call of this block can be read.
     pub fn verify(&self) -> Result<(), BlockError> {
         self.columns()?;
-        for part in &self.directory.heads {
+        for part in &self.index.heads {
             records::<HeadRecord>(&self.bytes, part)?;
         }
-        for part in &self.directory.bodies {
+        for part in &self.index.bodies {
             records::<BodyRecord>(&self.bytes, part)?;
         }
         self.open_calls()?;
@@ -105,12 +50,12 @@ impl Block {
     /// What the block says of itself. For a merged block: of the last of its sources, with the
     /// drops of all.
     pub fn meta(&self) -> &BlockMeta {
-        &self.directory.meta
+        &self.index.meta
     }
 
     /// What lets a question pass the block by.
     pub fn summary(&self) -> &BlockSummary {
-        &self.directory.summary
+        &self.index.summary
     }
 
     /// The block as it is written.
@@ -120,7 +65,7 @@ impl Block {
 
     /// How many finished calls there are.
     pub fn len(&self) -> u32 {
-        self.directory.summary.calls
+        self.index.summary.calls
     }
 
     /// Whether there is no finished call.
@@ -130,7 +75,7 @@ impl Block {
 
     /// The facts that most questions need, of all calls.
     pub fn columns(&self) -> Result<Columns, BlockError> {
-        match &self.directory.columns {
+        match &self.index.columns {
             Some(part) => columns::read(part.read(&self.bytes)?, part.calls as usize),
             None => Ok(Columns {
                 texts: vec![String::new()],
@@ -142,7 +87,7 @@ impl Block {
     /// All heads and trailers; no body is read for it.
     pub fn heads(&self) -> Result<Heads, BlockError> {
         let mut all = Vec::with_capacity(self.len() as usize);
-        for part in &self.directory.heads {
+        for part in &self.index.heads {
             all.append(&mut records(&self.bytes, part)?);
         }
         Ok(Heads { records: all })
@@ -153,7 +98,7 @@ impl Block {
         let Some(head) = self.head(position)? else {
             return Ok(None);
         };
-        let bodies = match find(&self.directory.bodies, position) {
+        let bodies = match find(&self.index.bodies, position) {
             Some(part) => record(&self.bytes, part, position)?,
             None => BodyRecord::default(),
         };
@@ -170,7 +115,7 @@ impl Block {
     pub fn calls(&self) -> Result<Vec<Call>, BlockError> {
         let heads = self.heads()?.records;
         let mut bodies = vec![BodyRecord::default(); heads.len()];
-        for part in &self.directory.bodies {
+        for part in &self.index.bodies {
             let frame = records(&self.bytes, part)?;
             let slots = bodies.iter_mut().skip(part.first as usize);
             for (slot, record) in slots.zip(frame) {
@@ -184,7 +129,7 @@ impl Block {
     /// All calls that were open when the block was sealed; `None` if it does not say, and what was
     /// said before still holds.
     pub fn open_calls(&self) -> Result<Option<Vec<Call>>, BlockError> {
-        let Some(part) = &self.directory.open else {
+        let Some(part) = &self.index.open else {
             return Ok(None);
         };
         let open: Vec<OpenRecord> = records(&self.bytes, part)?;
@@ -194,7 +139,7 @@ impl Block {
     /// The blocks that this one was merged from, in the order of their calls; empty for a block as
     /// a sidecar sealed it.
     pub fn sources(&self) -> &[Source] {
-        &self.directory.sources
+        &self.index.sources
     }
 
     /// The ids of all finished calls, by position. `own_number` is the hub's number of this block,
@@ -202,7 +147,7 @@ impl Block {
     pub fn ids(&self, own_number: u64) -> impl Iterator<Item = CallId> {
         let own = Source {
             block: own_number,
-            sequence: self.directory.meta.sequence,
+            sequence: self.index.meta.sequence,
             calls: self.len(),
         };
         let own = self.sources().is_empty().then_some(own);
@@ -233,7 +178,7 @@ impl Block {
     /// The id of an open call by its place in [`Self::open_calls`]: it follows the finished calls
     /// of the block that listed it.
     pub fn open_id(&self, own_number: u64, index: u32) -> CallId {
-        let source = self.sources().get(self.directory.open_source);
+        let source = self.sources().get(self.index.open_source);
         let (block, calls) = source.map_or((own_number, self.len()), |source| {
             (source.block, source.calls)
         });
@@ -244,19 +189,19 @@ impl Block {
     }
 
     pub(super) fn has_unknown_parts(&self) -> bool {
-        self.directory.unknown_parts
+        self.index.unknown_parts
     }
 
     pub(super) fn open_source(&self) -> usize {
-        self.directory.open_source
+        self.index.open_source
     }
 
     /// The records of a kind as they are written, one per call; bodies that were left out are empty.
     pub(super) fn raw_records(&self, kind: Kind) -> Result<Vec<Bytes>, BlockError> {
         let parts = match kind {
-            Kind::Heads => self.directory.heads.as_slice(),
-            Kind::Bodies => self.directory.bodies.as_slice(),
-            Kind::Open => self.directory.open.as_slice(),
+            Kind::Heads => self.index.heads.as_slice(),
+            Kind::Bodies => self.index.bodies.as_slice(),
+            Kind::Open => self.index.open.as_slice(),
             Kind::Columns => &[],
         };
         let mut all = Vec::new();
@@ -276,76 +221,10 @@ impl Block {
     }
 
     fn head(&self, position: u32) -> Result<Option<HeadRecord>, BlockError> {
-        find(&self.directory.heads, position)
+        find(&self.index.heads, position)
             .map(|part| record(&self.bytes, part, position))
             .transpose()
     }
-}
-
-impl Directory {
-    fn add(&mut self, part: Part) -> Result<(), BlockError> {
-        let slot = match part.kind {
-            Kind::Columns => &mut self.columns,
-            Kind::Open => &mut self.open,
-            Kind::Heads => return add_frame(&mut self.heads, part),
-            Kind::Bodies => return add_frame(&mut self.bodies, part),
-        };
-        match slot.replace(part) {
-            None => Ok(()),
-            Some(_) => Err(part.kind.damaged("there are two of them")),
-        }
-    }
-
-    /// That the parts cover the calls that the summary counts.
-    fn check(&self) -> Result<(), BlockError> {
-        let calls = self.summary.calls;
-        if calls as usize > MAX_CALLS {
-            return Err(damaged("there are too many calls"));
-        }
-        if self.columns.map_or(0, |part| part.calls) != calls {
-            return Err(Kind::Columns.damaged("they do not describe every call"));
-        }
-        let heads: u64 = self.heads.iter().map(|part| u64::from(part.calls)).sum();
-        if u64::from(calls) != heads {
-            return Err(Kind::Heads.damaged("there is not one for every call"));
-        }
-        if self.bodies.last().map_or(0, Part::end_call) > u64::from(calls) {
-            return Err(Kind::Bodies.damaged("there are more than calls"));
-        }
-        if self.open.map_or(0, |part| part.calls) as usize > MAX_OPEN_CALLS {
-            return Err(Kind::Open.damaged("there are too many"));
-        }
-        if self.sources.is_empty() {
-            return Ok(());
-        }
-        let merged: u64 = self
-            .sources
-            .iter()
-            .map(|source| u64::from(source.calls))
-            .sum();
-        if u64::from(calls) != merged
-            || self.sources.len() > MAX_SOURCES
-            || self.open_source >= self.sources.len()
-        {
-            return Err(damaged("the merged blocks do not add up"));
-        }
-        Ok(())
-    }
-}
-
-/// Frames lie in the order of their calls, and do not overlap; those of heads have no gaps.
-fn add_frame(frames: &mut Vec<Part>, part: Part) -> Result<(), BlockError> {
-    let end = frames.last().map_or(0, Part::end_call);
-    let first = u64::from(part.first);
-    let follows = match part.kind {
-        Kind::Heads => first == end,
-        _ => first >= end,
-    };
-    if !follows || part.calls == 0 {
-        return Err(part.kind.damaged("the frames are not in order"));
-    }
-    frames.push(part);
-    Ok(())
 }
 
 impl Heads {
@@ -374,13 +253,6 @@ impl Heads {
     fn record(&self, position: usize) -> Option<&HeadRecord> {
         self.records.get(position)
     }
-}
-
-/// The frame that holds the call at a position.
-fn find(frames: &[Part], position: u32) -> Option<&Part> {
-    let after = frames.partition_point(|part| part.first <= position);
-    let part = frames.get(after.checked_sub(1)?)?;
-    (u64::from(position) < part.end_call()).then_some(part)
 }
 
 /// All records of a frame.
@@ -419,11 +291,4 @@ fn split_record(raw: &mut Bytes, kind: Kind) -> Result<Bytes, BlockError> {
         return Err(kind.damaged("a call reaches beyond its frame"));
     }
     Ok(raw.split_to(length))
-}
-
-fn damaged(reason: &str) -> BlockError {
-    BlockError::Damaged {
-        part: "directory",
-        reason: reason.to_owned(),
-    }
 }

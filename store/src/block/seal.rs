@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::columns::ColumnsBuilder;
 use super::directory::DirectoryRecord;
-use super::part::{Kind, PartWriter};
+use super::part::Kind;
 use super::record::{BodyRecord, HeadRecord, OpenRecord};
+use super::writer::PartWriter;
 use super::{BlockMeta, BlockSummary, Codec, MAX_OPEN_CALLS, MAX_SEALED_CALLS};
 use crate::call::Call;
 

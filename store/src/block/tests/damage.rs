@@ -81,9 +81,11 @@ fn a_block_cut_anywhere_does_not_open() {
     assert!(Block::open(longer.into()).is_err(), "with a byte more");
 }
 
+type Lie = dyn Fn(&mut DirectoryRecord);
+
 #[test]
 fn a_directory_that_lies_is_refused() {
-    let lies: &[(&str, &dyn Fn(&mut DirectoryRecord))] = &[
+    let lies: &[(&str, &Lie)] = &[
         ("no summary", &|it| it.summary = None),
         ("no parts", &|it| it.parts.clear()),
         ("columns twice", &|it| part(it, Kind::Bodies).kind = 1),

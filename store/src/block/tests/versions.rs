@@ -7,8 +7,9 @@ use prost::Message as _;
 use super::*;
 use crate::block::columns::ColumnsBuilder;
 use crate::block::directory::DirectoryRecord;
-use crate::block::part::{Kind, PartWriter};
+use crate::block::part::Kind;
 use crate::block::record::HeadRecord;
+use crate::block::writer::PartWriter;
 use crate::call::{
     CallError, Connection, Detail, Digest, Leg, Omitted, Opaque, Protocol, Side, State, TlsHello,
 };
