@@ -7,7 +7,10 @@
 
 mod corpus;
 mod identity;
+#[path = "../../../tests/netns.rs"]
+mod netns;
 mod observed;
 mod recording;
 mod rig;
+mod rules;
 mod shutdown;
