@@ -136,6 +136,8 @@ fn dial_error(err: &io::Error) -> CallError {
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
             CallError::ConnectUnreachable
         }
+        // It connected, and was reset before anybody looked.
+        io::ErrorKind::ConnectionReset => CallError::ServerReset,
         _ => CallError::ConnectFailed,
     }
 }

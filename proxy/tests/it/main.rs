@@ -7,6 +7,7 @@
 
 mod corpus;
 mod identity;
+mod namespaced;
 #[path = "../../../tests/netns.rs"]
 mod netns;
 mod observed;
