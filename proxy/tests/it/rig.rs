@@ -1,5 +1,6 @@
 //! A sidecar between a client and a server that a test plays itself.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use remora_proxy::budget::Budget;
 use remora_proxy::config::{Config, Options};
 use remora_proxy::error::Error;
 use remora_proxy::record::{Batch, Outlet};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -88,6 +90,15 @@ impl Rig {
         client.set_nodelay(true).unwrap();
         server.set_nodelay(true).unwrap();
         (client, server)
+    }
+
+    /// How a connection ends for a client whose server is not reached. The end may come before the
+    /// client has looked at its new connection.
+    pub(crate) async fn connect_in_vain(&self) -> io::Error {
+        match TcpStream::connect(self.address).await {
+            Ok(mut client) => within(client.read(&mut [0; 1])).await.unwrap_err(),
+            Err(err) => err,
+        }
     }
 
     /// Waits until all that was observed has been handed over.
