@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::call::{Call, CallId};
+use crate::call::{Call, CallId, Omitted};
 use crate::head::{RequestHead, response_status};
 use crate::route::route;
 use crate::testing::{any_call, any_meta, call};
@@ -181,4 +181,124 @@ fn a_summary_says_what_occurs() {
             open: Some(1),
         }
     );
+}
+
+#[test]
+fn words_that_are_too_many_to_list_are_not() {
+    let calls: Vec<Call> = (0..200_u8)
+        .map(|at| {
+            let word = char::from(b'g' + at % 16);
+            let path = format!("/{}", word.to_string().repeat(1 + usize::from(at / 16)));
+            call(0, &path, 200)
+        })
+        .collect();
+    let block = open(seal(&meta(1), &calls, None, Codec::Raw));
+    assert_eq!(block.summary().routes, None);
+    assert_eq!(block.summary().methods, Some(vec!["GET".to_owned()]));
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_says_so() {
+    let mut long = call(0, &format!("/{}", "long".repeat(100_000)), 200);
+    long.response.body = vec![7; 5 * 1024 * 1024].into();
+    let block = open(seal(&meta(1), &[long.clone()], None, Codec::Lz4));
+    assert_eq!(block.verify(), Ok(()));
+    let read = block.call(0).unwrap().unwrap();
+    assert_eq!(read.request.head, long.request.head.slice(..256 * 1024));
+    assert_eq!(read.request.omitted, Some(Omitted::Head));
+    assert_eq!(read.response.body.len(), 4 * 1024 * 1024);
+    assert_eq!(read.response.omitted, Some(Omitted::Limit));
+    let columns = block.columns().unwrap();
+    let path = &columns.texts[columns.path[0] as usize];
+    assert_eq!(path.len(), COLUMN_TEXT_BYTES);
+}
+
+#[test]
+fn the_largest_block_that_is_sealed_reads() {
+    let calls: Vec<Call> = (0..MAX_SEALED_CALLS)
+        .map(|at| call(0, &format!("/{}/{at}", "word/".repeat(500)), 200))
+        .collect();
+    let block = open(seal(&meta(1), &calls, Some(&calls), Codec::Raw));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.len() as usize, MAX_SEALED_CALLS);
+    let listed = block.open_calls().unwrap().unwrap().len();
+    assert!(listed < MAX_OPEN_CALLS, "the list is bounded by its bytes");
+    assert_eq!(block.summary().open, Some(MAX_SEALED_CALLS as u32));
+}
+
+#[test]
+fn a_block_of_nothing_but_its_origin_reads() {
+    for open_calls in [None, Some(&[][..])] {
+        let block = open(seal(&meta(8), &[], open_calls, Codec::Lz4));
+        assert_eq!(block.verify(), Ok(()));
+        assert!(block.is_empty());
+        assert_eq!(block.meta(), &meta(8));
+        assert_eq!(block.columns().unwrap().texts, [""]);
+        assert_eq!(block.open_calls(), Ok(open_calls.map(<[Call]>::to_vec)));
+        assert_eq!(block.call(0), Ok(None));
+        assert_eq!(
+            block.position_of(
+                3,
+                CallId {
+                    block: 3,
+                    ordinal: 0
+                }
+            ),
+            None
+        );
+    }
+}
+
+#[test]
+fn blocks_that_do_not_belong_together_are_not_merged() {
+    let block = |meta: &BlockMeta| open(seal(meta, &calls(1), None, Codec::Raw));
+    let one = block(&meta(1));
+    let mut other_sidecar = meta(2);
+    other_sidecar.origin.incarnation = 8;
+    let other_key = BlockMeta {
+        redaction_key: "k-2".into(),
+        ..meta(2)
+    };
+    for other in [other_sidecar, other_key] {
+        let refused = merge(&[(1, one.clone()), (2, block(&other))]).unwrap_err();
+        assert!(matches!(refused, BlockError::Unmergeable(_)), "{refused}");
+    }
+    assert!(merge(&[]).is_err());
+}
+
+#[test]
+fn a_merged_block_has_the_drops_of_all() {
+    let block = |sequence, reason: &str, since_ns| {
+        let meta = BlockMeta {
+            drops: vec![Drop {
+                reason: reason.into(),
+                calls: 2,
+                since_ns,
+                until_ns: since_ns + 1,
+            }],
+            ..meta(sequence)
+        };
+        (sequence, open(seal(&meta, &calls(1), None, Codec::Raw)))
+    };
+    let blocks = [
+        block(1, "budget", 10),
+        block(2, "queue", 15),
+        block(3, "budget", 20),
+    ];
+    let merged = open(merge(&blocks).unwrap());
+    assert_eq!(merged.meta().sequence, 3);
+    let drops: Vec<_> = merged
+        .meta()
+        .drops
+        .iter()
+        .map(|drop| {
+            (
+                drop.reason.as_str(),
+                drop.calls,
+                drop.since_ns,
+                drop.until_ns,
+            )
+        })
+        .collect();
+    assert_eq!(drops, [("budget", 4, 10, 21), ("queue", 2, 15, 16)]);
 }
