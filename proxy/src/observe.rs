@@ -122,7 +122,8 @@ impl Observer {
 
     /// Bytes were read from one side, and are about to be written to the other.
     pub fn bytes(&mut self, from: Side, bytes: &[u8], at: u64, out: &mut Vec<Recorded>) {
-        if bytes.is_empty() {
+        // A side that ended has nothing more to say; the observers build on that.
+        if bytes.is_empty() || self.connection.has_ended(from) {
             return;
         }
         if let Stage::Undecided { client, first_at } = &mut self.stage {

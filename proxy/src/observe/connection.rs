@@ -101,6 +101,13 @@ impl Connection {
         self.ends.server
     }
 
+    pub(super) fn has_ended(&self, side: Side) -> bool {
+        match side {
+            Side::Server => self.ends.server,
+            Side::Client | Side::Sidecar => self.ends.client,
+        }
+    }
+
     /// Who ended first, and when.
     pub(super) fn first_end(&self) -> Option<(Side, u64)> {
         self.ends.first

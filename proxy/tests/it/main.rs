@@ -11,6 +11,7 @@ mod namespaced;
 #[path = "../../../tests/netns.rs"]
 mod netns;
 mod observed;
+mod oracle;
 mod recording;
 mod rig;
 mod rules;
