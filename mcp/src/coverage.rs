@@ -105,6 +105,14 @@ impl Coverage {
         Ok(coverage)
     }
 
+    /// How many of the listed sidecars were heard of lately.
+    pub fn live(&self) -> usize {
+        self.sidecars
+            .iter()
+            .filter(|sidecar| sidecar.state == "live")
+            .count()
+    }
+
     fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {
         let mut coverage = Self::default();
         for recorder in recorders {

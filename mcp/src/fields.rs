@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use remora_store::filter::nearest;
+
 use crate::call_json::CallJson;
 use crate::error::ApiError;
-use crate::nearest::nearest;
 use crate::params::quoted;
 
 /// Most paths in one selection.

@@ -1,7 +1,7 @@
 //! The hub: it takes in the blocks of the sidecars, keeps them, and answers questions about them.
 //!
 //! Two ports. The ingest port is for sidecars: [`ingest`] takes their blocks and [`control`] tells
-//! them what to do. The other one is for people and models: [`api`] over plain HTTP, and `mcp`, which
+//! them what to do. The other one is for people and models: [`api`] over plain HTTP, and [`mcp`], which
 //! wraps the functions of [`tools`]. Every route is in [`router`], and who may ask for what in
 //! [`auth`]. Where calls are kept is behind [`remora_store::store::CallStore`].
 
@@ -19,12 +19,13 @@ pub mod head;
 mod hub;
 pub mod ingest;
 pub mod keys;
+pub mod mcp;
 pub mod metrics;
-pub mod nearest;
 pub mod params;
 mod retention;
 pub mod router;
 mod server;
+pub mod tools;
 
 pub use config::{Config, Options};
 pub use control::{Flushed, SidecarName};

@@ -3,9 +3,10 @@
 //! A name that is not known, or comes twice, is an error and never passed over: a question that was
 //! misspelt must not get the answer to another one.
 
+use remora_store::filter::nearest;
+
 use crate::clock;
 use crate::error::ApiError;
-use crate::nearest::nearest;
 
 /// Longest query of a URL, in bytes.
 const QUERY_BYTES: usize = 32 * 1024;

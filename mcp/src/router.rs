@@ -7,12 +7,13 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use remora_store::filter::nearest;
+
 use crate::app::App;
 use crate::auth::{Gate, admit};
 use crate::error::ApiError;
-use crate::nearest::nearest;
 use crate::params::quoted;
-use crate::{api, control, ingest, metrics};
+use crate::{api, control, ingest, mcp, metrics};
 
 /// The paths that people and models ask; what an unknown path is compared with.
 const API_PATHS: &[&str] = &[
@@ -38,6 +39,7 @@ pub fn api(app: App, gate: Gate) -> Router {
         .route("/api/v1/calls/{id}", get(api::call::call))
         .route("/api/v1/summary", get(api::summary::summary))
         .route("/openapi.json", get(api::openapi::openapi))
+        .route_service("/mcp", mcp::service(app.clone()))
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(gate, admit));

@@ -47,6 +47,8 @@ use cel::parser::ParseErrors;
 use serde::{Deserialize, Serialize};
 
 use crate::query::FoundCall;
+pub use suggest::nearest;
+
 use eval::{Truth, truth};
 use expr::Expr;
 use found::WholeCall;

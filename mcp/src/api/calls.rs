@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, read_cursor, window, write_cursor};
+use crate::api::query::{TIME_BUDGET, ask, filter, probes, read_cursor, window};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::call_json::CallJson;
@@ -218,7 +218,7 @@ impl Reader {
         let next = cut_at
             .as_ref()
             .or(self.query.cursor.as_ref())
-            .map(write_cursor);
+            .map(Cursor::to_string);
         Ok(Json(CallsAnswer {
             empty_because: self.empty_because(calls.len(), &coverage, window).await,
             calls,
@@ -289,7 +289,7 @@ impl Reader {
                 }
             };
         }
-        let next = self.query.cursor.as_ref().map(write_cursor);
+        let next = self.query.cursor.as_ref().map(Cursor::to_string);
         let last = match self.empty_because(shown, &coverage, window).await {
             Some(because) => json!({"next": next, "empty_because": because}),
             None if next.is_some() => json!({"next": next}),

@@ -1,10 +1,7 @@
 //! The nearest right word for a wrong one.
 
 /// The word of `known` that `given` most likely stands for: few letters apart, or equal but for case.
-pub(crate) fn nearest<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given: Vec<char> = given
         .chars()
         .take(64)

@@ -1,0 +1,219 @@
+//! The tools that a model is given: one file per tool, each with its input, a plain function, and its
+//! output. What MCP is made of is left to `mcp`.
+//!
+//! Two kinds of text leave this module. Trusted text is made of templates, numbers, and names that
+//! have been checked ([`text`]); recorded bytes only ever appear inside a fence ([`fence`]).
+
+pub mod call_get;
+pub mod calls_search;
+pub mod fence;
+pub mod filter;
+pub mod recorder_status;
+pub mod schema;
+pub mod table;
+pub mod text;
+pub mod traffic_summary;
+pub mod window;
+
+use remora_store::filter::nearest;
+use remora_store::store::Scope;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use recorder_status::coverage_line;
+
+use crate::app::App;
+use crate::coverage::{Emptiness, EmptyBecause};
+use crate::error::ApiError;
+use crate::params::quoted;
+
+/// Longest result if nothing is said, in bytes: some 2,400 tokens.
+pub const RESULT_BYTES: usize = 8_000;
+/// Longest error, in bytes.
+const ERROR_BYTES: usize = 2_000;
+
+/// What a tool answers.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer in words.
+    pub text: String,
+    /// The same in JSON, for tools with an output schema.
+    pub structured: Option<Value>,
+    /// Whether recorded bytes are in it, inside a fence.
+    pub untrusted: bool,
+}
+
+/// Why a tool did not do as it was asked, for the model that asked: it names the argument, what it
+/// takes, and what to call next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolError(pub String);
+
+/// A tool as it is listed.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// Its name.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// What it does and when to call it.
+    pub description: &'static str,
+    /// What it takes.
+    pub input_schema: Map<String, Value>,
+    /// What it gives, where that is more than text.
+    pub output_schema: Option<Map<String, Value>>,
+}
+
+/// Every tool, in the order in which they are usually called.
+pub fn definitions() -> Vec<Definition> {
+    vec![
+        Definition {
+            name: recorder_status::NAME,
+            title: "What is recorded",
+            description: recorder_status::DESCRIPTION,
+            input_schema: schema::of_input::<recorder_status::Input>(),
+            output_schema: Some(schema::of_output::<recorder_status::Output>()),
+        },
+        definition::<traffic_summary::Input>(
+            traffic_summary::NAME,
+            "Traffic by group",
+            traffic_summary::DESCRIPTION,
+        ),
+        definition::<calls_search::Input>(
+            calls_search::NAME,
+            "Find calls",
+            calls_search::DESCRIPTION,
+        ),
+        definition::<call_get::Input>(call_get::NAME, "Read calls", call_get::DESCRIPTION),
+    ]
+}
+
+fn definition<I: JsonSchema>(
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+) -> Definition {
+    Definition {
+        name,
+        title,
+        description,
+        input_schema: schema::of_input::<I>(),
+        output_schema: None,
+    }
+}
+
+/// Calls a tool by its name; `None` if there is none of that name.
+pub async fn call(
+    app: &App,
+    scope: &Scope,
+    name: &str,
+    arguments: Map<String, Value>,
+) -> Option<Result<Outcome, ToolError>> {
+    let outcome = match name {
+        recorder_status::NAME => match read(name, arguments) {
+            Ok(input) => recorder_status::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        traffic_summary::NAME => match read(name, arguments) {
+            Ok(input) => traffic_summary::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        calls_search::NAME => match read(name, arguments) {
+            Ok(input) => calls_search::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        call_get::NAME => match read(name, arguments) {
+            Ok(input) => call_get::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        _ => return None,
+    };
+    Some(outcome)
+}
+
+/// Reads the arguments of a tool. What is wrong with them is said with the name of the argument.
+fn read<I: DeserializeOwned + JsonSchema>(
+    tool: &str,
+    arguments: Map<String, Value>,
+) -> Result<I, ToolError> {
+    let known = schema::argument_names(&schema::of_input::<I>());
+    for given in arguments.keys() {
+        if !known.iter().any(|name| name == given) {
+            let near = nearest(given, known.iter().map(String::as_str));
+            let meant = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            return Err(ToolError::new(format!(
+                "{tool} has no argument {}{meant} Its arguments are: {}.",
+                quoted(given),
+                known.join(", ")
+            )));
+        }
+    }
+    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+        let path = error.path().to_string();
+        ToolError::new(format!(
+            "{tool}: argument {path}: {}. Call {tool} again with that mended.",
+            error.into_inner()
+        ))
+    })
+}
+
+impl Outcome {
+    /// An answer in trusted words alone.
+    fn text(text: String) -> Self {
+        Self {
+            text,
+            structured: None,
+            untrusted: false,
+        }
+    }
+}
+
+/// Says why there is nothing to say, and what to call next.
+async fn nothing(app: &App, empty: Emptiness<'_>) -> Outcome {
+    let because = EmptyBecause::of(app, empty).await;
+    let next = match because.code {
+        "nothing_in_window" => "the same call with a longer window, such as snapshot=\"live:2h\"",
+        "nothing_matches" => "traffic_summary() without filter, to see what there is",
+        _ => "recorder_status()",
+    };
+    let coverage = coverage_line(empty.coverage);
+    Outcome::text(format!(
+        "no calls: {}\n{coverage}\nnext: {next}\n",
+        because.message
+    ))
+}
+
+/// Checks a number: what the schema says of its bounds is not enforced on the way in.
+fn bounded(
+    name: &str,
+    given: Option<usize>,
+    default: usize,
+    most: usize,
+) -> Result<usize, ToolError> {
+    match given {
+        None => Ok(default),
+        Some(number) if (1..=most).contains(&number) => Ok(number),
+        Some(number) => Err(ToolError::new(format!(
+            "{name} is {number}; it takes a number from 1 to {most}."
+        ))),
+    }
+}
+
+impl ToolError {
+    /// An error of bounded length.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text::cut(&text::clean(&text.into()), ERROR_BYTES))
+    }
+}
+
+impl From<ApiError> for ToolError {
+    fn from(error: ApiError) -> Self {
+        let field = error
+            .field_name()
+            .map_or_else(String::new, |field| format!("{field}: "));
+        let hint = error
+            .hint_text()
+            .map_or_else(String::new, |hint| format!(". {hint}"));
+        Self::new(format!("{field}{}{hint}", error.message()))
+    }
+}

@@ -1,0 +1,66 @@
+//! `filter`: which calls a tool looks at. The store's flat filter, with a schema.
+
+use remora_store::filter::{Filter, FlatFilter, StatusFilter};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::ToolError;
+use crate::error::ApiError;
+
+/// Every field that is set must hold.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FilterInput {
+    /// Caller: workload, service, pod or address
+    pub src: Option<String>,
+    /// Callee: workload, service, pod or address
+    pub dst: Option<String>,
+    /// Such as GET
+    pub method: Option<String>,
+    /// Such as /api/orders/{id}
+    pub route: Option<String>,
+    /// Beginning of the path
+    pub path_prefix: Option<String>,
+    /// "404", or a class such as "5xx"
+    // Models write a number too, and that is taken; the schema names the one form that says both.
+    #[schemars(with = "Option<String>")]
+    pub status: Option<StatusFilter>,
+    /// Least latency in milliseconds
+    pub min_ms: Option<f64>,
+    /// "name" or "name: value" of a header
+    pub header: Option<String>,
+    /// Revision of the recording workload
+    pub revision: Option<String>,
+    /// Of caller or callee
+    pub namespace: Option<String>,
+    /// In traceparent, b3 or x-request-id
+    pub trace_id: Option<String>,
+    /// CEL for the rest, such as request.headers["x-user"] == "7" || path.contains("cart")
+    pub r#where: Option<String>,
+}
+
+impl FilterInput {
+    /// The filter, read and checked.
+    ///
+    /// # Errors
+    ///
+    /// A field has a value that no call could have, or `where` is not CEL.
+    pub fn lower(filter: Option<Self>) -> Result<Filter, ToolError> {
+        let input = filter.unwrap_or_default();
+        let flat = FlatFilter {
+            src: input.src,
+            dst: input.dst,
+            method: input.method,
+            route: input.route,
+            path_prefix: input.path_prefix,
+            status: input.status,
+            min_ms: input.min_ms,
+            header: input.header,
+            revision: input.revision,
+            namespace: input.namespace,
+            trace_id: input.trace_id,
+            r#where: input.r#where,
+        };
+        Filter::from_flat(&flat).map_err(|error| ToolError::from(ApiError::bad_filter(error)))
+    }
+}

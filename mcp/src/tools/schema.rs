@@ -1,0 +1,130 @@
+//! JSON Schemas of the tools' inputs and outputs, in words that every client understands (pure).
+//!
+//! Clients in use stumble over `format: "uint32"`, over `null` among the types, and over references,
+//! so none of them is left in. An optional field is one that is not in `required`.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value};
+
+/// The schema of what a tool takes.
+pub fn of_input<T: JsonSchema>() -> Map<String, Value> {
+    portable(SchemaSettings::draft2020_12(), T::json_schema)
+}
+
+/// The schema of what a tool gives.
+pub fn of_output<T: JsonSchema>() -> Map<String, Value> {
+    portable(
+        SchemaSettings::draft2020_12().for_serialize(),
+        T::json_schema,
+    )
+}
+
+/// The names of the arguments in the schema of an input.
+pub fn argument_names(schema: &Map<String, Value>) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+fn portable(
+    settings: SchemaSettings,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+) -> Map<String, Value> {
+    let settings = settings.with(|settings| settings.inline_subschemas = true);
+    let mut value = schema(&mut settings.into_generator()).to_value();
+    simplify(&mut value);
+    let Value::Object(mut object) = value else {
+        unreachable!("the schema of a struct is an object");
+    };
+    for noise in ["$schema", "title", "description"] {
+        object.remove(noise);
+    }
+    object
+}
+
+fn simplify(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(simplify),
+        Value::Object(object) => {
+            simplify_object(object);
+            object.values_mut().for_each(simplify);
+        }
+        _ => {}
+    }
+}
+
+fn simplify_object(object: &mut Map<String, Value>) {
+    if object.get("format").is_some_and(Value::is_string) {
+        object.remove("format");
+    }
+    if object.get("default").is_some_and(Value::is_null) {
+        object.remove("default");
+    }
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_mut_slice() {
+            let only = only.take();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(words)) = object.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    take_only_choice(object);
+}
+
+/// `anyOf: [X, null]` is X.
+fn take_only_choice(object: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = object.get_mut("anyOf") else {
+        return;
+    };
+    choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+    let [only] = choices.as_mut_slice() else {
+        return;
+    };
+    let only = only.take();
+    object.remove("anyOf");
+    if let Value::Object(only) = only {
+        for (key, value) in only {
+            object.entry(key).or_insert(value);
+        }
+    }
+    simplify_object(object);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Inner {
+        /// How many.
+        count: u32,
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Outer {
+        inner: Option<Inner>,
+        /// A share.
+        share: Option<f64>,
+    }
+
+    #[test]
+    fn formats_nulls_and_references_are_gone() {
+        let schema = Value::Object(of_input::<Outer>());
+        let count = &schema["properties"]["inner"]["properties"]["count"];
+        assert_eq!(
+            *count,
+            json!({"description": "How many.", "type": "integer", "minimum": 0})
+        );
+        let share = &schema["properties"]["share"];
+        assert_eq!(*share, json!({"description": "A share.", "type": "number"}));
+        assert_eq!(schema.get("required"), None);
+    }
+}
