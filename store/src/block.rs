@@ -44,6 +44,15 @@ pub const MAX_OPEN_CALLS: usize = 4_096;
 /// Most blocks that go into a merged one.
 pub const MAX_SOURCES: usize = 8_192;
 
+/// Most entries of [`BlockMeta::drops`]; what is beyond is counted under [`OTHER_DROPS`].
+pub const MAX_DROPS: usize = 64;
+
+/// Reason under which drops are counted whose own reasons are too many to list.
+pub const OTHER_DROPS: &str = "other";
+
+/// Most entries of [`Origin::serves`] that are written.
+pub const MAX_SERVES: usize = 256;
+
 /// Longest text in [`Columns::texts`], in bytes; longer ones are cut there and whole in the head.
 pub const COLUMN_TEXT_BYTES: usize = 2 * 1024;
 

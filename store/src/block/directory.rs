@@ -1,7 +1,7 @@
 //! The messages of a block's directory: what it says of itself, the summary, and where its parts lie.
 
 use super::record::AddressRecord;
-use super::{BlockMeta, BlockSummary, Drop, Origin, Source};
+use super::{BlockMeta, BlockSummary, Drop, MAX_DROPS, MAX_SERVES, OTHER_DROPS, Origin, Source};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct DirectoryRecord {
@@ -67,7 +67,7 @@ pub(super) struct MetaRecord {
     #[prost(string, tag = "7")]
     revision: String,
     #[prost(message, repeated, tag = "8")]
-    serves: Vec<AddressRecord>,
+    pub(super) serves: Vec<AddressRecord>,
     #[prost(uint64, tag = "9")]
     sequence: u64,
     #[prost(sfixed64, tag = "10")]
@@ -75,11 +75,11 @@ pub(super) struct MetaRecord {
     #[prost(string, tag = "11")]
     redaction_key: String,
     #[prost(message, repeated, tag = "12")]
-    drops: Vec<DropRecord>,
+    pub(super) drops: Vec<DropRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct DropRecord {
+pub(super) struct DropRecord {
     #[prost(string, tag = "1")]
     reason: String,
     #[prost(uint64, tag = "2")]
@@ -141,11 +141,16 @@ impl From<&BlockMeta> for MetaRecord {
             pod: origin.pod.clone(),
             pod_uid: origin.pod_uid.clone(),
             revision: origin.revision.clone(),
-            serves: origin.serves.iter().map(|&at| at.into()).collect(),
+            serves: origin
+                .serves
+                .iter()
+                .take(MAX_SERVES)
+                .map(|&at| at.into())
+                .collect(),
             sequence: meta.sequence,
             sealed_ns: meta.sealed_ns,
             redaction_key: meta.redaction_key.clone(),
-            drops: meta.drops.iter().map(DropRecord::from).collect(),
+            drops: listed_drops(&meta.drops),
         }
     }
 }
@@ -169,6 +174,23 @@ impl From<MetaRecord> for BlockMeta {
             drops: record.drops.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+/// As many drops as are listed, the last of them standing for all that are not.
+fn listed_drops(drops: &[Drop]) -> Vec<DropRecord> {
+    let Some((listed, others)) = drops.split_at_checked(MAX_DROPS) else {
+        return drops.iter().map(Into::into).collect();
+    };
+    let mut records: Vec<DropRecord> = listed.iter().map(Into::into).collect();
+    if let Some(last) = records.last_mut() {
+        for other in others {
+            OTHER_DROPS.clone_into(&mut last.reason);
+            last.calls = last.calls.saturating_add(other.calls);
+            last.since_ns = last.since_ns.min(other.since_ns);
+            last.until_ns = last.until_ns.max(other.until_ns);
+        }
+    }
+    records
 }
 
 impl From<&Drop> for DropRecord {

@@ -3,7 +3,16 @@
 use bytes::Bytes;
 
 use super::part::{HEADER_BYTES, Kind, MAX_RAW_BYTES, Part, read_directory};
-use super::{BlockError, BlockMeta, BlockSummary, MAX_CALLS, MAX_OPEN_CALLS, MAX_SOURCES, Source};
+use super::summary::MAX_WORDS;
+use super::{
+    BlockError, BlockMeta, BlockSummary, MAX_CALLS, MAX_DROPS, MAX_OPEN_CALLS, MAX_SERVES,
+    MAX_SOURCES, Source,
+};
+
+/// Largest directory of a block that is not merged: what it says of itself stays in memory.
+const MAX_SEALED_DIRECTORY_BYTES: usize = 128 * 1024;
+/// Most calls in one frame; their messages are many times larger in memory than on the wire.
+const MAX_FRAME_CALLS: u32 = 4_096;
 
 #[derive(Debug)]
 pub(super) struct Index {
@@ -59,7 +68,11 @@ impl Index {
         if raw_total > MAX_RAW_BYTES {
             return Err(damaged("the parts are too large together"));
         }
-        index.check()?;
+        if index.sources.is_empty() && bytes.len() - parts_end > MAX_SEALED_DIRECTORY_BYTES {
+            return Err(damaged("it is too large"));
+        }
+        index.check_calls()?;
+        index.check_lists()?;
         Ok(index)
     }
 
@@ -77,7 +90,7 @@ impl Index {
     }
 
     /// That the parts cover the calls that the summary counts.
-    fn check(&self) -> Result<(), BlockError> {
+    fn check_calls(&self) -> Result<(), BlockError> {
         let calls = self.summary.calls;
         if calls as usize > MAX_CALLS {
             return Err(damaged("there are too many calls"));
@@ -85,8 +98,7 @@ impl Index {
         if self.columns.map_or(0, |part| part.calls) != calls {
             return Err(Kind::Columns.damaged("they do not describe every call"));
         }
-        let heads: u64 = self.heads.iter().map(|part| u64::from(part.calls)).sum();
-        if u64::from(calls) != heads {
+        if self.heads.last().map_or(0, Part::end_call) != u64::from(calls) {
             return Err(Kind::Heads.damaged("there is not one for every call"));
         }
         if self.bodies.last().map_or(0, Part::end_call) > u64::from(calls) {
@@ -95,19 +107,33 @@ impl Index {
         if self.open.map_or(0, |part| part.calls) as usize > MAX_OPEN_CALLS {
             return Err(Kind::Open.damaged("there are too many"));
         }
-        if self.sources.is_empty() {
-            return Ok(());
-        }
         let merged: u64 = self
             .sources
             .iter()
             .map(|source| u64::from(source.calls))
             .sum();
-        if u64::from(calls) != merged
-            || self.sources.len() > MAX_SOURCES
-            || self.open_source >= self.sources.len()
+        if !self.sources.is_empty()
+            && (merged != u64::from(calls) || self.open_source >= self.sources.len())
         {
             return Err(damaged("the merged blocks do not add up"));
+        }
+        Ok(())
+    }
+
+    /// That no list is longer than a writer makes it.
+    fn check_lists(&self) -> Result<(), BlockError> {
+        let summary = &self.summary;
+        let words = [&summary.methods, &summary.hosts, &summary.routes];
+        let most_words = words.into_iter().flatten().map(Vec::len).max().unwrap_or(0);
+        for (list, length, most) in [
+            ("sources", self.sources.len(), MAX_SOURCES),
+            ("drops", self.meta.drops.len(), MAX_DROPS),
+            ("addresses", self.meta.origin.serves.len(), MAX_SERVES),
+            ("words", most_words, MAX_WORDS),
+        ] {
+            if length > most {
+                return Err(damaged(&format!("{length} {list} are too many")));
+            }
         }
         Ok(())
     }
@@ -121,7 +147,7 @@ fn add_frame(frames: &mut Vec<Part>, part: Part) -> Result<(), BlockError> {
         Kind::Heads => first == end,
         _ => first >= end,
     };
-    if !follows || part.calls == 0 {
+    if !follows || !(1..=MAX_FRAME_CALLS).contains(&part.calls) {
         return Err(part.kind.damaged("the frames are not in order"));
     }
     frames.push(part);

@@ -4,7 +4,7 @@ use super::columns::ColumnsBuilder;
 use super::{BlockSummary, Columns};
 
 /// Most distinct words of one kind that a summary lists, and most bytes that they may have.
-const MAX_WORDS: usize = 64;
+pub(super) const MAX_WORDS: usize = 64;
 const MAX_WORD_BYTES: usize = 4 * 1024;
 
 impl BlockSummary {

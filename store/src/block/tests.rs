@@ -302,3 +302,25 @@ fn a_merged_block_has_the_drops_of_all() {
         .collect();
     assert_eq!(drops, [("budget", 4, 10, 21), ("queue", 2, 15, 16)]);
 }
+
+#[test]
+fn drops_for_more_reasons_than_are_listed_are_still_counted() {
+    let mut many = meta(1);
+    many.drops = (0..100)
+        .map(|at| Drop {
+            reason: format!("reason {at}"),
+            calls: 2,
+            since_ns: 100 - at,
+            until_ns: at,
+        })
+        .collect();
+    let block = open(seal(&many, &[], None, Codec::Raw));
+    let drops = &block.meta().drops;
+    assert_eq!(drops.len(), MAX_DROPS);
+    assert_eq!(drops.iter().map(|drop| drop.calls).sum::<u64>(), 200);
+    let last = drops.last().unwrap();
+    assert_eq!(
+        (last.reason.as_str(), last.since_ns, last.until_ns),
+        (OTHER_DROPS, 1, 99)
+    );
+}

@@ -97,6 +97,8 @@ impl PartWriter {
         let (length, crc32) = (written.len() as u32, crc32fast::hash(written));
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&crc32.to_le_bytes());
+        // Blocks wait in queues that are bounded by their length.
+        self.bytes.shrink_to_fit();
         self.bytes.into()
     }
 }
