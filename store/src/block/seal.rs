@@ -23,7 +23,8 @@ const OPEN_BYTES: usize = 2 * 1024 * 1024;
 ///
 /// `calls` have ended; `open` are all that still run, where the caller lists them: whoever reads a
 /// block with a list forgets the lists of the blocks before it. Heads beyond 256 KiB and bodies
-/// beyond 4 MiB are cut, and say so.
+/// beyond 4 MiB are cut, and say so; how much there is in all is for the caller to bound, well below
+/// the 256 MiB that a reader unpacks.
 ///
 /// # Panics
 ///

@@ -1,7 +1,8 @@
 //! One file of the spool: how blocks lie in it, and which of them are still wanted.
 //!
 //! ```text
-//! magic │ length u32, CRC-32 of the block, sequence u64, CRC-32 of these, state u8 │ block │ …
+//! magic │ header │ block │ header │ block │ …
+//! header: length u32, CRC-32 of the block, sequence u64, calls u32, CRC-32 of these, state u8
 //! ```
 //!
 //! All numbers are little-endian. The state is the one byte that is written again: 1 once the block
@@ -15,10 +16,11 @@ use std::path::{Path, PathBuf};
 use bytes::{Buf, BufMut, Bytes};
 
 use super::{Evicted, Recovered, Spooled, Taken, Ticket};
+use crate::block::Block;
 
 const MAGIC: &[u8; 8] = b"RMRSPL\x00\x01";
-const HEADER_BYTES: usize = 21;
-const STATE_OFFSET: u64 = 20;
+const HEADER_BYTES: usize = 25;
+const STATE_OFFSET: u64 = 24;
 const WAITING: u8 = 0;
 const LEFT: u8 = 1;
 
@@ -39,6 +41,7 @@ struct Entry {
     length: u32,
     crc32: u32,
     sequence: u64,
+    calls: u32,
     taken: bool,
 }
 
@@ -116,15 +119,14 @@ impl SpoolFile {
             return Ok(true);
         }
         let block = self.read(&entry)?;
-        let lost = Evicted::of(entry.sequence, &block);
         if crc32fast::hash(&block) == entry.crc32 {
             entry.ticket = Ticket(*next_ticket);
             *next_ticket += 1;
             recovered.blocks += 1;
-            recovered.calls += lost.calls;
+            recovered.calls += u64::from(entry.calls);
             self.entries.push(entry);
         } else {
-            recovered.damaged.push(lost);
+            recovered.damaged.push(entry.lost(&block));
             self.mark_left(&entry);
         }
         Ok(true)
@@ -139,6 +141,7 @@ impl SpoolFile {
             length,
             crc32: crc32fast::hash(block),
             sequence,
+            calls: Block::open(Bytes::copy_from_slice(block)).map_or(0, |block| block.len()),
             taken: false,
         };
         let block_offset = entry.offset + HEADER_BYTES as u64;
@@ -171,7 +174,7 @@ impl SpoolFile {
             }
             let block = self.read(&entry)?;
             if crc32fast::hash(&block) != entry.crc32 {
-                taken.damaged.push(Evicted::of(entry.sequence, &block));
+                taken.damaged.push(entry.lost(&block));
                 self.acknowledge(entry.ticket);
                 continue;
             }
@@ -213,7 +216,7 @@ impl SpoolFile {
         for entry in &self.entries {
             // A block that cannot be read is lost all the same, and counted as far as it is known.
             let block = self.read(entry).unwrap_or_default();
-            evicted.push(Evicted::of(entry.sequence, &block));
+            evicted.push(entry.lost(&block));
         }
         self.remove();
     }
@@ -268,6 +271,7 @@ impl Entry {
         rest.put_u32_le(self.length);
         rest.put_u32_le(self.crc32);
         rest.put_u64_le(self.sequence);
+        rest.put_u32_le(self.calls);
         rest.put_u32_le(self.header_crc32());
         rest.put_u8(WAITING);
         header
@@ -281,6 +285,7 @@ impl Entry {
             length: header.try_get_u32_le().ok()?,
             crc32: header.try_get_u32_le().ok()?,
             sequence: header.try_get_u64_le().ok()?,
+            calls: header.try_get_u32_le().ok()?,
             taken: false,
         };
         let is_whole = header.try_get_u32_le().ok()? == entry.header_crc32();
@@ -293,7 +298,15 @@ impl Entry {
         hasher.update(&self.length.to_le_bytes());
         hasher.update(&self.crc32.to_le_bytes());
         hasher.update(&self.sequence.to_le_bytes());
+        hasher.update(&self.calls.to_le_bytes());
         hasher.finalize()
+    }
+
+    /// What is lost with the block: its calls at least, and more if it can still be read.
+    fn lost(&self, block: &Bytes) -> Evicted {
+        let mut lost = Evicted::of(self.sequence, block);
+        lost.calls = self.calls.into();
+        lost
     }
 
     fn end(&self) -> u64 {
