@@ -18,9 +18,18 @@ use crate::socket;
 use crate::splice::{Outcome, Scratch, Watchers, reset_by_peer, splice};
 use crate::tap::Tap;
 
+/// Whether connections are watched.
+pub(crate) enum Recording {
+    On(Rc<Recorder>),
+    /// Observers keep crashing the sidecar: connections are counted as not recorded.
+    Suspended(Rc<Recorder>),
+    /// It was not asked for.
+    Off,
+}
+
 /// What the connections of a data-plane thread have in common.
 pub(crate) struct Plane {
-    pub(crate) recorder: Option<Rc<Recorder>>,
+    pub(crate) recording: Recording,
     pub(crate) scratch: Scratch,
     pub(crate) metrics: Metrics,
     last_id: Cell<u64>,
@@ -29,10 +38,10 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// A plane without connections; without a recorder it only relays.
-    pub(crate) fn new(recorder: Option<Rc<Recorder>>, metrics: Metrics) -> Rc<Self> {
+    /// A plane without connections.
+    pub(crate) fn new(recording: Recording, metrics: Metrics) -> Rc<Self> {
         Rc::new(Self {
-            recorder,
+            recording,
             scratch: Scratch::new(),
             metrics,
             last_id: Cell::new(0),
@@ -48,10 +57,26 @@ impl Plane {
         }
     }
 
-    fn next_id(&self) -> u64 {
+    /// Begins to watch a connection, if connections are watched.
+    fn watch(&self, accepted: &Accepted) -> Option<Rc<Tap>> {
+        let recorder = match &self.recording {
+            Recording::On(recorder) => recorder,
+            Recording::Suspended(recorder) => {
+                recorder.leave_unwatched();
+                return None;
+            }
+            Recording::Off => return None,
+        };
         let id = self.last_id.get() + 1;
         self.last_id.set(id);
-        id
+        let facts = ConnectionFacts {
+            id,
+            leg: accepted.leg,
+            src: accepted.peer,
+            dst: accepted.dst,
+            accepted_ns: wall_clock_ns(),
+        };
+        Some(recorder.watch(facts, Instant::now()))
     }
 }
 
@@ -71,16 +96,7 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
     let _open = Open::new(&plane);
     let leg = accepted.leg;
     plane.metrics.accepted(leg);
-    let tap = plane.recorder.as_ref().map(|recorder| {
-        let facts = ConnectionFacts {
-            id: plane.next_id(),
-            leg,
-            src: accepted.peer,
-            dst: accepted.dst,
-            accepted_ns: wall_clock_ns(),
-        };
-        recorder.watch(facts, Instant::now())
-    });
+    let tap = plane.watch(&accepted);
     let client = Leash::new(accepted.client);
     let server = match dial(&accepted.upstream, &client.stream).await {
         Ok(server) => Leash::new(server),

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use remora_store::call::{BODY_DIGEST_PREFIX_BYTES, Leg};
+use tokio::task::JoinHandle;
 
 use crate::admin::Readiness;
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::crash::Run;
 use crate::error::Error;
 use crate::listener::{Listener, Route};
 use crate::metrics::Metrics;
@@ -25,6 +27,7 @@ mod admin;
 pub mod budget;
 pub mod config;
 mod connection;
+mod crash;
 pub mod detect;
 pub mod error;
 pub mod keys;
@@ -61,11 +64,18 @@ pub struct Bound {
 
 impl Proxy {
     /// Takes the ports. Connections wait until [`Proxy::run`].
-    pub fn bind(config: Config) -> Result<Self, Error> {
+    pub fn bind(mut config: Config) -> Result<Self, Error> {
+        config.origin.incarnation = rand::random();
         let mut listeners = Vec::new();
         for map in &config.maps {
             let route = Route::Mapped(map.upstream.clone());
-            listeners.push(Listener::bind(map.listen, map.leg, route)?);
+            let listener = Listener::bind(map.listen, map.leg, route)?;
+            // The system may have chosen the port.
+            let mut serves = config.origin.serves.iter_mut();
+            if let Some(address) = serves.find(|address| **address == map.listen) {
+                *address = listener.address();
+            }
+            listeners.push(listener);
         }
         if let Some(ports) = config.redirect {
             let everywhere = |port| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
@@ -110,9 +120,7 @@ impl Proxy {
         budget: Budget,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let mut registry = metrics::registry();
-        let metrics = Metrics::register(&mut registry);
-        self.serve(outlet, budget, metrics, registry, shutdown)
+        self.serve(outlet, budget, metrics::registry(), shutdown)
             .await
     }
 
@@ -120,36 +128,68 @@ impl Proxy {
         self,
         outlet: Option<Outlet>,
         budget: Budget,
-        metrics: Metrics,
-        registry: Registry,
+        mut registry: Registry,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let open_files = socket::raise_open_files_limit();
+        let run = outlet.as_ref().and_then(|_| note_run(&self.config));
         let readiness = Readiness::default();
+        metrics::register_budget(&mut registry, &budget);
         let mut plane = DataPlane {
             listeners: self.listeners,
             outlet,
+            suspended: run.as_ref().is_some_and(Run::keeps_crashing),
             limits: limits(&self.config),
             budget,
-            metrics,
+            metrics: Metrics::register(&mut registry),
             readiness: readiness.clone(),
             drain_timeout: self.config.drain_timeout,
         }
         .start()?;
+        let admin = self.admin.map(|listener| {
+            let serving = admin::serve(listener, Arc::new(registry), readiness);
+            // It is up until the end, so that a probe sees a sidecar that stops.
+            AbortOnDrop(tokio::spawn(serving))
+        });
         tracing::info!(open_files.limit = open_files, "sidecar started");
-        let admin = async {
-            match self.admin {
-                Some(listener) => admin::serve(listener, Arc::new(registry), readiness).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
+        let outcome = tokio::select! {
             () = shutdown => plane.stop().await,
             err = plane.failed() => Err(err),
-            outcome = admin => {
-                let source = outcome.err().unwrap_or_else(|| std::io::Error::other("it ended"));
-                Err(Error::Start { part: "admin port", source })
+        };
+        drop(admin);
+        if let Some(run) = run.filter(|_| outcome.is_ok()) {
+            run.end();
+        }
+        outcome
+    }
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Leaves the mark by which the next run knows whether this one crashed.
+fn note_run(config: &Config) -> Option<Run> {
+    let directory = config.spool_dir.as_ref()?;
+    match Run::begin(directory) {
+        Ok(run) => {
+            if run.keeps_crashing() {
+                tracing::error!("crashed twice within a minute, relaying without recording");
             }
+            Some(run)
+        }
+        Err(err) => {
+            tracing::warn!(
+                error = %err,
+                spool.dir = %directory.display(),
+                "cannot keep track of crashes"
+            );
+            None
         }
     }
 }

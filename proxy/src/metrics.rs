@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
 use remora_store::call::{CallError, Leg, Side};
+
+use crate::budget::Budget;
 
 /// What the data plane counts. Cheap to clone; every clone counts the same.
 #[derive(Clone)]
@@ -89,9 +92,10 @@ impl Metrics {
             "Connections that are open now",
             metrics.open_connections.clone(),
         );
-        registry.register(
-            "forwarded_bytes",
-            "Bytes passed on, by leg and by the side that sent them",
+        registry.register_with_unit(
+            "forwarded",
+            "Data passed on, by leg and by the side that sent it",
+            Unit::Bytes,
             metrics.bytes.clone(),
         );
         registry.register(
@@ -186,6 +190,39 @@ impl Traffic {
         };
         counter.inc_by(bytes as u64);
     }
+}
+
+/// Looks the capture budget up when metrics are asked for, so that it costs nothing in between.
+#[derive(Debug)]
+struct CaptureMemory(Budget);
+
+impl Collector for CaptureMemory {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let numbers = [
+            (
+                "capture_used",
+                "Memory that captured records take up",
+                self.0.used_bytes(),
+            ),
+            (
+                "capture_limit",
+                "Memory that captured records may take up",
+                self.0.limit_bytes(),
+            ),
+        ];
+        for (name, help, bytes) in numbers {
+            let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
+            let metric =
+                encoder.encode_descriptor(name, help, Some(&Unit::Bytes), gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows the use of the capture budget under `registry`.
+pub(crate) fn register_budget(registry: &mut Registry, budget: &Budget) {
+    registry.register_collector(Box::new(CaptureMemory(budget.clone())));
 }
 
 /// A registry for everything that a sidecar counts.

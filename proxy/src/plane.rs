@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::admin::Readiness;
 use crate::budget::Budget;
-use crate::connection::Plane;
+use crate::connection::{Plane, Recording};
 use crate::error::Error;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
@@ -25,6 +25,8 @@ pub(crate) struct DataPlane {
     pub(crate) listeners: Vec<Listener>,
     /// Where records go; `None` makes it a plain relay.
     pub(crate) outlet: Option<Outlet>,
+    /// Crashes before this run forbid to observe.
+    pub(crate) suspended: bool,
     pub(crate) limits: Limits,
     pub(crate) budget: Budget,
     pub(crate) metrics: Metrics,
@@ -70,8 +72,14 @@ impl DataPlane {
             tokio::task::spawn_local(async move { runner.run(outlet.flushes).await });
             recorder
         });
-        self.metrics.recording.set(i64::from(recorder.is_some()));
-        let plane = Plane::new(recorder, self.metrics);
+        let recording = match &recorder {
+            Some(recorder) if self.suspended => Recording::Suspended(Rc::clone(recorder)),
+            Some(recorder) => Recording::On(Rc::clone(recorder)),
+            None => Recording::Off,
+        };
+        let observes = matches!(recording, Recording::On(_));
+        self.metrics.recording.set(i64::from(observes));
+        let plane = Plane::new(recording, self.metrics);
         let accepting = self
             .listeners
             .into_iter()
@@ -90,7 +98,7 @@ impl DataPlane {
         {
             tracing::info!("connections still open are reset");
         }
-        if let Some(recorder) = &plane.recorder {
+        if let Some(recorder) = recorder {
             recorder.finish();
         }
         Ok(())

@@ -105,6 +105,11 @@ impl Recorder {
         })
     }
 
+    /// Counts a connection that is not watched because observers crash.
+    pub(crate) fn leave_unwatched(&self) {
+        self.count_drop("crash", 1);
+    }
+
     /// Begins to watch a connection.
     pub(crate) fn watch(self: &Rc<Self>, facts: ConnectionFacts, accepted: Instant) -> Rc<Tap> {
         let id = facts.id;
@@ -146,10 +151,15 @@ impl Recorder {
         if full {
             self.send(None);
         }
+        self.notice();
+        result
+    }
+
+    /// Makes sure that somebody looks after an interval.
+    fn notice(&self) {
         if !self.noticed.replace(true) {
             self.activity.notify_one();
         }
-        result
     }
 
     /// Sends batches as they fall due and answers requests to flush, for ever.
@@ -241,6 +251,7 @@ impl Recorder {
         if refused.open.is_some() {
             self.open.borrow_mut().forget();
         }
+        self.notice();
     }
 
     /// Counts calls that were not kept; the next batch tells the hub.
@@ -263,6 +274,7 @@ impl Recorder {
                 until_ns: now_ns,
             }),
         }
+        self.notice();
     }
 }
 
@@ -275,4 +287,4 @@ pub(crate) fn wall_clock_ns() -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,13 +14,29 @@ use tokio::time::Instant;
 use crate::budget::Budget;
 use crate::observe::{ConnectionFacts, End, Limits, Observer, Recorded};
 use crate::record::Recorder;
+use crate::tap::blind::Blind;
+
+mod blind;
 
 /// Shows one connection to its observer.
 pub(crate) struct Tap {
     id: u64,
     accepted: Instant,
     recorder: Rc<Recorder>,
-    observer: RefCell<Option<Observer>>,
+    watch: RefCell<Watch>,
+}
+
+/// Who watches the connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and boxing costs an allocation per connection"
+)]
+enum Watch {
+    Observer(Observer, ConnectionFacts),
+    /// The observer panicked: what is left is to count.
+    Blind(Blind),
+    /// Nobody: the connection is over.
+    Over,
 }
 
 impl Tap {
@@ -31,11 +47,12 @@ impl Tap {
         limits: Limits,
         budget: Budget,
     ) -> Self {
+        let observer = Observer::new(facts.clone(), limits, budget);
         Self {
             id: facts.id,
             accepted,
             recorder,
-            observer: RefCell::new(Some(Observer::new(facts, limits, budget))),
+            watch: RefCell::new(Watch::Observer(observer, facts)),
         }
     }
 
@@ -52,6 +69,9 @@ impl Tap {
     /// These bytes were read from that side and are about to be written to the other.
     pub(crate) fn bytes(&self, from: Side, bytes: &[u8]) {
         self.observe(|observer, at, out| observer.bytes(from, bytes, at, out));
+        if let Watch::Blind(blind) = &mut *self.watch.borrow_mut() {
+            blind.count(from, bytes.len());
+        }
     }
 
     /// One direction ended.
@@ -62,7 +82,15 @@ impl Tap {
     /// The connection is over.
     pub(crate) fn closed(&self, by: Side) {
         self.observe(|observer, at, out| observer.closed(by, at, out));
-        self.observer.take();
+        if let Watch::Blind(blind) = self.watch.replace(Watch::Over) {
+            let call = blind.into_call(by, self.at_ns());
+            self.recorder.collect(|out| {
+                out.push(Recorded {
+                    call,
+                    cost_bytes: 0,
+                })
+            });
+        }
     }
 
     /// The sidecar stops: whatever runs is recorded as it is.
@@ -90,19 +118,19 @@ impl Tap {
     }
 
     /// Nothing that an observer does may reach the copy loop. Its state is of no use after a
-    /// panic, so it is dropped and the connection is relayed unobserved.
+    /// panic, so it is dropped, and the connection goes on as an opaque one.
     fn guarded(&self, look: impl FnOnce(&mut Observer)) {
-        let mut slot = self.observer.borrow_mut();
-        let Some(observer) = slot.as_mut() else {
+        let mut watch = self.watch.borrow_mut();
+        let Watch::Observer(observer, facts) = &mut *watch else {
             return;
         };
         if catch_unwind(AssertUnwindSafe(|| look(observer))).is_err() {
-            *slot = None;
             self.recorder.metrics().observer_panics.inc();
             tracing::error!(
                 connection.id = self.id,
-                "observer panicked, connection is relayed unobserved"
+                "observer panicked, the rest of the connection is recorded as opaque"
             );
+            *watch = Watch::Blind(Blind::new(facts.clone(), self.at_ns()));
         }
     }
 
@@ -116,3 +144,6 @@ impl Drop for Tap {
         self.recorder.forget(self.id);
     }
 }
+
+#[cfg(test)]
+mod tests;

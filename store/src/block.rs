@@ -109,7 +109,8 @@ pub struct BlockMeta {
 /// Records of calls that were not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drop {
-    /// Why, in one of a few fixed words: `budget`, `queue`, `spool`, `rejected`.
+    /// Why, in one of a few fixed words: `budget`, `queue`, `spool`, `rejected`; `crash` counts
+    /// connections that were not watched because the sidecar had crashed twice within a minute.
     pub reason: String,
     /// How many calls.
     pub calls: u64,

@@ -29,9 +29,9 @@ const LIST_LIMIT_BYTES: usize = 1024 * 1024;
 const LIST_LIMIT_CALLS: usize = 4096;
 
 /// What was last said of the open calls.
-#[derive(Default)]
 pub(super) struct OpenList {
-    sent: Vec<Key>,
+    /// `None` where it is not known to have got through.
+    sent: Option<Vec<Key>>,
     sent_at: Option<Instant>,
     due: Option<Instant>,
     look_again_at: Option<Instant>,
@@ -45,6 +45,18 @@ struct Key {
     responding: bool,
 }
 
+impl Default for OpenList {
+    /// Nothing was said, and a hub takes that for an empty list.
+    fn default() -> Self {
+        Self {
+            sent: Some(Vec::new()),
+            sent_at: None,
+            due: None,
+            look_again_at: None,
+        }
+    }
+}
+
 impl OpenList {
     /// The list, if it is worth sending: because it changed, or was sent long ago.
     pub(super) fn look(&mut self, taps: &[Rc<Tap>], now: Instant) -> Option<Vec<Call>> {
@@ -56,29 +68,29 @@ impl OpenList {
         let took = now.elapsed();
         self.look_again_at = Some(now + took * LOOK_SHARE);
         let keys = keys(&calls);
-        let repeat = self.sent_at.is_none_or(|at| now >= at + REPEAT_INTERVAL);
-        let send = keys != self.sent || (repeat && !keys.is_empty());
+        let repeat_at = self.sent_at.map_or(now, |at| at + REPEAT_INTERVAL);
+        let send = self.sent.as_ref() != Some(&keys) || (!keys.is_empty() && now >= repeat_at);
         if send {
-            self.sent = keys;
             self.sent_at = Some(now);
         }
         self.due = if younger {
             Some(now + OPEN_AFTER.max(took * LOOK_SHARE))
-        } else if self.sent.is_empty() {
+        } else if keys.is_empty() {
             None
         } else {
             self.sent_at.map(|at| at + REPEAT_INTERVAL)
         };
+        self.sent = Some(keys);
         send.then_some(calls)
     }
 
     /// The list with every open call, however young; `None` if it was empty and said to be.
     pub(super) fn all(&mut self, taps: &[Rc<Tap>], now: Instant) -> Option<Vec<Call>> {
         let (calls, _) = gather(taps, Duration::ZERO);
-        if calls.is_empty() && self.sent.is_empty() {
+        if calls.is_empty() && self.sent.as_ref().is_some_and(Vec::is_empty) {
             return None;
         }
-        self.sent = keys(&calls);
+        self.sent = Some(keys(&calls));
         self.sent_at = Some(now);
         Some(calls)
     }
@@ -88,10 +100,9 @@ impl OpenList {
         self.due
     }
 
-    /// The list did not get through: it will be sent again whatever it is.
+    /// The list did not get through: it is sent again, even if it is empty by then.
     pub(super) fn forget(&mut self) {
-        self.sent_at = None;
-        self.sent.clear();
+        self.sent = None;
     }
 }
 
