@@ -28,17 +28,20 @@
 //! Maps cannot be made, patterns have to be written out, and the work on one call is bounded.
 
 mod check;
-mod eval;
+pub(crate) mod columns;
+pub(crate) mod eval;
 mod expr;
 mod fields;
 mod flat;
-mod found;
+pub(crate) mod found;
 mod literal;
+pub(crate) mod plan;
 mod scan;
 mod suggest;
 mod value;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -108,10 +111,16 @@ pub enum StatusFilter {
 /// A filter that was read and checked: it names only what exists.
 ///
 /// The default lets everything through. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Filter {
     source: String,
     expr: Option<Arc<Expr>>,
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Filter").field(&self.source).finish()
+    }
 }
 
 impl Filter {
@@ -143,6 +152,11 @@ impl Filter {
     /// The text this filter was read from; empty for the filter that lets everything through.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What is asked of a call; `None` for the filter that lets everything through.
+    pub(crate) fn expr(&self) -> Option<&Expr> {
+        self.expr.as_deref()
     }
 
     /// The filter that lets through what both let through.
@@ -229,7 +243,7 @@ impl FilterError {
     }
 
     /// An error at a character of the filter, from 1.
-    fn at(column: usize, message: impl std::fmt::Display) -> Self {
+    fn at(column: usize, message: impl fmt::Display) -> Self {
         Self::new(format!("{message} (at character {column})"))
     }
 

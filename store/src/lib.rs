@@ -12,6 +12,7 @@ pub mod names;
 pub mod query;
 pub mod route;
 pub mod spool;
+pub mod stats;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

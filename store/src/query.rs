@@ -4,10 +4,17 @@
 //! any [`BlockSource`].
 
 mod cursor;
+mod list;
+mod look;
+mod rank;
 mod source;
+mod summarize;
 
 pub use cursor::BadCursor;
+pub use list::list;
+pub use look::found;
 pub use source::{BlockEntry, BlockSource};
+pub use summarize::summarize;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +107,7 @@ pub struct SummaryQuery {
     pub group_by: Vec<GroupKey>,
     /// Whether health checks are counted.
     pub probes: bool,
-    /// Most groups in the answer; the rest is added up in one more.
+    /// Most groups in the answer; what is left is added up in [`Summary::rest`].
     pub limit: usize,
     /// How long the store may look before it answers with what it has and says how far it came.
     pub time_budget: Duration,
@@ -124,7 +131,9 @@ pub enum GroupKey {
 pub struct Summary {
     /// The groups, the one with most calls first; equal ones by their key.
     pub groups: Vec<Group>,
-    /// How many groups the limit cut off.
+    /// What the limit cut off, added up: at most one group per leg, with no other key.
+    pub rest: Vec<Group>,
+    /// How many groups the limit cut off; at least so many where there are more than are counted apart.
     pub groups_omitted: u64,
     /// Set when the time budget ran out: everything newer was looked at.
     pub scanned_until_ns: Option<i64>,
@@ -164,3 +173,6 @@ pub struct Group {
     /// Response body bytes.
     pub response_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,6 +134,7 @@ pub async fn summary(
         groups_omitted,
         scanned_until_ns,
         examined,
+        rest: _,
     } = ask(
         &app,
         Asked::Summary,

@@ -59,6 +59,38 @@ pub(crate) enum Truth {
     Unknown,
 }
 
+impl Truth {
+    pub(crate) fn of(value: &Value<'_>) -> Self {
+        match value {
+            Value::Bool(true) => Self::Yes,
+            Value::Bool(false) => Self::No,
+            Value::Unknown => Self::Unknown,
+            _ => Self::Absent,
+        }
+    }
+
+    pub(crate) fn negated(self) -> Self {
+        match self {
+            Self::No => Self::Yes,
+            Self::Yes => Self::No,
+            other => other,
+        }
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Absent, _) | (_, Self::Absent) => Self::Absent,
+            (Self::Yes, Self::Yes) => Self::Yes,
+        }
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        self.negated().and(other.negated()).negated()
+    }
+}
+
 /// What `expr` says of the call with these facts.
 pub(crate) fn truth(expr: &Expr, facts: &impl Facts) -> Result<Truth, FilterError> {
     let evaluation = Evaluation {
@@ -73,12 +105,7 @@ pub(crate) fn truth(expr: &Expr, facts: &impl Facts) -> Result<Truth, FilterErro
                 .hint("nest `exists` and `all` less"),
         );
     }
-    Ok(match value {
-        Value::Bool(true) => Truth::Yes,
-        Value::Bool(false) => Truth::No,
-        Value::Unknown => Truth::Unknown,
-        _ => Truth::Absent,
-    })
+    Ok(Truth::of(&value))
 }
 
 /// The value of `expr` if it is the same for every call.

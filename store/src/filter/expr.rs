@@ -49,6 +49,19 @@ pub(crate) enum Comparison {
     GreaterOrEqual,
 }
 
+impl Comparison {
+    /// The same with the sides exchanged.
+    pub(crate) fn flipped(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            Self::Equal | Self::NotEqual => self,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arithmetic {
     Add,
@@ -87,4 +100,30 @@ pub(crate) enum Quantifier {
     Filter,
     /// What it gives for each.
     Map,
+}
+impl Expr {
+    /// Calls `visit` with this part and every part of it, outermost first.
+    pub(crate) fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Expr)) {
+        visit(self);
+        match self {
+            Self::Const(_) | Self::Field(_) | Self::Variable(_) => {}
+            Self::Has(part)
+            | Self::Not(part)
+            | Self::Negate(part)
+            | Self::Matches(part, _)
+            | Self::Size(part)
+            | Self::Convert(_, part) => part.walk(visit),
+            Self::All(parts) | Self::Any(parts) | Self::List(parts) => {
+                parts.iter().for_each(|part| part.walk(visit));
+            }
+            Self::Choose(parts) => parts.iter().for_each(|part| part.walk(visit)),
+            Self::Entry(parts)
+            | Self::Compare(_, parts)
+            | Self::In(parts)
+            | Self::Arithmetic(_, parts)
+            | Self::Text(_, parts)
+            | Self::Each(_, parts)
+            | Self::OrElse(parts) => parts.iter().for_each(|part| part.walk(visit)),
+        }
+    }
 }

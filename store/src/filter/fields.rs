@@ -59,6 +59,17 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         .collect()
 }
 
+/// The names of pairs, each once, in their order.
+pub(crate) fn distinct_names(pairs: Vec<(Cow<'_, str>, Cow<'_, str>)>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in pairs {
+        if !names.iter().any(|known| *known == name) {
+            names.push(name.into_owned());
+        }
+    }
+    names
+}
+
 /// Undoes `%41` and `+`; what is no escape stays as it is.
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use serde_json::Value as Json;
 
 use super::eval::Facts;
-use super::fields::{cookies, field_names, field_value, query_pairs};
+use super::fields::{cookies, distinct_names, field_names, field_value, query_pairs};
 use super::value::Value;
 use super::vocabulary::{Field, Identity, Peer};
 use crate::block::Origin;
@@ -177,21 +177,13 @@ impl Facts for WholeCall<'_> {
                 .map(|_| REVISION_LABEL.to_owned())
                 .into_iter()
                 .collect(),
-            _ => {
-                let mut keys: Vec<String> = Vec::new();
-                for (name, _) in self.pairs(field) {
-                    if !keys.iter().any(|key| *key == name) {
-                        keys.push(name.into_owned());
-                    }
-                }
-                keys
-            }
+            _ => distinct_names(self.pairs(field)),
         })
     }
 }
 
 /// The only label that is known: the one that tells the revisions of a workload apart.
-const REVISION_LABEL: &str = "pod-template-hash";
+pub(crate) const REVISION_LABEL: &str = "pod-template-hash";
 
 impl<'a> WholeCall<'a> {
     fn pairs(&self, field: Field) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {

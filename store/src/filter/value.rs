@@ -116,6 +116,23 @@ impl<'a> Value<'a> {
         i64::try_from(number).map_or(Self::Absent, Self::Int)
     }
 
+    /// The same without what it borrows; JSON cannot be, and is not known then.
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Absent => Value::Absent,
+            Self::Unknown | Self::Json(_) => Value::Unknown,
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(value) => Value::Int(value),
+            Self::Double(value) => Value::Double(value),
+            Self::Text(text) => Value::owned(text.into_owned()),
+            Self::Time(value) => Value::Time(value),
+            Self::Span(value) => Value::Span(value),
+            Self::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
+            Self::Map(field) => Value::Map(field),
+        }
+    }
+
     pub(crate) fn json(json: &'a Json) -> Self {
         match json {
             Json::Null => Self::Null,

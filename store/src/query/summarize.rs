@@ -1,0 +1,268 @@
+//! Calls counted by group.
+//!
+//! Calls are told apart by numbers: of the texts of their block, of the names of their ends, of the
+//! labels of all blocks together. Texts are touched once per block and text, not once per call.
+
+mod group;
+mod labels;
+
+use std::collections::HashMap;
+
+use super::look::{Asked, Look, OpenBlock, Window, candidates, front};
+use super::{BlockEntry, BlockSource, FoundCall, GroupKey, Order, Summary, SummaryQuery};
+use crate::call::Leg;
+use crate::filter::columns::BlockFacts;
+use crate::filter::eval::Truth;
+use crate::filter::vocabulary::Peer;
+use crate::head::{RequestHead, response_status};
+use crate::route::route;
+use crate::store::{Scope, StoreError};
+use group::{Groups, Key, Outcome, Tally};
+use labels::{Label, Labels, name_of};
+
+/// The calls of a source that match, counted by group.
+///
+/// # Errors
+///
+/// The filter takes too many steps on a call, or the source fails in another way than by damage.
+pub fn summarize(
+    source: &dyn BlockSource,
+    scope: &Scope,
+    query: &SummaryQuery,
+) -> Result<Summary, StoreError> {
+    let Some(window) = Window::new(query.since_ns, query.until_ns, query.probes) else {
+        return Ok(Summary::default());
+    };
+    let mut look = Look::new(source, &query.filter, query.time_budget);
+    let mut count = Count::new(query);
+    for open in look.open_calls(scope, &window)? {
+        count.add_open(&open);
+    }
+    let blocks = candidates(&source.entries(), scope, &window, Order::Newest);
+    let mut stopped_at = None;
+    for (number, block) in blocks.iter().enumerate() {
+        // A budget of any size counts something.
+        if number > 0 && look.out_of_time() {
+            stopped_at = Some(front(block, &window, Order::Newest));
+            break;
+        }
+        count.add_block(&mut look, block, &window)?;
+    }
+    Ok(count.summary(stopped_at, look.examined))
+}
+
+struct Count {
+    by: By,
+    limit: usize,
+    labels: Labels,
+    groups: Groups,
+}
+
+/// What calls are grouped by.
+#[derive(Debug, Clone, Copy)]
+struct By {
+    edge: bool,
+    route: bool,
+    status: bool,
+    revision: bool,
+}
+
+impl Count {
+    fn new(query: &SummaryQuery) -> Self {
+        let by = |key| query.group_by.contains(&key);
+        Self {
+            by: By {
+                edge: by(GroupKey::Edge),
+                route: by(GroupKey::Route),
+                status: by(GroupKey::Status),
+                revision: by(GroupKey::Revision),
+            },
+            limit: query.limit,
+            labels: Labels::default(),
+            groups: Groups::default(),
+        }
+    }
+
+    fn add_open(&mut self, open: &FoundCall) {
+        let call = &open.call;
+        let head = RequestHead::parse(&call.request.head);
+        let status = response_status(&call.response.head).unwrap_or_default();
+        let error = call.error.map_or(0, |error| error.code() + 1);
+        let by = self.by;
+        let mut label = |wanted: bool, text: &str| match wanted {
+            true => self.labels.number(text),
+            false => Label::NONE,
+        };
+        let key = Key {
+            leg: call.leg,
+            src: label(by.edge, &name_of(&open.src)),
+            dst: label(by.edge, &name_of(&open.dst)),
+            method: label(by.route, &head.method),
+            route: label(by.route, &route(&head.path)),
+            outcome: by.status.then(|| Outcome::new(status, error)),
+            revision: label(by.revision, &open.origin.revision),
+        };
+        let failed = status >= 500 || error != 0;
+        let sizes = [call.request.body_size, call.response.body_size];
+        self.groups
+            .tally(key)
+            .add(failed, call.phases.latency_ns(), sizes);
+    }
+
+    fn add_block(
+        &mut self,
+        look: &mut Look<'_>,
+        entry: &BlockEntry,
+        window: &Window,
+    ) -> Result<(), StoreError> {
+        let Some(asked) = look.ask(entry, window)? else {
+            return Ok(());
+        };
+        let rows = passing(look, entry, &asked)?;
+        let times = (entry.summary.first_ns, entry.summary.last_ns);
+        let facts = BlockFacts::new(&asked.columns, &entry.origin, look.names(), times);
+        let revision = match self.by.revision {
+            true => self.labels.number(&entry.origin.revision),
+            false => Label::NONE,
+        };
+        let mut texts = Numbers::new(asked.columns.texts.len());
+        let mut ends = Numbers::new(asked.columns.addresses.len() * 4);
+        // Calls with the same key tend to follow each other in a block, and there are few of them.
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        for row in rows {
+            let Some(key) = self.key(&facts, row as usize, revision, &mut texts, &mut ends) else {
+                continue;
+            };
+            let place = *places.entry(key).or_insert_with(|| self.groups.place(key));
+            add_row(self.groups.at(place), &facts, row as usize);
+        }
+        Ok(())
+    }
+
+    /// The key of a stored call; `None` for one that only newer versions can read.
+    fn key(
+        &mut self,
+        facts: &BlockFacts<'_>,
+        row: usize,
+        revision: Label,
+        texts: &mut Numbers,
+        ends: &mut Numbers,
+    ) -> Option<Key> {
+        let columns = facts.columns();
+        let leg = facts.leg(row)?;
+        let labels = &mut self.labels;
+        let mut text = |number: u32| {
+            let text = || {
+                columns
+                    .texts
+                    .get(number as usize)
+                    .map_or("", String::as_str)
+            };
+            texts.get(number as usize, || labels.number(text()))
+        };
+        let [method, route] = match self.by.route {
+            true => [
+                text(*columns.method.get(row)?),
+                text(*columns.route.get(row)?),
+            ],
+            false => [Label::NONE; 2],
+        };
+        let [src, dst] = match self.by.edge {
+            true => [
+                self.end(facts, (Peer::Src, leg), row, ends)?,
+                self.end(facts, (Peer::Dst, leg), row, ends)?,
+            ],
+            false => [Label::NONE; 2],
+        };
+        let outcome = Outcome::new(*columns.status.get(row)?, *columns.error.get(row)?);
+        Some(Key {
+            leg,
+            src,
+            dst,
+            method,
+            route,
+            outcome: self.by.status.then_some(outcome),
+            revision,
+        })
+    }
+
+    fn end(
+        &mut self,
+        facts: &BlockFacts<'_>,
+        (peer, leg): (Peer, Leg),
+        row: usize,
+        ends: &mut Numbers,
+    ) -> Option<Label> {
+        let number = facts.address(peer, row)?;
+        let slot = number * 4 + usize::from(peer == Peer::Dst) * 2 + usize::from(leg.code());
+        match facts.party_of(peer, leg, number) {
+            Some(party) => Some(ends.get(slot, || self.labels.number(&name_of(party)))),
+            None => Some(
+                self.labels
+                    .number(&name_of(facts.party(peer, row)?.as_ref())),
+            ),
+        }
+    }
+
+    fn summary(self, stopped_at: Option<i64>, examined: u64) -> Summary {
+        let (groups, rest, groups_omitted) = self.groups.sorted(&self.labels, self.by, self.limit);
+        Summary {
+            groups,
+            rest,
+            groups_omitted,
+            scanned_until_ns: stopped_at,
+            examined,
+        }
+    }
+}
+
+/// The calls of a block that pass; those that the columns left open are read.
+fn passing(look: &Look<'_>, entry: &BlockEntry, asked: &Asked) -> Result<Vec<u32>, StoreError> {
+    let mut block: Option<OpenBlock> = None;
+    let mut rows = Vec::with_capacity(asked.passing.len());
+    for (row, truth) in &asked.passing {
+        if *truth == Truth::Unknown {
+            if block.is_none() {
+                block = look.open_block(entry)?;
+            }
+            let Some(block) = &mut block else {
+                continue;
+            };
+            if !look.passes(block, *row)? {
+                continue;
+            }
+        }
+        rows.push(*row);
+    }
+    Ok(rows)
+}
+
+fn add_row(tally: &mut Tally, facts: &BlockFacts<'_>, row: usize) {
+    let columns = facts.columns();
+    let status = columns.status.get(row).copied().unwrap_or_default();
+    let error = columns.error.get(row).copied().unwrap_or_default();
+    let latency = columns.latency_ns.get(row).and_then(|ns| ns.checked_sub(1));
+    let size = |column: &[u64]| column.get(row).copied().unwrap_or_default();
+    let sizes = [size(&columns.request_size), size(&columns.response_size)];
+    tally.add(status >= 500 || error != 0, latency, sizes);
+}
+
+/// Labels by a number of the block, each worked out once.
+struct Numbers {
+    labels: Vec<Option<Label>>,
+}
+
+impl Numbers {
+    fn new(count: usize) -> Self {
+        Self {
+            labels: vec![None; count],
+        }
+    }
+
+    fn get(&mut self, number: usize, work_out: impl FnOnce() -> Label) -> Label {
+        match self.labels.get_mut(number) {
+            Some(known) => *known.get_or_insert_with(work_out),
+            None => work_out(),
+        }
+    }
+}

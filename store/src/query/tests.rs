@@ -1,0 +1,482 @@
+//! Questions over random blocks are answered as a plain loop over all calls would.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::block::{Block, BlockMeta, Codec, Columns, merge, seal};
+use crate::call::{CallError, Leg, Protocol, State};
+use crate::names::Names;
+use crate::store::{Scope, StoreError};
+use crate::testing;
+
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// Blocks in memory.
+struct Blocks {
+    entries: Arc<[BlockEntry]>,
+    blocks: BTreeMap<u64, Block>,
+    open: Vec<(CallId, Arc<Origin>, Call)>,
+    names: Arc<Names>,
+}
+
+impl Blocks {
+    fn new(sealed: Vec<(u64, Bytes)>, open: Vec<(CallId, Arc<Origin>, Call)>) -> Self {
+        let mut entries = Vec::new();
+        let mut blocks = BTreeMap::new();
+        let mut names = Names::default();
+        for (number, bytes) in sealed {
+            let block = Block::open(bytes).unwrap();
+            let origin = Arc::new(block.meta().origin.clone());
+            let summary = block.summary().clone();
+            names.learn(&origin, summary.first_ns, summary.last_ns);
+            entries.push(BlockEntry {
+                number,
+                origin,
+                summary: Arc::new(summary),
+            });
+            blocks.insert(number, block);
+        }
+        entries.retain(|entry| entry.summary.calls > 0);
+        entries.sort_by_key(|entry| (entry.summary.first_ns, entry.number));
+        Self {
+            entries: entries.into(),
+            blocks,
+            open,
+            names: Arc::new(names),
+        }
+    }
+
+    /// Every call, whole, in no order.
+    fn calls(&self) -> Vec<FoundCall> {
+        let mut all = Vec::new();
+        for entry in self.entries.iter() {
+            let block = &self.blocks[&entry.number];
+            for (id, call) in block.ids(entry.number).zip(block.calls().unwrap()) {
+                all.push(found(&self.names, id, &entry.origin, call));
+            }
+        }
+        for (id, origin, call) in &self.open {
+            all.push(found(&self.names, *id, origin, call.clone()));
+        }
+        all
+    }
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.calls()).finish()
+    }
+}
+
+impl BlockSource for Blocks {
+    fn entries(&self) -> Arc<[BlockEntry]> {
+        Arc::clone(&self.entries)
+    }
+
+    fn columns(&self, number: u64) -> Result<Option<Arc<Columns>>, StoreError> {
+        let block = self.blocks.get(&number);
+        Ok(block.map(|block| Arc::new(block.columns().unwrap())))
+    }
+
+    fn block(&self, number: u64) -> Result<Option<Block>, StoreError> {
+        Ok(self.blocks.get(&number).cloned())
+    }
+
+    fn open_calls(&self) -> Vec<(CallId, Arc<Origin>, Call)> {
+        self.open.clone()
+    }
+
+    fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
+    }
+}
+
+/// A call of a small world, in which most filters find something.
+fn any_call() -> impl Strategy<Value = Call> {
+    let request = (
+        select(&["GET", "POST", "DELETE"][..]),
+        select(
+            &[
+                "/api/orders/1",
+                "/api/orders/22?full=1&q=a%20b",
+                "/login",
+                "/",
+            ][..],
+        ),
+        select(
+            &[
+                "",
+                "X-Request-Id: r1\r\n",
+                "Content-Type: application/json\r\nCookie: s=1\r\n",
+            ][..],
+        ),
+        select(
+            &[
+                "",
+                "{\"id\": 1, \"tags\": [\"a\"]}",
+                "plain text",
+                "{\"id\": \"1\"}",
+            ][..],
+        ),
+    );
+    let response = (
+        select(&[0_u16, 200, 201, 404, 500, 503, 777][..]),
+        select(&["", "Cache-Control: no-store\r\n"][..]),
+        select(&["", "{\"ok\": true}", "error"][..]),
+    );
+    let rest = (
+        0..60_i64,
+        select(
+            &[
+                Protocol::Http1,
+                Protocol::Http1,
+                Protocol::Tls,
+                Protocol::Opaque,
+            ][..],
+        ),
+        select(Leg::ALL),
+        any::<bool>(),
+        prop_oneof![3 => Just(None), 1 => select(CallError::ALL).prop_map(Some)],
+        option::of(0..3_000_000_000_u64),
+        ((0..4_u8, 0..3_u16), (0..4_u8, 0..3_u16)),
+    );
+    (request, response, rest).prop_map(|(request, response, rest)| {
+        let (method, path, fields, body) = request;
+        let (status, answered, answer) = response;
+        let (time_ns, protocol, leg, probe, error, latency, (src, dst)) = rest;
+        let mut call = testing::call(time_ns, path, status);
+        let address = |(ip, port)| ([10, 0, 0, ip], 8080 + port).into();
+        call.protocol = protocol;
+        call.leg = leg;
+        call.probe = probe;
+        call.error = error;
+        call.src = address(src);
+        call.dst = address(dst);
+        call.phases.request_first = Some(5);
+        call.phases.response_last = latency.map(|ns| ns + 5);
+        call.request.head = match protocol {
+            Protocol::Http1 => format!("{method} {path} HTTP/1.1\r\nHost: shop\r\n{fields}\r\n"),
+            _ => String::new(),
+        }
+        .into();
+        call.request.body = body.into();
+        call.request.body_size = body.len() as u64;
+        call.response.head = match status {
+            0 => String::new(),
+            _ => format!("HTTP/1.1 {status} X\r\n{answered}\r\n"),
+        }
+        .into();
+        call.response.body = answer.into();
+        call.response.body_size = answer.len() as u64;
+        call
+    })
+}
+
+fn any_origin() -> impl Strategy<Value = Origin> {
+    (0..6_u8).prop_map(|number| Origin {
+        incarnation: u128::from(number) + 1,
+        workload: ["orders", "payment", "web"][usize::from(number) % 3].to_owned(),
+        namespace: ["shop", "auth"][usize::from(number) % 2].to_owned(),
+        pod: ["", "pod-a", "pod-b"][usize::from(number) / 2].to_owned(),
+        revision: ["", "r1", "r2"][usize::from(number) % 3].to_owned(),
+        serves: vec![([10, 0, 0, number % 4], if number < 3 { 0 } else { 8080 }).into()],
+        ..Origin::default()
+    })
+}
+
+fn any_blocks() -> impl Strategy<Value = Blocks> {
+    let block = (any_origin(), vec(any_call(), 0..12));
+    let open = vec((any_origin(), any_call()), 0..4);
+    (vec(block, 0..8), open, any::<bool>()).prop_map(|(mut blocks, mut open, merged)| {
+        let stored = blocks.iter_mut().flat_map(|(_, calls)| calls);
+        let all = stored.chain(open.iter_mut().map(|(_, call)| call));
+        for (ordinal, call) in (0..).zip(all) {
+            call.connection.ordinal = ordinal;
+        }
+        let mut sealed = Vec::new();
+        let mut by_origin: BTreeMap<u128, Vec<(u64, Block)>> = BTreeMap::new();
+        for (number, (origin, calls)) in (1..).zip(&blocks) {
+            let meta = BlockMeta {
+                origin: origin.clone(),
+                sequence: number,
+                ..BlockMeta::default()
+            };
+            let bytes = seal(&meta, calls, None, Codec::Lz4);
+            match merged {
+                true => by_origin
+                    .entry(origin.incarnation)
+                    .or_default()
+                    .push((number, Block::open(bytes).unwrap())),
+                false => sealed.push((number, bytes)),
+            }
+        }
+        for (number, parts) in (100..).zip(by_origin.values()) {
+            sealed.push((number, merge(parts).unwrap()));
+        }
+        let open = open
+            .into_iter()
+            .enumerate()
+            .map(|(place, (origin, mut call))| {
+                call.state = State::Open;
+                let id = CallId {
+                    block: 1_000 + place as u64,
+                    ordinal: 0,
+                };
+                (id, Arc::new(origin), call)
+            });
+        Blocks::new(sealed, open.collect())
+    })
+}
+
+/// A filter of the kinds that people write.
+fn any_filter() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        4 => select(&[
+            "http", "http1", "tls", "opaque", "probe", "grpc", "true",
+            "method == 'GET'", "method in ['POST', 'PUT']", "path.startsWith('/api')",
+            "path == '/login' || path == '/'", "path.matches('[0-9]+$')", "route == '/api/orders/{id}'",
+            "route.contains('log')", "host == 'shop'", "url.endsWith('q=a%20b')", "query != ''",
+            "query_string['q'] == 'a b'", "'full' in query_string", "size(query_string) == 2",
+            "query_string.exists(k, k == 'q')", "http_version == 'HTTP/1.1'",
+            "request.headers['x-request-id'] == 'r1'", "request.headers['x'] != '1'",
+            "'cache-control' in response.headers", "has(request.headers.cookie)",
+            "map_get(request.headers, 'x-request-id', '') == ''", "request.cookies.s == '1'",
+            "request_body_size > 4", "response_body_size == 0", "request_headers_size > 40",
+            "request.body.contains('text')", "request.json.id == 1", "request.json.id != '1'",
+            "response.json.ok", "request.json.tags.exists(t, t == 'a')", "response.body != 'error'",
+            "error != ''", "error == 'connect_refused'", "state == 'open'", "state == 'complete'",
+            "leg == 'inbound'", "leg != 'inbound'", "engine == 'splice'", "protocol == 'tls'",
+            "id == 'c1-0'", "conn_id == 1", "index >= 0", "latency_ms >= 1000.0", "latency_ms < 1",
+            "elapsed_time > 2000000", "elapsed_time >= 0", "workload == 'orders'", "namespace == 'shop'",
+            "pod == 'pod-a'", "revision == 'r1'", "'auth' in namespaces", "size(pods) == 2",
+            "'web' in services", "map_get(local_labels, 'pod-template-hash', '') == 'r2'",
+            "remote_labels['pod-template-hash'] == 'r1'", "remote_labels['pod-template-hash'] != 'r1'",
+            "src.ip == '10.0.0.1'", "dst.port == 8081", "src.name == 'orders'",
+            "dst.workload == 'payment'", "dst.workload == ''", "src.namespace != 'auth'",
+            "dst.pod.name == 'pod-b'", "dst.service.name == 'web'", "src.service.namespace == 'shop'",
+            "dst.revision == 'r1'", "src.port == dst.port", "src.workload == dst.workload",
+            "src.ip == '10.0.0.2' && src.port == 8080", "node_name == ''", "flow_id == 0",
+            "tlsx_sni == 'x'", "mysql_success", "!mysql_success", "response.trailers.x == '1'",
+            "response.cookies.t == '1'", "timestamp == timestamp(20)", "(leg == 'inbound' ? src.port : dst.port) == 8080",
+        ][..]).prop_map(str::to_owned),
+        1 => (select(&["status", "status_code"][..]), select(&["==", "!=", "<", ">=", ">"][..]), select(&[0, 200, 404, 500, 777][..]))
+            .prop_map(|(name, sign, status)| format!("{name} {sign} {status}")),
+        1 => (select(&["==", "!=", "<", "<=", ">=", ">"][..]), 0..60)
+            .prop_map(|(sign, ns)| format!("timestamp {sign} timestamp('1970-01-01T00:00:00.{ns:09}Z')")),
+    ];
+    part.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 1..4).prop_map(|parts| format!("({})", parts.join(" && "))),
+            vec(inner.clone(), 1..4).prop_map(|parts| format!("({})", parts.join(" || "))),
+            inner.clone().prop_map(|part| format!("!({part})")),
+            (inner.clone(), inner.clone(), inner)
+                .prop_map(|(one, two, three)| format!("({one} ? {two} : {three})")),
+        ]
+    })
+}
+
+fn any_scope() -> impl Strategy<Value = Scope> {
+    let names = |names: &[&str]| Scope::Namespaces(names.iter().map(|&name| name.into()).collect());
+    prop_oneof![
+        2 => Just(Scope::All),
+        1 => Just(names(&["shop"])),
+        1 => Just(names(&["auth", "other"])),
+        1 => Just(names(&[])),
+    ]
+}
+
+fn any_query() -> impl Strategy<Value = Query> {
+    let order = select(&[Order::Newest, Order::Oldest][..]);
+    let times = (option::of(0..60_i64), option::of(0..70_i64));
+    (
+        any_filter(),
+        times,
+        order,
+        1..7_usize,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(filter, (since_ns, until_ns), order, limit, probes, bodies)| Query {
+                filter: Filter::parse(&filter)
+                    .unwrap_or_else(|error| panic!("{filter}: {error:?}")),
+                since_ns,
+                until_ns,
+                order,
+                limit,
+                cursor: None,
+                probes,
+                bodies,
+                time_budget: FOREVER,
+            },
+        )
+}
+
+/// What a plain loop finds, in the order asked for.
+fn expected(blocks: &Blocks, scope: &Scope, query: &Query) -> Vec<FoundCall> {
+    let mut calls = blocks.calls();
+    calls.retain(|found| {
+        let call = &found.call;
+        scope.sees(&found.origin.namespace)
+            && (query.probes || !call.probe)
+            && query.since_ns.is_none_or(|since| call.time_ns >= since)
+            && query.until_ns.is_none_or(|until| call.time_ns < until)
+            && query.filter.matches(found).unwrap()
+    });
+    calls.sort_by_key(|found| (found.call.time_ns, found.id));
+    if query.order == Order::Newest {
+        calls.reverse();
+    }
+    if !query.bodies {
+        for found in &mut calls {
+            if found.call.state != State::Open {
+                found.call.request.body = Bytes::new();
+                found.call.response.body = Bytes::new();
+            }
+        }
+    }
+    calls
+}
+
+fn assert_same(found: &[FoundCall], expected: &[FoundCall]) {
+    let ids = |calls: &[FoundCall]| calls.iter().map(|found| found.id).collect::<Vec<_>>();
+    assert_eq!(ids(found), ids(expected));
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.call, expected.call);
+        assert_eq!((&found.src, &found.dst), (&expected.src, &expected.dst));
+    }
+}
+
+/// Every page after the other, until there is no next one.
+fn all_pages(blocks: &Blocks, scope: &Scope, query: &Query) -> Vec<FoundCall> {
+    let mut query = query.clone();
+    let mut all = Vec::new();
+    for _ in 0..1_000 {
+        let page = list(blocks, scope, &query).unwrap();
+        assert!(page.calls.len() <= query.limit);
+        all.extend(page.calls);
+        match page.next {
+            Some(next) => query.cursor = Some(next.to_string().parse().unwrap()),
+            None => return all,
+        }
+    }
+    panic!("the pages do not end");
+}
+
+/// What a plain loop counts.
+fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String>, Group> {
+    use crate::head::{RequestHead, response_status};
+    let name = |party: &Party| match [&party.workload, &party.service, &party.pod]
+        .into_iter()
+        .find(|name| !name.is_empty())
+    {
+        Some(name) => name.clone(),
+        None => party.address.ip().to_string(),
+    };
+    let mut groups: BTreeMap<Vec<String>, Group> = BTreeMap::new();
+    for found in calls {
+        let head = RequestHead::parse(&found.call.request.head);
+        let status = response_status(&found.call.response.head);
+        let error = found.call.error;
+        let mut key = vec![found.call.leg.to_string()];
+        if by.contains(&GroupKey::Edge) {
+            key.extend([name(&found.src), name(&found.dst)]);
+        }
+        if by.contains(&GroupKey::Route) {
+            key.extend([head.method.to_string(), crate::route::route(&head.path)]);
+        }
+        if by.contains(&GroupKey::Status) {
+            key.push(match (status, error) {
+                (Some(status), _) => status.to_string(),
+                (None, Some(error)) => error.to_string(),
+                (None, None) => "none".to_owned(),
+            });
+        }
+        if by.contains(&GroupKey::Revision) {
+            key.push(found.origin.revision.clone());
+        }
+        let group = groups.entry(key).or_default();
+        group.calls += 1;
+        group.errors += u64::from(status.is_some_and(|status| status >= 500) || error.is_some());
+        group.request_bytes += found.call.request.body_size;
+        group.response_bytes += found.call.response.body_size;
+    }
+    groups
+}
+
+fn counts_of(group: &Group) -> [u64; 4] {
+    [
+        group.calls,
+        group.errors,
+        group.request_bytes,
+        group.response_bytes,
+    ]
+}
+
+fn key_of(group: &Group) -> Vec<String> {
+    let key = [
+        &group.src,
+        &group.dst,
+        &group.method,
+        &group.route,
+        &group.status,
+        &group.revision,
+    ];
+    let given = key.into_iter().flatten().cloned();
+    std::iter::once(group.leg.to_owned()).chain(given).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn pages_hold_what_a_plain_loop_finds(
+        blocks in any_blocks(), scope in any_scope(), query in any_query(), hurried: bool,
+    ) {
+        let expected = expected(&blocks, &scope, &query);
+        let query = Query {
+            time_budget: if hurried { Duration::ZERO } else { FOREVER },
+            ..query
+        };
+        assert_same(&all_pages(&blocks, &scope, &query), &expected);
+    }
+
+    #[test]
+    fn summaries_count_what_a_plain_loop_counts(
+        blocks in any_blocks(), scope in any_scope(), query in any_query(),
+        by in proptest::sample::subsequence(vec![GroupKey::Edge, GroupKey::Route, GroupKey::Status, GroupKey::Revision], 0..=4),
+        limit in 1..8_usize,
+    ) {
+        let expected = expected_summary(&expected(&blocks, &scope, &query), &by);
+        let summary = summarize(&blocks, &scope, &SummaryQuery {
+            filter: query.filter,
+            since_ns: query.since_ns,
+            until_ns: query.until_ns,
+            group_by: by,
+            probes: query.probes,
+            limit,
+            time_budget: FOREVER,
+        }).unwrap();
+        prop_assert_eq!(summary.groups.len(), expected.len().min(limit));
+        prop_assert_eq!(summary.groups_omitted as usize, expected.len().saturating_sub(limit));
+        prop_assert!(summary.groups.is_sorted_by_key(|group| std::cmp::Reverse(group.calls)));
+        for group in &summary.groups {
+            let expected = &expected[&key_of(group)];
+            prop_assert_eq!(counts_of(group), counts_of(expected));
+        }
+        let sum = |all: &mut dyn Iterator<Item = &Group>| all.fold([0; 4], |sum, group| {
+            let counts = counts_of(group);
+            std::array::from_fn(|place| sum[place] + counts[place])
+        });
+        let told = sum(&mut summary.groups.iter().chain(&summary.rest));
+        prop_assert_eq!(told, sum(&mut expected.values()));
+    }
+}
