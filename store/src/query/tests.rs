@@ -435,7 +435,7 @@ fn key_of(group: &Group) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn pages_hold_what_a_plain_loop_finds(

@@ -21,6 +21,8 @@ pub(super) struct Leaf<'f> {
 /// What a part of a filter reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Reads<'f> {
+    /// Nothing.
+    Nothing,
     /// Only what is the same for all calls of a block.
     Origin,
     /// A column of codes, named by one of its fields.
@@ -70,7 +72,7 @@ impl<'f> Leaf<'f> {
 
     pub(super) fn cost(&self) -> u32 {
         match self.reads {
-            Reads::Origin => 0,
+            Reads::Nothing | Reads::Origin => 0,
             Reads::Code(_) => 1,
             Reads::Status | Reads::Number(_) => 2,
             Reads::Text(_) => 3,
@@ -96,7 +98,7 @@ impl<'f> Leaf<'f> {
         let columns = block.columns();
         match self.reads {
             Reads::Call => Ok(vec![Truth::Unknown; rows.len()]),
-            Reads::Origin => match rows.first() {
+            Reads::Nothing | Reads::Origin => match rows.first() {
                 Some(row) => Ok(vec![self.ask(block, *row as usize)?; rows.len()]),
                 None => Ok(Vec::new()),
             },
@@ -195,7 +197,7 @@ fn text_column<'a>(block: &BlockFacts<'a>, field: Field) -> &'a [u32] {
 
 impl<'f> Reads<'f> {
     fn of(expr: &'f Expr) -> Self {
-        let mut reads = Reads::Origin;
+        let mut reads = Reads::Nothing;
         expr.walk(&mut |part| {
             if let Expr::Field(field) = part {
                 reads = reads.with(Self::of_field(*field));
@@ -224,8 +226,7 @@ impl<'f> Reads<'f> {
     fn with(self, other: Self) -> Self {
         match (self, other) {
             (Reads::Call, _) | (_, Reads::Call) => Reads::Call,
-            (Reads::Origin, other) => other,
-            (reads, Reads::Origin) => reads,
+            (Reads::Nothing, other) => other,
             (
                 Reads::End { peer, address },
                 Reads::End {

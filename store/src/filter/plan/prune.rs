@@ -100,7 +100,9 @@ impl Leaf<'_> {
         origin: &Origin,
     ) -> Result<Possible, FilterError> {
         match self.reads {
-            Reads::Origin => Ok(Possible::only(truth(self.expr, &OriginFacts(origin))?)),
+            Reads::Nothing | Reads::Origin => {
+                Ok(Possible::only(truth(self.expr, &OriginFacts(origin))?))
+            }
             Reads::Code(field) => self.possible_codes(field, summary),
             Reads::Status => self.possible_statuses(summary),
             Reads::Number(compared) => Ok(compared.possible(summary)),
