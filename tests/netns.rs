@@ -1,4 +1,5 @@
 //! Network namespaces for tests: pods without a cluster. Needs root and iproute2.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs::File;
 use std::os::fd::AsFd;

@@ -1,6 +1,7 @@
 //! The life of one connection: destination, dial, splice, end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -34,6 +35,8 @@ pub(crate) struct Plane {
     pub(crate) metrics: Metrics,
     last_id: Cell<u64>,
     open: Cell<usize>,
+    /// The sidecar's own ends of its connections to servers.
+    dialled: RefCell<HashSet<SocketAddr>>,
     emptied: Notify,
 }
 
@@ -46,8 +49,14 @@ impl Plane {
             metrics,
             last_id: Cell::new(0),
             open: Cell::new(0),
+            dialled: RefCell::default(),
             emptied: Notify::new(),
         })
+    }
+
+    /// Whether the sidecar itself made the connection that this peer is the other end of.
+    pub(crate) fn dialled(&self, peer: SocketAddr) -> bool {
+        self.dialled.borrow().contains(&peer)
     }
 
     /// Returns when no connection is open.
@@ -98,8 +107,8 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
     plane.metrics.accepted(leg);
     let tap = plane.watch(&accepted);
     let client = Leash::new(accepted.client);
-    let server = match dial(&accepted.upstream, &client.stream).await {
-        Ok(server) => Leash::new(server),
+    let server = match dial(&plane, &accepted.upstream, &client.stream).await {
+        Ok(server) => server,
         Err(error) => {
             plane.metrics.dial_failed(leg, error);
             if let Some(tap) = tap {
@@ -108,34 +117,65 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
             return;
         }
     };
-    note_connected(tap.as_deref(), &server.stream);
+    if let Some(tap) = &tap {
+        tap.connected(server.local.address);
+    }
     let watchers = Watchers {
         scratch: &plane.scratch,
         traffic: &accepted.traffic,
         tap: tap.as_deref(),
     };
-    if let Outcome::Closed(_) = splice(&client.stream, &server.stream, watchers).await {
+    if let Outcome::Closed(_) = splice(&client.stream, &server.leash.stream, watchers).await {
         client.release();
-        server.release();
+        server.leash.release();
+    }
+}
+
+/// A connection that the sidecar made.
+struct Dialled<'a> {
+    leash: Leash,
+    local: Local<'a>,
+}
+
+/// An address of the sidecar's, known as such for as long as this lives.
+struct Local<'a> {
+    plane: &'a Plane,
+    address: SocketAddr,
+}
+
+impl<'a> Local<'a> {
+    fn new(plane: &'a Plane, address: SocketAddr) -> Self {
+        plane.dialled.borrow_mut().insert(address);
+        Self { plane, address }
+    }
+}
+
+impl Drop for Local<'_> {
+    fn drop(&mut self) {
+        self.plane.dialled.borrow_mut().remove(&self.address);
     }
 }
 
 /// Connects to the server, unless the client breaks off first.
-async fn dial(upstream: &Upstream, client: &TcpStream) -> Result<TcpStream, CallError> {
+async fn dial<'a>(
+    plane: &'a Plane,
+    upstream: &Upstream,
+    client: &TcpStream,
+) -> Result<Dialled<'a>, CallError> {
     tokio::select! {
         biased;
-        dialled = connect(upstream) => dialled.map_err(|err| dial_error(&err)),
+        dialled = connect(plane, upstream) => dialled.map_err(|err| dial_error(&err)),
         () = reset_by_peer(client) => Err(CallError::ClientReset),
     }
 }
 
-async fn connect(upstream: &Upstream) -> io::Result<TcpStream> {
+async fn connect<'a>(plane: &'a Plane, upstream: &Upstream) -> io::Result<Dialled<'a>> {
     match upstream {
-        Upstream::Address(address) => socket::dial(*address).await,
+        Upstream::Address(address) => connect_to(plane, *address).await,
         Upstream::Name(name) => {
             let mut outcome = Err(io::Error::other("the name has no address"));
             for address in tokio::net::lookup_host(name.as_str()).await? {
-                outcome = socket::dial(address).await;
+                outcome = connect_to(plane, address).await;
                 if outcome.is_ok() {
                     break;
                 }
@@ -143,6 +183,18 @@ async fn connect(upstream: &Upstream) -> io::Result<TcpStream> {
             outcome
         }
     }
+}
+
+async fn connect_to(plane: &Plane, address: SocketAddr) -> io::Result<Dialled<'_>> {
+    let dialling = socket::dial(address)?;
+    // Noted before anything is awaited: if the rules lead the connection back here, it is
+    // recognised when it is accepted.
+    let local = Local::new(plane, dialling.local_address()?);
+    let stream = dialling.finish().await?;
+    Ok(Dialled {
+        leash: Leash::new(stream),
+        local,
+    })
 }
 
 fn dial_error(err: &io::Error) -> CallError {
@@ -156,13 +208,6 @@ fn dial_error(err: &io::Error) -> CallError {
         io::ErrorKind::ConnectionReset => CallError::ServerReset,
         _ => CallError::ConnectFailed,
     }
-}
-
-fn note_connected(tap: Option<&Tap>, server: &TcpStream) {
-    let (Some(tap), Ok(local)) = (tap, server.local_addr()) else {
-        return;
-    };
-    tap.connected(socket::canonical(local));
 }
 
 /// A connection that is reset when dropped: ending it any other way than by passing on a close

@@ -113,18 +113,19 @@ impl Gate {
     }
 
     fn take(&self, client: TcpStream, peer: SocketAddr) {
-        let Ok((dst, upstream)) = self.destination(&client) else {
-            self.plane.metrics.loops_refused.inc();
-            socket::reset_on_close(&client);
-            tracing::warn!(
-                client.addr = %peer,
-                "refused a connection made directly to a redirect port, no rule redirected it"
-            );
-            return;
+        let peer = socket::canonical(peer);
+        let (dst, upstream) = match self.destination(&client, peer) {
+            Ok(destination) => destination,
+            Err(reason) => {
+                self.plane.metrics.loops_refused.inc();
+                socket::reset_on_close(&client);
+                tracing::warn!(client.addr = %peer, reason, "connection refused");
+                return;
+            }
         };
         let accepted = Accepted {
             client,
-            peer: socket::canonical(peer),
+            peer,
             leg: self.leg,
             dst,
             upstream,
@@ -133,16 +134,27 @@ impl Gate {
         tokio::task::spawn_local(serve(Rc::clone(&self.plane), accepted));
     }
 
-    /// The destination as the client addressed it, and the server to connect to.
-    fn destination(&self, client: &TcpStream) -> io::Result<(SocketAddr, Upstream)> {
-        let local = socket::canonical(client.local_addr()?);
+    /// The destination as the client addressed it, and the server to connect to; or why connecting
+    /// there would lead back here, and so on for ever.
+    fn destination(
+        &self,
+        client: &TcpStream,
+        peer: SocketAddr,
+    ) -> Result<(SocketAddr, Upstream), &'static str> {
+        let direct = "it was made directly to a redirect port, no rule redirected it";
+        let local = client.local_addr().map_err(|_| direct)?;
         match &self.route {
-            Route::Mapped(upstream) => Ok((local, upstream.clone())),
+            Route::Mapped(upstream) => Ok((socket::canonical(local), upstream.clone())),
             Route::Redirected => {
-                let dst = socket::original_destination(client)?;
-                // Dialling our own address would come back here, and so on for ever.
-                if dst == local {
-                    return Err(io::ErrorKind::InvalidInput.into());
+                let dst = socket::original_destination(client).map_err(|_| direct)?;
+                if dst == socket::canonical(local) {
+                    return Err(direct);
+                }
+                if self.leg == Leg::Outbound && self.plane.dialled(peer) {
+                    return Err(
+                        "the sidecar made it itself: the rules are for another user than \
+                        the one it runs as, compare --proxy-uid of `remora init`",
+                    );
                 }
                 Ok((dst, Upstream::Address(dst)))
             }

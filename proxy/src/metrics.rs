@@ -201,12 +201,12 @@ impl Collector for CaptureMemory {
         let numbers = [
             (
                 "capture_used",
-                "Memory that captured records take up",
+                "Memory that captured records take up.",
                 self.0.used_bytes(),
             ),
             (
                 "capture_limit",
-                "Memory that captured records may take up",
+                "Memory that captured records may take up.",
                 self.0.limit_bytes(),
             ),
         ];

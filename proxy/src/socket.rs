@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 /// How long a connection is silent before the kernel asks whether its peer still lives.
 ///
@@ -58,14 +58,38 @@ fn lacks_ipv6(err: &io::Error) -> bool {
     )
 }
 
-/// Connects to `address`, with no timeout but the kernel's.
-pub(crate) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
+/// A connection that is being made.
+pub(crate) struct Dialling(TcpStream);
+
+/// Begins to connect to `address`, with no timeout but the kernel's.
+pub(crate) fn dial(address: SocketAddr) -> io::Result<Dialling> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
     tune(SockRef::from(&socket))?;
-    socket.connect(address).await
+    match socket.connect(&address.into()) {
+        Err(err) if err.raw_os_error() != Some(libc::EINPROGRESS) => return Err(err),
+        _ => {}
+    }
+    TcpStream::from_std(socket.into()).map(Dialling)
+}
+
+impl Dialling {
+    /// The address that the server will see; it is known from the start.
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr().map(canonical)
+    }
+
+    /// Waits until the connection stands.
+    pub(crate) async fn finish(self) -> io::Result<TcpStream> {
+        self.0.writable().await?;
+        match self.0.take_error()? {
+            Some(err) => Err(err),
+            None => Ok(self.0),
+        }
+    }
 }
 
 /// Small messages leave at once, and dead peers are noticed.
@@ -148,7 +172,7 @@ mod tests {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let port = listener.local_addr().unwrap().port();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (dialled, accepted) = tokio::join!(dial(target), listener.accept());
+        let (dialled, accepted) = tokio::join!(dial(target).unwrap().finish(), listener.accept());
         let local = dialled.unwrap().local_addr().unwrap();
         assert_eq!(canonical(accepted.unwrap().1), local);
     }

@@ -137,6 +137,12 @@ impl Pods {
         all.extend(words);
         self.left.run("curl", &all)
     }
+
+    /// The metrics of the caller's sidecar.
+    fn metrics(&self) -> String {
+        let said = self.curl(&["http://127.0.0.1:15120/metrics"]);
+        String::from_utf8(said.stdout).unwrap()
+    }
 }
 
 /// Starts a server and waits until it listens.
@@ -399,13 +405,31 @@ fn a_connection_straight_to_a_redirect_port_is_refused() {
         let said = pods.curl(&[&url(address, port, "/")]);
         assert!(was_reset(&said), "{address}:{port}: {said:?}");
     }
-    let metrics = pods.curl(&[&url("127.0.0.1", 15120, "/metrics")]);
-    let metrics = String::from_utf8(metrics.stdout).unwrap();
-    assert!(
-        metrics.contains("remora_proxy_loops_refused_total 4\n"),
-        "{metrics}"
-    );
+    let metrics = pods.metrics();
+    let four = "remora_proxy_loops_refused_total 4\n";
+    assert!(metrics.contains(four), "{metrics}");
     assert!(pods.caller.stop().is_empty());
+}
+
+#[test]
+fn rules_for_another_user_do_not_make_a_loop() {
+    if !netns::available(PROGRAMS) {
+        return;
+    }
+    let mut pods = Pods::start();
+    let for_another = RedirectOptions {
+        proxy_uid: PROXY_UID + 1,
+        ..RedirectOptions::default()
+    };
+    redirect(&pods.left, &for_another);
+    let _server = echo_server(&pods.right, "::", 8080);
+    let said = pods.curl(&[&url(RIGHT.0, 8080, "/")]);
+    assert!(was_reset(&said), "{said:?}");
+    assert!(
+        pods.metrics()
+            .contains("remora_proxy_loops_refused_total 1\n")
+    );
+    assert_eq!(pods.caller.stop().len(), 1);
 }
 
 #[test]
