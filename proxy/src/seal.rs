@@ -6,47 +6,149 @@
 
 mod digest;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use remora_store::block::{self, BlockMeta, Codec, Drop, Origin};
 use remora_store::call::{Call, Message, Omitted};
 
 use crate::keys::RedactionKey;
+use crate::record::wall_clock_ns;
 use crate::redact::{Redaction, Redactor};
 use digest::Digester;
 
-/// Makes calls fit to leave the pod.
+/// Largest block, in bytes; the hub takes no larger one.
+pub const BLOCK_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A sealed block with what has to be known of it if it is lost.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// Its number within the incarnation.
+    pub sequence: u64,
+    /// How many finished calls are in it.
+    pub calls: u64,
+    /// Drops that the block tells of.
+    pub drops: Vec<Drop>,
+    /// The block.
+    pub bytes: Bytes,
+}
+
+/// What came of sealing.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The blocks: one, unless that were larger than [`BLOCK_LIMIT`].
+    pub blocks: Vec<Sealed>,
+    /// Calls that are gone because preparing them panicked: what was not looked through for
+    /// secrets does not leave.
+    pub panicked: u64,
+}
+
+/// Makes calls fit to leave the pod, and seals them.
 #[derive(Debug)]
-pub struct Preparer {
+pub struct Sealer {
+    origin: Origin,
+    key: RedactionKey,
     digester: Digester,
     redactor: Redactor,
     body_limit_bytes: usize,
+    sequence: u64,
 }
 
-impl Preparer {
-    /// Prepares calls under `key`, and cuts bodies to `body_limit_bytes` each way.
-    pub fn new(key: &RedactionKey, redaction: &Redaction, body_limit_bytes: usize) -> Self {
+impl Sealer {
+    /// Seals blocks of `origin` under `key`, with bodies of no more than `body_limit_bytes` each way.
+    pub fn new(
+        origin: Origin,
+        key: RedactionKey,
+        redaction: &Redaction,
+        body_limit_bytes: usize,
+    ) -> Self {
         Self {
-            digester: Digester::new(key),
-            redactor: Redactor::new(key, redaction),
+            origin,
+            digester: Digester::new(&key),
+            redactor: Redactor::new(&key, redaction),
+            key,
             body_limit_bytes,
+            sequence: 0,
         }
     }
 
-    /// Uses `key` from now on.
-    pub fn set_key(&mut self, key: &RedactionKey) {
-        self.digester = Digester::new(key);
-        self.redactor.set_key(key);
+    /// Uses `key` from the next block on.
+    pub fn set_key(&mut self, key: RedactionKey) {
+        self.digester = Digester::new(&key);
+        self.redactor.set_key(&key);
+        self.key = key;
     }
 
-    /// Takes the digests of `call`, masks its secrets and cuts its bodies.
-    pub fn prepare(&mut self, call: &mut Call) {
+    /// Digests, redacts, cuts and seals.
+    pub fn seal(
+        &mut self,
+        mut calls: Vec<Call>,
+        mut open: Option<Vec<Call>>,
+        drops: Vec<Drop>,
+        codec: Codec,
+    ) -> Outcome {
+        let before = calls.len();
+        calls.retain_mut(|call| self.prepared(call));
+        let panicked = (before - calls.len()) as u64;
+        if let Some(open) = &mut open {
+            open.retain_mut(|call| self.prepared(call));
+        }
+        let mut outcome = Outcome {
+            blocks: Vec::with_capacity(1),
+            panicked,
+        };
+        self.pack(&calls, open.as_deref(), drops, codec, &mut outcome.blocks);
+        outcome
+    }
+
+    /// Prepares a call; false if that panicked.
+    fn prepared(&mut self, call: &mut Call) -> bool {
+        catch_unwind(AssertUnwindSafe(|| self.prepare(call))).is_ok()
+    }
+
+    fn prepare(&mut self, call: &mut Call) {
         self.digester.digest(call);
-        for message in [&mut call.request, &mut call.response] {
-            if self.body_limit_bytes == 0 {
-                cut(message, 0);
-            }
+        if self.body_limit_bytes == 0 {
+            cut(&mut call.request, 0);
+            cut(&mut call.response, 0);
         }
         self.redactor.redact(call);
         cut(&mut call.request, self.body_limit_bytes);
         cut(&mut call.response, self.body_limit_bytes);
+    }
+
+    fn pack(
+        &mut self,
+        calls: &[Call],
+        open: Option<&[Call]>,
+        drops: Vec<Drop>,
+        codec: Codec,
+        blocks: &mut Vec<Sealed>,
+    ) {
+        let meta = BlockMeta {
+            origin: self.origin.clone(),
+            sequence: self.sequence + 1,
+            sealed_ns: wall_clock_ns(),
+            redaction_key: self.key.id().to_owned(),
+            drops,
+        };
+        let bytes = block::seal(&meta, calls, open, codec);
+        if bytes.len() <= BLOCK_LIMIT || calls.len() + usize::from(open.is_some()) <= 1 {
+            self.sequence = meta.sequence;
+            blocks.push(Sealed {
+                sequence: meta.sequence,
+                calls: calls.len() as u64,
+                drops: meta.drops,
+                bytes,
+            });
+        } else if open.is_some() {
+            self.pack(calls, None, meta.drops, codec, blocks);
+            self.pack(&[], open, Vec::new(), codec, blocks);
+        } else {
+            let (first, second) = calls.split_at(calls.len() / 2);
+            self.pack(first, None, meta.drops, codec, blocks);
+            self.pack(second, None, Vec::new(), codec, blocks);
+        }
     }
 }
 

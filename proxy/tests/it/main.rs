@@ -6,6 +6,7 @@
 )]
 
 mod corpus;
+mod hub;
 mod identity;
 mod namespaced;
 #[path = "../../../tests/netns.rs"]
@@ -15,4 +16,5 @@ mod oracle;
 mod recording;
 mod rig;
 mod rules;
+mod ship;
 mod shutdown;

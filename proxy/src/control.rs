@@ -1,0 +1,238 @@
+//! The control channel: a long poll by which the hub gives the redaction key and asks for flushes.
+//!
+//! An epoch is a barrier. Asked for epoch E, the data plane hands over everything it has observed,
+//! and only once all of that is acknowledged (or counted as dropped) does the next poll say E.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use hyper::{Method, Request, StatusCode};
+use remora_store::block::Origin;
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::keys::RedactionKey;
+use crate::ship::backoff::Backoff;
+use crate::ship::client::{Answer, Client, Failure, Hub, Payload};
+use crate::ship::sender::chain;
+use crate::ship::state::State;
+
+/// How long a poll may take: the hub answers after 25 s with or without news.
+const POLL_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Longest wait between polls while the hub is away.
+const ABSENT_WAIT: Duration = Duration::from_secs(1);
+
+/// Longest wait between polls while the hub refuses them.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
+
+/// Shortest time from poll to poll that bring nothing new, whatever the hub does.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the data plane may take to hand over what it has.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks the data plane to hand over everything it has observed.
+pub(crate) type FlushSender = mpsc::Sender<oneshot::Sender<()>>;
+
+/// What the hub answers.
+#[derive(Debug, Deserialize)]
+struct Orders {
+    epoch: u64,
+    redaction_key: Option<KeyOrder>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KeyOrder {
+    id: String,
+    key: String,
+}
+
+/// Keeps the control channel open, for ever.
+///
+/// `barrier` waits until the shipper has sealed everything that was handed to it, and gives the
+/// number of the last block.
+pub(crate) async fn run(
+    state: &State,
+    hub: Hub,
+    origin: &Origin,
+    flushes: FlushSender,
+    barrier: impl AsyncFn() -> u64,
+) -> Infallible {
+    let mut control = Control {
+        client: Client::new(hub),
+        backoff: Backoff::new(),
+        who: identity(origin),
+        epoch: 0,
+        key_id: String::new(),
+        heard: true,
+    };
+    loop {
+        let asked = Instant::now();
+        let answer = control.poll(state.settled_sequence()).await;
+        let wait = match control.understand(answer) {
+            Ok(orders) => {
+                let news = control.follow(state, &orders, &flushes, &barrier).await;
+                let quiet = IDLE_INTERVAL.saturating_sub(asked.elapsed());
+                if news { Duration::ZERO } else { quiet }
+            }
+            Err(wait) => wait,
+        };
+        state.pause(wait).await;
+    }
+}
+
+struct Control {
+    client: Client,
+    backoff: Backoff,
+    /// The part of the query that says who asks.
+    who: String,
+    /// The last epoch that was answered.
+    epoch: u64,
+    key_id: String,
+    /// Whether the last poll went well, so that an outage is one line in the log.
+    heard: bool,
+}
+
+impl Control {
+    async fn poll(&mut self, sequence: u64) -> Result<Answer, Failure> {
+        let (who, epoch) = (&self.who, self.epoch);
+        let path = format!("/ingest/v1/control?{who}&epoch={epoch}&sequence={sequence}");
+        let request = || {
+            let mut request = Request::new(Payload::default());
+            *request.method_mut() = Method::GET;
+            request
+        };
+        self.client.exchange(request, &path, POLL_TIMEOUT).await
+    }
+
+    /// The hub's orders, or how long to wait before it is asked again.
+    fn understand(&mut self, answer: Result<Answer, Failure>) -> Result<Orders, Duration> {
+        let (reason, wait) = match answer {
+            Ok(answer) if answer.status == StatusCode::OK => {
+                match serde_json::from_slice(&answer.body) {
+                    Ok(orders) => {
+                        self.backoff.reset();
+                        self.heard = true;
+                        return Ok(orders);
+                    }
+                    Err(error) => (chain(&error), self.backoff.wait(REFUSED_WAIT)),
+                }
+            }
+            Ok(answer) => {
+                let wait = match answer.retry_after {
+                    Some(after) => Backoff::asked(after),
+                    None => self.backoff.wait(REFUSED_WAIT),
+                };
+                (answer.status.to_string(), wait)
+            }
+            Err(failure @ Failure::Timeout { .. }) => (chain(&failure), Duration::ZERO),
+            Err(failure) => (chain(&failure), self.backoff.wait(ABSENT_WAIT)),
+        };
+        if std::mem::replace(&mut self.heard, false) {
+            tracing::warn!(reason, "no control channel to the hub");
+        }
+        Err(wait)
+    }
+
+    /// Does what the hub asks for; whether that was anything.
+    async fn follow(
+        &mut self,
+        state: &State,
+        orders: &Orders,
+        flushes: &FlushSender,
+        barrier: &impl AsyncFn() -> u64,
+    ) -> bool {
+        let new_key = self.new_key(orders);
+        let news = new_key.is_some();
+        state.hub_answered(new_key);
+        if orders.epoch <= self.epoch {
+            // A hub that counts from the beginning again is a new one.
+            self.epoch = orders.epoch;
+            return news;
+        }
+        hand_over(flushes).await;
+        let sequence = barrier().await;
+        state.settled(sequence).await;
+        self.epoch = orders.epoch;
+        state.metrics().flushes.inc();
+        true
+    }
+
+    fn new_key(&mut self, orders: &Orders) -> Option<RedactionKey> {
+        let order = orders.redaction_key.as_ref()?;
+        if order.id == self.key_id {
+            return None;
+        }
+        self.key_id = order.id.clone();
+        match RedactionKey::from_hub(&order.id, &order.key) {
+            Ok(key) => {
+                tracing::info!(key.id = key.id(), "redaction key received");
+                Some(key)
+            }
+            Err(error) => {
+                tracing::error!(%error, "redaction key refused, tags stay local");
+                None
+            }
+        }
+    }
+}
+
+/// Waits until the data plane has handed over all that it observed.
+async fn hand_over(flushes: &FlushSender) {
+    let (answer, answered) = oneshot::channel();
+    let asking = async {
+        // A data plane that is gone has nothing more to hand over.
+        if flushes.send(answer).await.is_ok() {
+            let _ = answered.await;
+        }
+    };
+    if tokio::time::timeout(HANDOVER_TIMEOUT, asking)
+        .await
+        .is_err()
+    {
+        tracing::warn!("data plane did not hand over its calls in time");
+    }
+}
+
+fn identity(origin: &Origin) -> String {
+    let mut query = format!("incarnation={:032x}", origin.incarnation);
+    for (name, value) in [
+        ("workload", &origin.workload),
+        ("namespace", &origin.namespace),
+        ("pod", &origin.pod),
+    ] {
+        query.push('&');
+        query.push_str(name);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    query.push(char::from(byte));
+                }
+                _ => query.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_in_the_query() {
+        let origin = Origin {
+            incarnation: 0xab,
+            workload: "a b&c".to_owned(),
+            namespace: "local".to_owned(),
+            ..Origin::default()
+        };
+        assert_eq!(
+            identity(&origin),
+            "incarnation=000000000000000000000000000000ab&workload=a%20b%26c&namespace=local&pod="
+        );
+    }
+}

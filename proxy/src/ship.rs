@@ -1,0 +1,280 @@
+//! The way from the data plane to the hub: a thread of its own takes batches, seals blocks, and
+//! ships them; while the hub is away they wait in memory, then in the spool.
+//!
+//! Owns the thread and its ends. Nothing here is awaited by the data plane: a batch is handed over
+//! or refused at once, and traffic never depends on the hub.
+
+pub(crate) mod backoff;
+pub(crate) mod client;
+mod drops;
+mod metrics;
+mod queue;
+pub(crate) mod sender;
+pub(crate) mod state;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use hyper::Uri;
+use remora_store::block::Origin;
+use remora_store::spool::Spool;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::control;
+use crate::keys::RedactionKey;
+use crate::record::{Batch, Flushes};
+use crate::redact::Redaction;
+use crate::seal::Sealer;
+use client::Hub;
+pub use metrics::ShipMetrics;
+use queue::Queue;
+use state::State;
+
+/// Batches that may wait to be sealed. The bytes in them are bounded apart from that.
+const CHANNEL_BATCHES: usize = 1024;
+
+/// Flush requests that may wait; the control channel makes one at a time.
+const CHANNEL_FLUSHES: usize = 1;
+
+/// How long the first batch waits for the hub's redaction key: joined and comparable from the
+/// first call on is worth a moment, and calls wait within the budget.
+const FIRST_KEY_WAIT: Duration = Duration::from_millis(500);
+
+/// How much less urgent than traffic the ship thread is, on the scale of `nice`.
+const NICENESS: i32 = 10;
+
+/// How long the last blocks may take if nobody said.
+const FINISH_DEFAULT: Duration = Duration::from_secs(2);
+
+/// How blocks get to the hub.
+#[derive(Debug, Clone)]
+pub struct ShipConfig {
+    /// Address of the hub's ingest port, such as `http://127.0.0.1:8898`.
+    pub ingest: Uri,
+    /// File with the bearer token; read anew for every request.
+    pub token_file: Option<PathBuf>,
+    /// Who records. Its incarnation must be random.
+    pub origin: Origin,
+    /// Largest part of a body that leaves, each way, in bytes.
+    pub body_limit_bytes: usize,
+    /// Memory for blocks that wait, in bytes; a part of the capture budget.
+    pub queue_limit_bytes: usize,
+    /// Directory for blocks that memory has no room for.
+    pub spool_dir: Option<PathBuf>,
+    /// Most that the spool may take up, in bytes.
+    pub spool_limit_bytes: u64,
+    /// Which secrets are masked.
+    pub redaction: Redaction,
+    /// How long the hub may take to answer a request with blocks. Default 10 s.
+    pub answer_timeout: Duration,
+}
+
+/// The default of [`ShipConfig::answer_timeout`].
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The data plane's end: takes batches. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Shipper {
+    messages: mpsc::Sender<Message>,
+    waiting_bytes: Arc<AtomicUsize>,
+    limit_bytes: usize,
+}
+
+/// What is left when the shipper has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Blocks that stay in the spool, for the next run.
+    pub spooled_blocks: u64,
+    /// Calls that are lost: the hub was away, and there was no spool or no room in it.
+    pub lost_calls: u64,
+}
+
+#[derive(Debug)]
+enum Message {
+    Batch(Batch),
+    /// Asks for the number of the last block once all batches before it are sealed.
+    Barrier(oneshot::Sender<u64>),
+    Finish(Duration, oneshot::Sender<Finished>),
+}
+
+impl Shipper {
+    /// Starts the ship thread. The second part asks the data plane to hand over what it has.
+    ///
+    /// # Errors
+    /// If the hub's address cannot be used, the spool cannot be opened, or there is no thread.
+    pub fn start(
+        config: ShipConfig,
+        budget: Budget,
+        metrics: ShipMetrics,
+    ) -> io::Result<(Self, Flushes)> {
+        let hub = Hub::new(&config.ingest, config.token_file.clone())?;
+        let spool = open_spool(&config)?;
+        let queue = Queue::new(
+            config.origin.incarnation,
+            config.queue_limit_bytes,
+            spool,
+            budget.clone(),
+            metrics.clone(),
+        );
+        let sealer = Sealer::new(
+            config.origin.clone(),
+            RedactionKey::local(),
+            &config.redaction,
+            config.body_limit_bytes,
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .build()?;
+        let (messages, incoming) = mpsc::channel(CHANNEL_BATCHES);
+        let (flushes, flush_requests) = mpsc::channel(CHANNEL_FLUSHES);
+        let shipper = Self {
+            messages,
+            waiting_bytes: Arc::default(),
+            limit_bytes: config.queue_limit_bytes,
+        };
+        let weak = shipper.messages.downgrade();
+        let waiting_bytes = Arc::clone(&shipper.waiting_bytes);
+        thread::Builder::new()
+            .name("remora-ship".to_owned())
+            .spawn(move || {
+                lower_priority();
+                let limit = config.queue_limit_bytes;
+                let state = State::new(queue, limit, sealer, budget, metrics);
+                let barrier = async || barrier(&weak).await;
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = intake(&state, incoming, &waiting_bytes) => {}
+                        never = sender::run(&state, hub.clone(), config.answer_timeout) => match never {},
+                        never = control::run(&state, hub.clone(), &config.origin, flushes, barrier) => match never {},
+                    }
+                });
+            })?;
+        Ok((shipper, flush_requests))
+    }
+
+    /// Hands a batch over without waiting. A batch that there is no room for comes back; its calls
+    /// are the caller's to count, and their bytes to be given back to the budget.
+    pub fn try_send(&self, batch: Batch) -> Result<(), Batch> {
+        let cost = cost_bytes(&batch);
+        // Relaxed: the number guards no other memory, it only has to add up.
+        let waiting = self.waiting_bytes.fetch_add(cost, Ordering::Relaxed);
+        let refused = if waiting > 0 && waiting.saturating_add(cost) > self.limit_bytes {
+            Some(batch)
+        } else {
+            match self.messages.try_send(Message::Batch(batch)) {
+                Err(
+                    mpsc::error::TrySendError::Full(Message::Batch(batch))
+                    | mpsc::error::TrySendError::Closed(Message::Batch(batch)),
+                ) => Some(batch),
+                _ => None,
+            }
+        };
+        match refused {
+            Some(batch) => {
+                self.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
+                Err(batch)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ships all that was handed over, for no longer than `within`; what is left then goes to the
+    /// spool. The thread ends.
+    pub async fn finish(self, within: Duration) -> Finished {
+        let (done, finished) = oneshot::channel();
+        if self
+            .messages
+            .send(Message::Finish(within, done))
+            .await
+            .is_err()
+        {
+            return Finished::default();
+        }
+        finished.await.unwrap_or_default()
+    }
+}
+
+fn cost_bytes(batch: &Batch) -> usize {
+    batch.calls.iter().map(|recorded| recorded.cost_bytes).sum()
+}
+
+fn open_spool(config: &ShipConfig) -> io::Result<Option<Spool>> {
+    let Some(dir) = &config.spool_dir else {
+        return Ok(None);
+    };
+    let (spool, recovered) =
+        Spool::open(dir, config.spool_limit_bytes).map_err(io::Error::other)?;
+    if recovered.blocks > 0 || !recovered.damaged.is_empty() {
+        tracing::info!(
+            blocks = recovered.blocks,
+            calls = recovered.calls,
+            damaged = recovered.damaged.len(),
+            cut_bytes = recovered.cut_bytes,
+            "spool of an earlier run found"
+        );
+    }
+    Ok(Some(spool))
+}
+
+/// Shipping gives way to traffic where the processor is scarce.
+fn lower_priority() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
+        tracing::debug!(%error, "priority of the ship thread stays");
+    }
+}
+
+/// Takes in what the data plane sends, until it is time to finish.
+async fn intake(state: &State, mut incoming: mpsc::Receiver<Message>, waiting_bytes: &AtomicUsize) {
+    while let Some(message) = incoming.recv().await {
+        match message {
+            Message::Batch(batch) => {
+                state.hub_known(FIRST_KEY_WAIT).await;
+                waiting_bytes.fetch_sub(cost_bytes(&batch), Ordering::Relaxed);
+                state.seal(batch);
+            }
+            Message::Barrier(answer) => {
+                let _ = answer.send(state.queue().last_sealed());
+            }
+            Message::Finish(within, done) => {
+                let _ = done.send(finish(state, within).await);
+                return;
+            }
+        }
+    }
+    finish(state, FINISH_DEFAULT).await;
+}
+
+async fn finish(state: &State, within: Duration) -> Finished {
+    let deadline = Instant::now() + within;
+    state.stop();
+    let _ = tokio::time::timeout_at(deadline, state.drained()).await;
+    let finished = state.queue().retire();
+    tracing::info!(
+        spooled_blocks = finished.spooled_blocks,
+        lost_calls = finished.lost_calls,
+        "shipping ended"
+    );
+    finished
+}
+
+/// The number of the last block, once everything that was handed over is sealed.
+async fn barrier(messages: &mpsc::WeakSender<Message>) -> u64 {
+    let (answer, sealed) = oneshot::channel();
+    // Without a data plane nothing more will be sealed, and what was is waited for elsewhere.
+    let Some(messages) = messages.upgrade() else {
+        return 0;
+    };
+    if messages.send(Message::Barrier(answer)).await.is_err() {
+        return 0;
+    }
+    drop(messages);
+    sealed.await.unwrap_or_default()
+}
