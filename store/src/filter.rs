@@ -42,10 +42,10 @@ mod value;
 pub(crate) mod vocabulary;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cel::Env;
+use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::parser::ParseErrors;
 use serde::{Deserialize, Serialize};
 
@@ -194,19 +194,33 @@ impl Filter {
     }
 }
 
+/// Stack for the parser: generated code, which takes some ten kilobytes per level.
+const PARSER_STACK_BYTES: usize = 32 * 1024 * 1024;
+
 /// Parses text that [`scan::scan`] let through.
-fn parse_syntax(
-    source: &str,
-) -> Result<(cel::common::ast::IdedExpr, cel::common::ast::SourceInfo), FilterError> {
-    // An environment without macros: `has`, `exists` and the like stay calls, and nothing expands.
-    let parser = Env::default()
-        .with_optional_support(false)
-        .parser()
-        .error_recovery_limit(4);
-    // The parser is generated code; should it panic on some text, that text is no filter.
-    catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(source)))
-        .map_err(|_| FilterError::new("the filter cannot be read".to_owned()))?
-        .map_err(|errors| syntax_error(&errors))
+///
+/// On a thread of its own: the parser recurses further than the stack of a usual thread allows, and
+/// should it panic on some text, that text is no filter.
+fn parse_syntax(source: &str) -> Result<(IdedExpr, SourceInfo), FilterError> {
+    let parse = || {
+        // An environment without macros: `has`, `exists` and the like stay calls, and nothing expands.
+        let environment = Env::default().with_optional_support(false);
+        let parser = environment.parser().error_recovery_limit(4);
+        parser
+            .parse_with_source_info(source)
+            .map_err(|errors| syntax_error(&errors))
+    };
+    let unreadable = || FilterError::new("the filter cannot be read");
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("filter".to_owned())
+            .stack_size(PARSER_STACK_BYTES)
+            .spawn_scoped(scope, parse)
+            .map_err(|error| {
+                FilterError::new(format!("start a thread to read the filter: {error}"))
+            })?;
+        thread.join().map_err(|_| unreadable())?
+    })
 }
 
 fn syntax_error(errors: &ParseErrors) -> FilterError {

@@ -34,6 +34,7 @@ pub(crate) fn check(
         source,
         now_ns,
         variables: Vec::new(),
+        depth: 0,
     };
     let filter = checker.part(syntax)?;
     match filter.r#type {
@@ -55,10 +56,24 @@ struct Checker<'a> {
     source: &'a str,
     now_ns: i64,
     variables: Vec<(String, Type)>,
+    depth: usize,
 }
+
+/// Deepest tree; checking and asking recurse this far.
+const MAX_TREE_DEPTH: usize = 64;
 
 impl Checker<'_> {
     fn part(&mut self, syntax: &IdedExpr) -> Result<Typed, FilterError> {
+        if self.depth == MAX_TREE_DEPTH {
+            return Err(self.error(syntax, "the filter is nested too deeply".to_owned()));
+        }
+        self.depth += 1;
+        let part = self.part_within(syntax);
+        self.depth -= 1;
+        part
+    }
+
+    fn part_within(&mut self, syntax: &IdedExpr) -> Result<Typed, FilterError> {
         match &syntax.expr {
             Syntax::Literal(literal) => self.literal(syntax, literal),
             Syntax::Ident(_) => self.named(syntax),
