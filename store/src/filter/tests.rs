@@ -414,7 +414,12 @@ fn hostile() -> Vec<String> {
         })
         .collect();
     // Chains within brackets within chains: the deepest that the first look lets through.
-    for (link, links, levels) in [("+1", 39, 12), (".a", 39, 12), ("[0]", 39, 8), ("<1", 39, 12)] {
+    for (link, links, levels) in [
+        ("+1", 39, 12),
+        (".a", 39, 12),
+        ("[0]", 39, 8),
+        ("<1", 39, 12),
+    ] {
         let deepen = |inner: String, _| format!("({inner}{})", link.repeat(links));
         filters.push((0..levels).fold("http".to_owned(), deepen));
     }
