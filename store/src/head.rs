@@ -276,6 +276,25 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_a_strict_parser_reads_is_read_alike(
+            head in "[A-Z!]{1,8} /[!-~]{0,20} HTTP/1\\.[01]\r\n([A-Za-z-]{1,6}:[ \t]{0,2}[!-~]([ -~]{0,9}[!-~])?[ \t]{0,2}\r\n){0,5}\r\n",
+        ) {
+            let mut parsed = [httparse::EMPTY_HEADER; 8];
+            let mut request = httparse::Request::new(&mut parsed);
+            prop_assume!(request.parse(head.as_bytes()).is_ok_and(|status| status.is_complete()));
+            let facts = RequestHead::parse(head.as_bytes());
+            prop_assert_eq!(Some(&*facts.method), request.method);
+            let (path, query) = request.path.unwrap().split_once('?').unwrap_or((request.path.unwrap(), ""));
+            prop_assert_eq!((&*facts.path, &*facts.query), (path, query));
+            let expected: Vec<_> = request
+                .headers
+                .iter()
+                .map(|field| (field.name.as_bytes(), field.value))
+                .collect();
+            prop_assert_eq!(fields(head.as_bytes()).collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
         fn any_bytes_are_read(head in proptest::collection::vec(any::<u8>(), 0..200)) {
             let facts = RequestHead::parse(&head);
             prop_assert!(facts.path.len() <= 3 * head.len());
