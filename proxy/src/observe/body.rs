@@ -86,11 +86,11 @@ impl Body {
         }
     }
 
-    /// How much more content is known to come.
+    /// How much more content is known to come, over the whole body.
     pub(super) fn expected(&self) -> Option<u64> {
         match self {
-            Self::Sized(left) | Self::Chunked(Chunk::Data { left }) => Some(*left),
-            _ => None,
+            Self::Sized(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
         }
     }
 

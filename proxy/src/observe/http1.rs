@@ -113,21 +113,16 @@ impl Http1 {
     }
 
     /// Gives out the records of exchanges to which nothing can be added.
-    fn finish_answered(&mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
-        let is_over = |exchange: &Exchange, connection: &Connection| {
+    fn finish_answered(&mut self, connection: &Connection, out: &mut Vec<Recorded>) {
+        let is_over = |exchange: &Exchange| {
             (exchange.is_asked() || connection.client_ended())
                 && (exchange.is_answered() || connection.server_ended())
         };
-        while let Some(exchange) = self.waiting.pop_front() {
-            if !is_over(&exchange, connection) {
-                self.waiting.push_front(exchange);
-                return;
-            }
-            let failure = connection.failure();
-            exchange.finish(connection, failure, out);
+        while let Some(exchange) = self.waiting.pop_front_if(|exchange| is_over(exchange)) {
+            exchange.finish(connection, connection.failure(), out);
         }
         // A long queue is not worth its memory on an idle connection.
-        if self.waiting.capacity() > 8 {
+        if self.waiting.is_empty() && self.waiting.capacity() > 8 {
             self.waiting = VecDeque::new();
         }
     }

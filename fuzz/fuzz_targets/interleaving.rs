@@ -1,0 +1,94 @@
+//! What both ends of a connection do, and what has to hold for the calls that are told of it.
+
+use remora_proxy::budget::Budget;
+use remora_proxy::observe::{ConnectionFacts, End, Limits, Observer};
+use remora_store::call::{Call, Leg, Side, State};
+
+/// What one side does.
+pub enum Step {
+    Send(Side, Vec<u8>),
+    End(Side, End),
+}
+
+const LIMITS: Limits = Limits {
+    body_bytes: 512,
+    head_bytes: 512,
+};
+
+/// Ample: nothing is dropped.
+const AMPLE_BYTES: usize = 16 << 20;
+
+/// So little that records and bodies are dropped now and then.
+const SCARCE_BYTES: usize = 3_000;
+
+/// Plays the steps in every way, and checks what has to hold.
+pub fn check(steps: &[Step]) {
+    let whole = observe(steps, AMPLE_BYTES, usize::MAX);
+    let single = observe(steps, AMPLE_BYTES, 1);
+    assert_eq!(whole, single, "the calls depend on how the bytes were cut");
+    observe(steps, SCARCE_BYTES, usize::MAX);
+    observe(steps, SCARCE_BYTES, 7);
+}
+
+fn observe(steps: &[Step], budget_bytes: usize, piece_bytes: usize) -> Vec<Call> {
+    let facts = ConnectionFacts {
+        id: 1,
+        leg: Leg::Inbound,
+        src: ([10, 0, 0, 1], 40_000).into(),
+        dst: ([10, 0, 0, 2], 80).into(),
+        accepted_ns: 0,
+    };
+    let budget = Budget::new(budget_bytes);
+    let mut observer = Observer::new(facts, LIMITS, budget.clone());
+    let mut out = Vec::new();
+    let mut sent = (0, 0);
+    for (step, at) in steps.iter().zip(1..) {
+        match step {
+            Step::Send(side, bytes) => {
+                for piece in bytes.chunks(piece_bytes) {
+                    observer.bytes(*side, piece, at, &mut out);
+                }
+                match side {
+                    Side::Server => sent.1 += bytes.len() as u64,
+                    _ => sent.0 += bytes.len() as u64,
+                }
+            }
+            Step::End(side, how) => observer.end(*side, *how, at, &mut out),
+        }
+        assert!(budget.used_bytes() <= budget_bytes);
+        let mut open = Vec::new();
+        observer.open_calls(at, &mut open);
+        assert!(open.iter().all(|call| call.state == State::Open));
+    }
+    observer.closed(Side::Sidecar, 1_000_000, &mut out);
+    drop(observer);
+    let cost: usize = out.iter().map(|recorded| recorded.cost_bytes).sum();
+    assert_eq!(cost, budget.used_bytes(), "what was taken has an owner");
+    let calls: Vec<Call> = out.into_iter().map(|recorded| recorded.call).collect();
+    check_calls(&calls, sent, cost);
+    calls
+}
+
+fn check_calls(calls: &[Call], (client, server): (u64, u64), cost: usize) {
+    let mut ordinals: Vec<u32> = calls.iter().map(|call| call.connection.ordinal).collect();
+    ordinals.sort_unstable();
+    ordinals.dedup();
+    assert_eq!(ordinals.len(), calls.len(), "an ordinal was given twice");
+    let mut kept = 0;
+    for call in calls {
+        assert_eq!(call.state, State::Complete);
+        for message in [&call.request, &call.response] {
+            assert!(message.head.len() <= LIMITS.head_bytes);
+            assert!(message.body.len() <= LIMITS.body_bytes);
+            assert!(message.body.len() as u64 <= message.body_size);
+            let whole = message.body.len() as u64 == message.body_size;
+            assert!(whole || message.omitted.is_some());
+            kept += message.head.len() + message.body.len() + message.trailers.len();
+        }
+        kept += call.interim.len();
+    }
+    assert!(kept <= cost, "{kept} bytes were kept, {cost} were paid for");
+    let requests: u64 = calls.iter().map(|call| call.request.body_size).sum();
+    let responses: u64 = calls.iter().map(|call| call.response.body_size).sum();
+    assert!(requests <= client && responses <= server);
+}
