@@ -21,7 +21,9 @@ use crate::listener::{Listener, Route};
 use crate::metrics::Metrics;
 use crate::observe::Limits;
 use crate::plane::DataPlane;
-use crate::record::Outlet;
+use crate::record::{Flushes, Outlet};
+use crate::redact::Redaction;
+use crate::ship::{ANSWER_TIMEOUT, ShipConfig, ShipMetrics, Shipper};
 
 mod admin;
 pub mod budget;
@@ -112,6 +114,34 @@ impl Proxy {
             .and_then(|admin| admin.local_addr().ok())
     }
 
+    /// Runs until `shutdown`, shipping what is recorded to the hub.
+    ///
+    /// Stops gracefully: no new connections, [`Config::drain_timeout`] for the open ones, then
+    /// [`Config::flush_timeout`] to ship the rest. What the hub does not take goes to the spool.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut registry = metrics::registry();
+        let budget = Budget::new(self.config.capture_budget_bytes);
+        if !self.config.record {
+            return self.serve(None, budget, registry, shutdown).await;
+        }
+        let metrics = ShipMetrics::register(&mut registry);
+        let (shipper, flushes) = start_shipper(&self.config, &budget, &metrics)?;
+        let sender = shipper.clone();
+        let outlet = Outlet {
+            sink: Box::new(move |batch| sender.try_send(batch)),
+            flushes,
+        };
+        let flush_timeout = self.config.flush_timeout;
+        let outcome = self.serve(Some(outlet), budget, registry, shutdown).await;
+        let finished = shipper.finish(flush_timeout).await;
+        tracing::info!(
+            spooled.blocks = finished.spooled_blocks,
+            lost.calls = finished.lost_calls,
+            "sidecar stopped"
+        );
+        outcome
+    }
+
     /// Runs until `shutdown`, handing what is recorded to `outlet`; without one, it only relays.
     ///
     /// Stops gracefully: no new connections, [`Config::drain_timeout`] for the open ones, and all
@@ -193,6 +223,46 @@ fn note_run(config: &Config) -> Option<Run> {
             );
             None
         }
+    }
+}
+
+/// Starts the ship thread; without the spool if that cannot be opened, since traffic must not wait
+/// for somebody to repair a directory.
+fn start_shipper(
+    config: &Config,
+    budget: &Budget,
+    metrics: &ShipMetrics,
+) -> Result<(Shipper, Flushes), Error> {
+    let mut ship = ship_config(config);
+    let mut started = Shipper::start(ship.clone(), budget.clone(), metrics.clone());
+    if let (Err(err), Some(directory)) = (&started, ship.spool_dir.take()) {
+        tracing::error!(
+            error = %err,
+            spool.dir = %directory.display(),
+            "cannot use the spool, what memory has no room for will be lost"
+        );
+        started = Shipper::start(ship, budget.clone(), metrics.clone());
+    }
+    started.map_err(|source| Error::Start {
+        part: "shipper",
+        source,
+    })
+}
+
+fn ship_config(config: &Config) -> ShipConfig {
+    ShipConfig {
+        ingest: config.ingest.clone(),
+        token_file: config.token_file.clone(),
+        origin: config.origin.clone(),
+        body_limit_bytes: config.body_limit_bytes,
+        queue_limit_bytes: config.capture_budget_bytes / 2,
+        spool_dir: config.spool_dir.clone(),
+        spool_limit_bytes: config.spool_limit_bytes,
+        redaction: Redaction {
+            enabled: config.redact,
+            names: config.redact_names.clone(),
+        },
+        answer_timeout: ANSWER_TIMEOUT,
     }
 }
 
