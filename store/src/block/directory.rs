@@ -1,7 +1,11 @@
 //! The messages of a block's directory: what it says of itself, the summary, and where its parts lie.
 
+use prost::Message as _;
+
 use super::record::AddressRecord;
-use super::{BlockMeta, BlockSummary, Drop, MAX_DROPS, MAX_SERVES, OTHER_DROPS, Origin, Source};
+use super::{
+    BlockError, BlockMeta, BlockSummary, Drop, MAX_DROPS, MAX_SERVES, OTHER_DROPS, Origin, Source,
+};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct DirectoryRecord {
@@ -128,6 +132,41 @@ pub(super) struct SummaryRecord {
 struct WordsRecord {
     #[prost(string, repeated, tag = "1")]
     words: Vec<String>,
+}
+
+impl BlockMeta {
+    /// The bytes that stand for it outside a block.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        MetaRecord::from(self).encode_to_vec()
+    }
+
+    /// Reads what [`BlockMeta::encode`] wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BlockError> {
+        MetaRecord::decode(bytes)
+            .map(Self::from)
+            .map_err(|error| damaged(&error))
+    }
+}
+
+impl BlockSummary {
+    /// The bytes that stand for it outside a block.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        SummaryRecord::from(self).encode_to_vec()
+    }
+
+    /// Reads what [`BlockSummary::encode`] wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BlockError> {
+        SummaryRecord::decode(bytes)
+            .map(Self::from)
+            .map_err(|error| damaged(&error))
+    }
+}
+
+fn damaged(error: &prost::DecodeError) -> BlockError {
+    BlockError::Damaged {
+        part: "directory",
+        reason: error.to_string(),
+    }
 }
 
 impl From<&BlockMeta> for MetaRecord {
