@@ -4,13 +4,21 @@
 //! [`store`] the trait behind which blocks are kept, [`filter`] and [`query`] how they are asked for.
 //! This crate knows nothing of sockets, HTTP or Kubernetes: it takes values and gives values back.
 
+mod answer;
 pub mod block;
 pub mod call;
+mod catalogue;
+mod checked;
+pub mod embedded;
 pub mod filter;
 pub mod head;
+mod index;
+pub mod memory;
 pub mod names;
 pub mod query;
 pub mod route;
+mod running;
+mod segment;
 pub mod spool;
 pub mod stats;
 pub mod store;

@@ -1,0 +1,111 @@
+//! Whether the catalogue can be believed, and what becomes of one that cannot.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Found, Lengths, Recovery};
+use crate::catalogue::{Catalogue, Entry};
+use crate::embedded::entry::Described;
+use crate::segment::SegmentName;
+
+/// How long sled may take to open.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Entries that are written at once.
+const CHUNK: usize = 1_000;
+
+impl Recovery<'_> {
+    /// Opens the catalogue and reads its entries, or sets it aside where it cannot be believed.
+    pub(super) fn open_catalogue(
+        &mut self,
+        lengths: &Lengths,
+    ) -> io::Result<(Option<Catalogue>, Vec<Found>)> {
+        let dir = self.dir.join("catalogue");
+        let why = match Catalogue::open(&dir, DEADLINE) {
+            Ok((catalogue, entries)) => match self.read_entries(lengths, entries) {
+                Ok(known) => return Ok((Some(catalogue), known)),
+                Err(why) => why,
+            },
+            Err(error) if error.is_full() => {
+                self.note(format!("catalogue: {error}; the store works without"));
+                return Ok((None, Vec::new()));
+            }
+            Err(error) => error.to_string(),
+        };
+        let aside = free_name(self.dir);
+        fs::rename(&dir, &aside)?;
+        self.note(format!(
+            "catalogue: {why}; it was set aside as {} and built anew from the segments",
+            aside.display()
+        ));
+        match Catalogue::open(&dir, DEADLINE) {
+            Ok((catalogue, _)) => Ok((Some(catalogue), Vec::new())),
+            Err(error) => {
+                self.note(format!("catalogue: {error}; the store works without"));
+                Ok((None, Vec::new()))
+            }
+        }
+    }
+
+    /// Reads the entries, and checks that each sealed segment has as many as it should.
+    fn read_entries(&self, lengths: &Lengths, entries: Vec<Entry>) -> Result<Vec<Found>, String> {
+        let mut counts: HashMap<SegmentName, u64> = HashMap::new();
+        let mut known = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let found =
+                Described::read_entry(&self.segments, entry).map_err(|error| error.to_string())?;
+            *counts.entry(found.1.segment).or_default() += 1;
+            known.push(found);
+        }
+        for (name, live) in &self.manifest.live {
+            let Some(sealed) = live.sealed else { continue };
+            let count = counts.get(name).copied().unwrap_or(0);
+            if lengths.get(name) == Some(&sealed.bytes) && count != sealed.blocks {
+                return Err(format!(
+                    "it knows {count} blocks of segment {name}, which has {}",
+                    sealed.blocks
+                ));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Makes the catalogue say what was found. `false` if it cannot.
+    pub(super) fn mend_catalogue(
+        &mut self,
+        catalogue: &Catalogue,
+        known: &HashSet<u64>,
+        believed: &HashSet<SegmentName>,
+        kept: &[Found],
+    ) -> bool {
+        let numbers: HashSet<u64> = kept.iter().map(|(it, _)| it.number).collect();
+        let gone: Vec<u64> = known.difference(&numbers).copied().collect();
+        let changed = kept
+            .iter()
+            .filter(|(_, place)| !believed.contains(&place.segment));
+        let entries: Vec<Entry> = changed
+            .map(|(described, place)| described.catalogue_entry(place))
+            .collect();
+        let mended = entries
+            .chunks(CHUNK)
+            .try_for_each(|chunk| catalogue.change(chunk, &[]))
+            .and_then(|()| catalogue.change(&[], &gone))
+            .and_then(|()| catalogue.flush());
+        if let Err(error) = &mended {
+            self.note(format!("catalogue: {error}; the store works without"));
+        }
+        mended.is_ok()
+    }
+}
+
+/// A name that is not taken, for a catalogue that is set aside.
+fn free_name(dir: &Path) -> PathBuf {
+    let numbered = (1_u32..).map(|n| dir.join(format!("catalogue-{n}.quarantine")));
+    let mut names = std::iter::once(dir.join("catalogue.quarantine")).chain(numbered);
+    names
+        .find(|path| !path.exists())
+        .expect("not every number is taken")
+}

@@ -1,0 +1,14 @@
+//! Integration tests of the stores.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail, and then says where"
+)]
+
+mod conformance;
+mod crash;
+mod damage;
+mod full;
+mod merge;
+mod support;
