@@ -16,5 +16,6 @@ mod oracle;
 mod recording;
 mod rig;
 mod rules;
+mod secrets;
 mod ship;
 mod shutdown;
