@@ -19,3 +19,4 @@ mod rules;
 mod secrets;
 mod ship;
 mod shutdown;
+mod sidecar;
