@@ -5,21 +5,22 @@
 //! everything it observed before E was raised. What is known of a sidecar here is gone with the
 //! process; the first question of each brings it back.
 
+mod question;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::app::{App, drained};
+use crate::app::drained;
 use crate::clock;
 use crate::error::ApiError;
 use crate::keys::RedactionKey;
-use crate::params::{Params, quoted};
+
+pub use question::{control, parse_incarnation};
 
 /// How long a question waits for news before it is answered without.
 const LONG_POLL: Duration = Duration::from_secs(25);
@@ -29,10 +30,6 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(40);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Most sidecars that one hub talks to.
 const SIDECARS: usize = 10_000;
-/// Longest name a sidecar may give itself: that of a Kubernetes object.
-const NAME_BYTES: usize = 253;
-/// Largest epoch that is believed; far beyond any that a hub gives out, far below an overflow.
-const LARGEST_EPOCH: u64 = 1 << 62;
 
 /// What is known of the sidecars, and how they are told things.
 #[derive(Debug)]
@@ -318,85 +315,6 @@ impl Drop for Waiting {
             sidecar.heard = Instant::now();
         }
     }
-}
-
-const PARAMETERS: &[&str] = &[
-    "incarnation",
-    "workload",
-    "namespace",
-    "pod",
-    "epoch",
-    "sequence",
-];
-
-/// `GET /ingest/v1/control`
-pub async fn control(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Answer>, ApiError> {
-    let params = Params::parse(query.as_deref(), PARAMETERS)?;
-    let question = Question {
-        incarnation: parse_incarnation(params.text("incarnation").unwrap_or_default())
-            .map_err(|error| error.field("incarnation"))?,
-        name: SidecarName {
-            namespace: name(&params, "namespace")?,
-            workload: name(&params, "workload")?,
-            pod: name(&params, "pod")?,
-        },
-        epoch: counter(&params, "epoch")?,
-        sequence: counter(&params, "sequence")?,
-    };
-    app.metrics.control_questions.inc();
-    app.control
-        .ask(question, app.draining.clone())
-        .await
-        .map(Json)
-}
-
-/// Reads the number of a sidecar's run: 32 hex digits.
-pub fn parse_incarnation(text: &str) -> Result<u128, ApiError> {
-    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = digits
-        .then(|| u128::from_str_radix(text, 16).ok())
-        .flatten();
-    number.ok_or_else(|| {
-        ApiError::bad_request(
-            "bad_incarnation",
-            format!("the incarnation is {}; it is 32 hex digits", quoted(text)),
-        )
-    })
-}
-
-fn name(params: &Params, field: &'static str) -> Result<String, ApiError> {
-    let text = params.text(field).unwrap_or_default();
-    if text.len() > NAME_BYTES || text.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(
-            "bad_parameter",
-            format!(
-                "{field} is {}; it takes up to {NAME_BYTES} printable characters",
-                quoted(text)
-            ),
-        )
-        .field(field));
-    }
-    Ok(text.to_owned())
-}
-
-fn counter(params: &Params, field: &'static str) -> Result<u64, ApiError> {
-    let text = params.text(field).unwrap_or("0");
-    text.parse()
-        .ok()
-        .filter(|&number| number <= LARGEST_EPOCH)
-        .ok_or_else(|| {
-            ApiError::bad_request(
-                "bad_parameter",
-                format!(
-                    "{field} is {}; it takes a number from 0 to {LARGEST_EPOCH}",
-                    quoted(text)
-                ),
-            )
-            .field(field)
-        })
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What the hub could not see, and why: part of every answer.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use remora_store::filter::Filter;
+use remora_store::query::SummaryQuery;
 use remora_store::store::{Recorder, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +16,9 @@ use crate::error::ApiError;
 
 /// Most sidecars that are listed one by one.
 const LISTED_SIDECARS: usize = 50;
+
+/// How long one number of the coverage may be counted.
+const COUNT_BUDGET: Duration = Duration::from_millis(50);
 
 /// What may be missing from an answer.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
@@ -27,9 +33,9 @@ pub struct Coverage {
     pub missing_blocks: u64,
     /// Blocks that sidecars sealed and have not shipped yet.
     pub unshipped_blocks: u64,
-    /// Connections of which only the TLS handshake was seen.
+    /// Records in this answer's time of connections of which only the TLS handshake was seen.
     pub tls_opaque: u64,
-    /// Connections whose bytes were not understood.
+    /// Records in this answer's time of connections whose bytes were not understood.
     pub opaque: u64,
     /// Sidecars that were heard of before, and are not any more.
     pub silent: u64,
@@ -43,6 +49,22 @@ pub struct Coverage {
     /// Damaged parts of the store that were set aside.
     #[serde(skip_serializing_if = "is_zero")]
     pub quarantined: u64,
+}
+
+/// How many calls are of a kind, as far as that can be counted in a moment: blocks without any are
+/// passed by.
+async fn count_of(app: &App, scope: &Scope, kind: &str, window: Window) -> Result<u64, ApiError> {
+    let query = SummaryQuery {
+        filter: Filter::parse(kind).map_err(ApiError::bad_filter)?,
+        since_ns: window.since_ns,
+        until_ns: window.until_ns,
+        group_by: Vec::new(),
+        probes: true,
+        limit: 2,
+        time_budget: COUNT_BUDGET,
+    };
+    let summary = app.store.summarize(scope, &query).await?;
+    Ok(summary.groups.iter().map(|group| group.calls).sum())
 }
 
 /// What is known of one sidecar.
@@ -102,6 +124,8 @@ impl Coverage {
         heard.retain(|sidecar| scope.sees(&sidecar.name.namespace));
         let mut coverage = Self::new(&recorders, heard, window);
         coverage.quarantined = app.store.health().await.quarantined.len() as u64;
+        coverage.tls_opaque = count_of(app, scope, "tls", window).await?;
+        coverage.opaque = count_of(app, scope, "opaque", window).await?;
         Ok(coverage)
     }
 
@@ -208,6 +232,8 @@ pub struct Emptiness<'a> {
     pub examined: u64,
     /// Set when the time budget ran out before all were looked at.
     pub cut_short: bool,
+    /// Only some calls were asked for.
+    pub filtered: bool,
     /// The answer continues an earlier one.
     pub continued: bool,
 }
@@ -246,16 +272,16 @@ impl EmptyBecause {
                     rfc3339(oldest),
                     rfc3339(newest)
                 );
-                let windowed = empty.window.since_ns.is_some() || empty.window.until_ns.is_some();
-                if windowed {
+                // Blocks in which nothing can match are passed by without an examination.
+                if empty.filtered && empty.window.touches(oldest, newest) {
                     because(
-                        "nothing_in_window",
-                        format!("no call began in the time that was asked about; {recorded}"),
+                        "nothing_matches",
+                        format!("no call of that time matches the filter; {recorded}"),
                     )
                 } else {
                     because(
-                        "nothing_matches",
-                        format!("no recorded call matches; {recorded}"),
+                        "nothing_in_window",
+                        format!("no call began in the time that was asked about; {recorded}"),
                     )
                 }
             }

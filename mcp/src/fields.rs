@@ -12,7 +12,7 @@ use crate::params::quoted;
 const PATHS_AT_A_TIME: usize = 64;
 
 /// Every path that can be asked for. A path of an object stands for all that is in it.
-const PATHS: &[&str] = &[
+pub const PATHS: &[&str] = &[
     "id",
     "time",
     "protocol",

@@ -1,14 +1,17 @@
 //! The hub as a whole: it is started, asked to flush, and stopped.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remora_store::embedded::{self, Embedded, OpenError};
+use remora_store::memory::Memory;
 use remora_store::store::CallStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::app::App;
 use crate::auth::Gate;
@@ -45,9 +48,22 @@ pub enum StartError {
     /// There is no redaction key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
 }
 
 impl Hub {
+    /// Opens the store that the configuration names, and starts.
+    ///
+    /// # Errors
+    ///
+    /// The store, the redaction key or a port cannot be had.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let store = open_store(&config).await?;
+        Self::start_over(store, config).await
+    }
+
     /// Starts over a store that is open already; [`Config::keep`] then only says where the redaction
     /// key is.
     ///
@@ -114,7 +130,38 @@ impl Hub {
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+        // The last of its owners closes the store, which takes as long as the disk does.
+        let Self { app, .. } = self;
+        if spawn_blocking(move || drop(app)).await.is_err() {
+            tracing::error!("store could not be closed well");
+        }
     }
+}
+
+/// Runs a hub until `shutdown` comes, then ends it well.
+///
+/// # Errors
+///
+/// The hub could not start.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    let hub = Hub::start(config).await?;
+    tracing::info!(api.addr = %hub.api_address, ingest.addr = %hub.ingest_address, "hub is up");
+    shutdown.await;
+    tracing::info!("hub stops");
+    hub.stop().await;
+    Ok(())
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn CallStore>, StartError> {
+    let directory = match &config.keep {
+        Keep::Memory => return Ok(Arc::new(Memory::new(config.retain_bytes))),
+        Keep::Disk(directory) => directory.clone(),
+    };
+    let opened = spawn_blocking(move || Embedded::open(&directory, embedded::Options::default()));
+    let store = opened
+        .await
+        .expect("opening a store does not panic, and is never cancelled")?;
+    Ok(Arc::new(store))
 }
 
 async fn listen(

@@ -27,6 +27,6 @@ pub mod router;
 mod server;
 pub mod tools;
 
-pub use config::{Config, Options};
+pub use config::{Config, Keep, Options};
 pub use control::{Flushed, SidecarName};
-pub use hub::{Hub, StartError};
+pub use hub::{Hub, StartError, run};

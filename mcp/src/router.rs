@@ -43,12 +43,18 @@ pub fn api(app: App, gate: Gate) -> Router {
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(gate, admit));
-    // For kubelet and Prometheus, which come by the pod's address and have no token.
-    let probed = Router::new()
+    // For kubelet and Prometheus, which come by the pod's address and have no token; and for MCP
+    // clients that were refused without one: told plainly that nobody here gives out tokens, they ask
+    // their user instead of trying to register.
+    let open = Router::new()
+        .route(
+            "/.well-known/{*name}",
+            get(|uri: Uri| async move { unknown_path(&uri, API_PATHS) }),
+        )
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(api::health::healthz))
         .route("/readyz", get(api::health::readyz));
-    asked.merge(probed).with_state(app)
+    asked.merge(open).with_state(app)
 }
 
 /// What is served on the port for sidecars.

@@ -242,6 +242,7 @@ impl Reader {
             window,
             examined: self.examined,
             cut_short: self.scanned_until_ns.is_some(),
+            filtered: !self.query.filter.source().is_empty(),
             continued: self.continued,
         };
         Some(EmptyBecause::of(&self.app, empty).await)

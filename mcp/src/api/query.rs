@@ -24,7 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// It is not a filter; the error says where, and names what is nearest.
 pub fn filter(params: &Params) -> Result<Filter, ApiError> {
-    Filter::parse(params.text("filter").unwrap_or_default()).map_err(ApiError::bad_filter)
+    match params.text("filter") {
+        None => Ok(Filter::default()),
+        Some(text) => Filter::parse(text).map_err(ApiError::bad_filter),
+    }
 }
 
 /// Reads `since` and `until`.

@@ -330,3 +330,6 @@ fn write_details(json: &CallJson, fence: &mut Fence) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ pub enum Column {
     Revision,
 }
 
-const DEFAULT_COLUMNS: &[Column] = &[
+pub(super) const DEFAULT_COLUMNS: &[Column] = &[
     Column::Id,
     Column::Time,
     Column::Leg,
@@ -137,6 +137,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             window,
             examined: page.examined,
             cut_short: page.scanned_until_ns.is_some(),
+            filtered: !query.filter.source().is_empty(),
             continued,
         };
         return Ok(nothing(app, empty).await);
@@ -190,14 +191,13 @@ fn write_page(page: &Page, columns: &[Column], order: Order) -> String {
         Order::Oldest => "oldest first",
     };
     let mut text = format!("{day} UTC, {first}\n{}", table.text());
-    match next {
-        Some(next) if page.next.is_none() => {
-            let _ = writeln!(text, "… {cut_off} more, cursor={next}");
-        }
-        Some(next) => {
-            let _ = writeln!(text, "… more than {cut_off} more, cursor={next}");
-        }
-        None => {}
+    if let Some(next) = next {
+        let more = match (cut_off, &page.next) {
+            (0, _) => "more".to_owned(),
+            (cut_off, None) => format!("{cut_off} more"),
+            (cut_off, Some(_)) => format!("more than {cut_off} more"),
+        };
+        let _ = writeln!(text, "… {more}, cursor={next}");
     }
     if let Some(until) = page.scanned_until_ns {
         let _ = writeln!(
@@ -231,7 +231,7 @@ impl Column {
         }
     }
 
-    fn cell(self, found: &FoundCall, day_shown: &str) -> String {
+    pub(super) fn cell(self, found: &FoundCall, day_shown: &str) -> String {
         let call = &found.call;
         match self {
             Self::Id => found.id.to_string(),

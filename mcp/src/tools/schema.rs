@@ -72,6 +72,12 @@ fn simplify_object(object: &mut Map<String, Value>) {
     if let Some(Value::Array(words)) = object.get_mut("enum") {
         words.retain(|word| !word.is_null());
     }
+    // The list says what is in it; what each word is said to be, a model pays for.
+    if let Some(Value::Object(items)) = object.get_mut("items")
+        && items.contains_key("enum")
+    {
+        items.remove("description");
+    }
     take_only_choice(object);
 }
 
