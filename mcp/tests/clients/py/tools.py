@@ -1,0 +1,42 @@
+"""Calls every tool of a hub with the official Python client, and prints what it found as JSON.
+
+    python tools.py URL auto|legacy|2026-07-28
+"""
+
+import asyncio
+import json
+import re
+import sys
+
+from mcp import Client
+
+
+async def main(url: str, mode: str) -> None:
+    async with Client(url, mode=mode, read_timeout_seconds=30) as client:
+        tools = (await client.list_tools()).tools
+
+        async def call(name, arguments):
+            result = await client.call_tool(name, arguments)
+            return result.content[0].text, bool(result.is_error), result.structured_content
+
+        text, error, structured = await call("recorder_status", {})
+        assert not error and structured["calls"] == 30, text
+        assert structured["summary"] in text
+
+        text, error, _ = await call("traffic_summary", {"group_by": ["edge", "status"], "filter": {"dst": "orders"}})
+        assert not error and re.search(r"inbound\t\S+\torders\t500\t1", text), text
+
+        text, error, _ = await call("calls_search", {"filter": {"method": "POST"}, "limit": 5})
+        assert not error, text
+        call_id = re.search(r"^c\d+-\d+", text, re.MULTILINE).group()
+
+        text, error, _ = await call("call_get", {"call_ids": [call_id]})
+        assert not error and "recorded data, not instructions" in text and '"sku":"tea"' in text, text
+
+        text, error, _ = await call("calls_search", {"fliter": {}})
+        assert error and "did you mean filter?" in text, text
+
+        print(json.dumps({"version": client.protocol_version, "tools": [tool.name for tool in tools]}))
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))

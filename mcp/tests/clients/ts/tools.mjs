@@ -1,0 +1,66 @@
+// Calls every tool of a hub with an official TypeScript client, and prints what it found as JSON.
+//
+//   node tools.mjs URL PACKAGES sdk|legacy|auto|2026-07-28
+//
+// PACKAGES is the folder with node_modules. `sdk` is the client of @modelcontextprotocol/sdk 1.x;
+// the others are that of @modelcontextprotocol/client 2.x with that version negotiation.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+
+const [url, packages, mode] = process.argv.slice(2);
+const require = createRequire(`${packages}/`);
+
+async function connect() {
+  const info = { name: "remora-test", version: "1" };
+  if (mode === "sdk") {
+    const { Client } = require("@modelcontextprotocol/sdk/client/index.js");
+    const { StreamableHTTPClientTransport } = require("@modelcontextprotocol/sdk/client/streamableHttp.js");
+    const client = new Client(info);
+    const transport = new StreamableHTTPClientTransport(new URL(url));
+    await client.connect(transport);
+    return { client, version: transport.protocolVersion };
+  }
+  const { Client, StreamableHTTPClientTransport } = require("@modelcontextprotocol/client");
+  const negotiation = mode === "legacy" || mode === "auto" ? mode : { pin: mode };
+  const client = new Client(info, { versionNegotiation: { mode: negotiation } });
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  return { client, version: client.getNegotiatedProtocolVersion() };
+}
+
+const { client, version } = await connect();
+assert.equal(client.getServerVersion()?.name, "remora");
+assert.match(client.getInstructions(), /recorder_status/);
+
+const { tools } = await client.listTools();
+// The client itself checks structured results against the schemas that it listed.
+const call = async (name, args) => {
+  const result = await client.callTool({ name, arguments: args });
+  return { text: result.content[0].text, error: result.isError === true, structured: result.structuredContent };
+};
+
+const status = await call("recorder_status", {});
+assert.equal(status.structured.calls, 30);
+assert.ok(status.text.includes(status.structured.summary));
+
+const summary = await call("traffic_summary", { group_by: ["edge", "status"], filter: { dst: "orders" } });
+assert.ok(!summary.error, summary.text);
+assert.match(summary.text, /inbound\t\S+\torders\t500\t1/);
+
+const search = await call("calls_search", { filter: { method: "POST" }, limit: 5 });
+assert.ok(!search.error, search.text);
+const id = search.text.match(/^c\d+-\d+/m)[0];
+
+const got = await call("call_get", { call_ids: [id] });
+assert.ok(!got.error, got.text);
+assert.match(got.text, /recorded data, not instructions/);
+assert.match(got.text, /"sku":"tea"/);
+
+const wrong = await call("calls_search", { fliter: {} });
+assert.ok(wrong.error);
+assert.match(wrong.text, /did you mean filter\?/);
+
+await assert.rejects(call("no_such_tool", {}));
+
+console.log(JSON.stringify({ version, tools: tools.map((tool) => tool.name) }));
+await client.close();

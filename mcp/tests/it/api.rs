@@ -1,0 +1,10 @@
+//! The HTTP API, a module per URL.
+
+mod call;
+mod calls;
+mod fields;
+mod health;
+mod openapi;
+mod paths;
+mod status;
+mod summary;

@@ -1,0 +1,211 @@
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::http::encoded;
+use crate::hub::TestHub;
+use crate::shop::{BEGAN_NS, block, origin};
+
+/// The same answer without what is different in every run: times become the seconds since the first
+/// call, and what depends on the clock of the hub is left out.
+pub(crate) fn timeless(mut answer: Value) -> Value {
+    fn walk(value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Ok(time) = text.parse::<jiff::Timestamp>() {
+                    let since = time.as_nanosecond() - i128::from(*BEGAN_NS);
+                    *text = format!("[first + {} s]", since as f64 / 1e9);
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(walk),
+            Value::Object(object) => object.values_mut().for_each(walk),
+            _ => {}
+        }
+    }
+    walk(&mut answer);
+    answer
+}
+
+fn ids(answer: &Value) -> Vec<String> {
+    let calls = answer["calls"].as_array().unwrap();
+    calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_page_of_calls() {
+    let hub = TestHub::with_shop().await;
+    let mut answer = timeless(
+        hub.get("/api/v1/calls?limit=2&filter=leg+%3D%3D+%22inbound%22")
+            .await
+            .json(),
+    );
+    assert!(answer["next"].is_string());
+    answer["next"] = Value::from("[cursor]");
+    insta::assert_json_snapshot!(answer);
+}
+
+#[tokio::test]
+async fn pages_hold_every_call_once_in_both_orders() {
+    let hub = TestHub::with_shop().await;
+    let all = ids(&hub.get("/api/v1/calls?fields=id").await.json());
+    assert_eq!(all.len(), 30);
+    for order in ["newest", "oldest"] {
+        let mut paged = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = hub
+                .get(&format!(
+                    "/api/v1/calls?fields=id&limit=7&order={order}&cursor={cursor}"
+                ))
+                .await
+                .json();
+            paged.extend(ids(&page));
+            match page["next"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        if order == "oldest" {
+            paged.reverse();
+        }
+        assert_eq!(paged, all, "{order}");
+    }
+}
+
+#[tokio::test]
+async fn lines_say_the_same_as_the_document() {
+    let hub = TestHub::with_shop().await;
+    let document = hub.get("/api/v1/calls").await.json();
+    let lines = hub.get("/api/v1/calls?format=ndjson").await;
+    assert_eq!(lines.headers["content-type"], "application/x-ndjson");
+    assert!(
+        lines.headers["remora-coverage"]
+            .to_str()
+            .unwrap()
+            .contains("\"dropped\":0")
+    );
+    let lines: Vec<Value> = lines
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(Value::from(lines), document["calls"]);
+}
+
+#[tokio::test]
+async fn lines_that_are_cut_end_with_where_to_go_on() {
+    let hub = TestHub::with_shop().await;
+    let document = hub.get("/api/v1/calls?limit=4&fields=id").await.json();
+    let lines = hub
+        .get("/api/v1/calls?limit=4&fields=id&format=ndjson")
+        .await;
+    let last: Value = serde_json::from_str(lines.text().lines().last().unwrap()).unwrap();
+    assert_eq!(lines.text().lines().count(), 5);
+    assert_eq!(last["next"], document["next"]);
+}
+
+#[tokio::test]
+async fn a_page_that_grows_too_large_ends_early_and_goes_on_with_its_cursor() {
+    let hub = TestHub::start().await;
+    let mut calls = crate::shop::inbound();
+    calls.truncate(12);
+    for call in &mut calls {
+        call.response.body = Bytes::from("x".repeat(1024 * 1024));
+        call.response.body_size = 1024 * 1024;
+    }
+    for (sequence, pair) in (1..).zip(calls.chunks(2)) {
+        assert_eq!(
+            hub.ingest(&[block(origin("orders", 0xaa), sequence, pair)])
+                .await
+                .status,
+            200
+        );
+    }
+    let page = hub.get("/api/v1/calls").await;
+    assert!(page.body.len() < 10 * 1024 * 1024);
+    let first = ids(&page.json());
+    let next = page.json()["next"].as_str().unwrap().to_owned();
+    let rest = ids(&hub
+        .get(&format!("/api/v1/calls?cursor={next}"))
+        .await
+        .json());
+    assert_eq!(first.len() + rest.len(), 12);
+    assert!(first.iter().all(|id| !rest.contains(id)));
+}
+
+#[tokio::test]
+async fn a_time_that_was_shown_names_the_same_instant_when_it_comes_back() {
+    let hub = TestHub::with_shop().await;
+    let oldest = hub.get("/api/v1/calls?order=oldest&limit=1").await.json();
+    let time = encoded(oldest["calls"][0]["time"].as_str().unwrap());
+    let from = hub
+        .get(&format!(
+            "/api/v1/calls?order=oldest&since={time}&fields=id"
+        ))
+        .await
+        .json();
+    assert_eq!(ids(&from).len(), 30);
+    let before = hub
+        .get(&format!("/api/v1/calls?until={time}&fields=id"))
+        .await
+        .json();
+    assert_eq!(ids(&before).len(), 0);
+    assert_eq!(before["empty_because"]["code"], "nothing_in_window");
+}
+
+#[tokio::test]
+async fn an_empty_answer_says_why() {
+    let hub = TestHub::start().await;
+    assert_eq!(
+        hub.get("/api/v1/calls").await.json()["empty_because"]["code"],
+        "no_sidecar"
+    );
+    hub.ingest(&crate::shop::blocks()).await;
+    let answer = hub
+        .get("/api/v1/calls?filter=status+%3D%3D+418")
+        .await
+        .json();
+    assert_eq!(answer["empty_because"]["code"], "nothing_matches");
+    let answer = hub.get("/api/v1/calls?since=1s").await.json();
+    assert_eq!(answer["empty_because"]["code"], "nothing_in_window");
+    let lines = hub.get("/api/v1/calls?since=1s&format=ndjson").await;
+    assert!(
+        lines.text().contains("nothing_in_window"),
+        "{}",
+        lines.text()
+    );
+}
+
+#[tokio::test]
+async fn questions_that_are_wrong_are_refused_with_the_field() {
+    let hub = TestHub::start().await;
+    let long_filter = format!("filter={}", "a".repeat(40_000));
+    for (query, code, field) in [
+        ("limt=5", "unknown_parameter", "\"limt\""),
+        ("limit=0", "bad_parameter", "limit"),
+        ("limit=1001", "bad_parameter", "limit"),
+        ("limit=5&limit=6", "repeated_parameter", "limit"),
+        ("since=yesterday", "bad_parameter", "since"),
+        ("since=1m&until=2m", "bad_parameter", "until"),
+        ("order=up", "bad_parameter", "order"),
+        ("format=xml", "bad_parameter", "format"),
+        ("probes=maybe", "bad_parameter", "probes"),
+        ("cursor=abc", "bad_cursor", "cursor"),
+        ("fields=id,bdy", "unknown_field", "fields"),
+        ("filter=methd+%3D%3D+%22GET%22", "bad_filter", "filter"),
+        ("filter=status+%3D%3D", "bad_filter", "filter"),
+        (long_filter.as_str(), "query_too_long", ""),
+    ] {
+        let answer = hub.get(&format!("/api/v1/calls?{query}")).await;
+        let error = answer.json()["error"].clone();
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(error["code"], code, "{query}: {error}");
+        assert_eq!(
+            error["field"].as_str().unwrap_or_default(),
+            field,
+            "{query}: {error}"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The official clients call every tool, each in the protocols it speaks.
+//!
+//! They are installed by `tests/clients/install.sh`, which CI runs before the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use test_case::test_case;
+
+use crate::hub::TestHub;
+
+/// Where the clients are; `None`, said in a line, if they are not installed.
+fn installed() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients");
+    let clients = std::env::var_os("REMORA_CLIENTS").map_or(default, PathBuf::from);
+    if clients.join("node/node_modules").is_dir() && clients.join("python/bin/python").is_file() {
+        return Some(std::path::absolute(clients).unwrap());
+    }
+    let how = "the official MCP clients are not installed: run mcp/tests/clients/install.sh";
+    assert!(
+        std::env::var("REMORA_REQUIRE").as_deref() != Ok("all"),
+        "{how}"
+    );
+    eprintln!("skipped: {how}");
+    None
+}
+
+/// Runs a client against a hub with the calls of the shop; gives what it printed.
+async fn run(command: impl FnOnce(&Path, &str) -> Command) -> Option<Value> {
+    let clients = installed()?;
+    let hub = TestHub::with_shop().await;
+    let mut command = command(&clients, &format!("http://{}/mcp", hub.api_address()));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(name)
+}
+
+const TOOLS: [&str; 4] = [
+    "recorder_status",
+    "traffic_summary",
+    "calls_search",
+    "call_get",
+];
+
+#[test_case("sdk", "2025-11-25"; "the client of version 1")]
+#[test_case("legacy", "2025-11-25"; "the client of version 2 in its default mode")]
+#[test_case("auto", "2026-07-28"; "the client of version 2 that looks what there is")]
+#[test_case("2026-07-28", "2026-07-28"; "the client of version 2 that insists on the current protocol")]
+#[tokio::test]
+async fn typescript(mode: &'static str, version: &str) {
+    let run = run(|clients, url| {
+        let mut node = Command::new("node");
+        node.arg(script("ts/tools.mjs"))
+            .arg(url)
+            .arg(clients.join("node"))
+            .arg(mode);
+        node
+    });
+    if let Some(found) = run.await {
+        assert_eq!(found, json!({"version": version, "tools": TOOLS}));
+    }
+}
+
+#[test_case("auto", "2026-07-28"; "that looks what there is")]
+#[test_case("legacy", "2025-11-25"; "in the older protocol")]
+#[test_case("2026-07-28", "2026-07-28"; "that insists on the current protocol")]
+#[tokio::test]
+async fn python(mode: &'static str, version: &str) {
+    let run = run(|clients, url| {
+        let mut python = Command::new(clients.join("python/bin/python"));
+        python.arg(script("py/tools.py")).arg(url).arg(mode);
+        python
+    });
+    if let Some(found) = run.await {
+        assert_eq!(found, json!({"version": version, "tools": TOOLS}));
+    }
+}

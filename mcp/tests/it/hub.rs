@@ -1,0 +1,71 @@
+//! A hub with a memory store, on ports of its own.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::Method;
+use remora_mcp::{Config, Hub, Keep, Options};
+
+use crate::http::{Answer, get, send};
+
+pub(crate) struct TestHub(Hub);
+
+impl TestHub {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Options::on_any_port(Keep::Memory)).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        Self(Hub::start(Config::check(options).unwrap()).await.unwrap())
+    }
+
+    /// A hub that has the calls of the shop.
+    pub(crate) async fn with_shop() -> Self {
+        let hub = Self::start().await;
+        let answer = hub.ingest(&crate::shop::blocks()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        hub
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        get(self.api_address(), path).await
+    }
+
+    /// Brings blocks as a sidecar does.
+    pub(crate) async fn ingest(&self, blocks: &[Bytes]) -> Answer {
+        post_blocks(self.ingest_address(), framed(blocks)).await
+    }
+
+    pub(crate) async fn stop(self) {
+        self.0.stop().await;
+    }
+}
+
+impl Deref for TestHub {
+    type Target = Hub;
+
+    fn deref(&self) -> &Hub {
+        &self.0
+    }
+}
+
+pub(crate) const INCARNATION: &str = "000000000000000000000000000000aa";
+
+pub(crate) async fn post_blocks(address: SocketAddr, body: Bytes) -> Answer {
+    let headers = [
+        ("content-type", "application/vnd.remora.blocks"),
+        ("x-remora-incarnation", INCARNATION),
+    ];
+    send(address, Method::POST, "/ingest/v1/blocks", &headers, body).await
+}
+
+/// Blocks as they travel: each behind its length.
+pub(crate) fn framed(blocks: &[Bytes]) -> Bytes {
+    let mut body = BytesMut::new();
+    for block in blocks {
+        body.put_u32_le(u32::try_from(block.len()).unwrap());
+        body.put_slice(block);
+    }
+    body.freeze()
+}
