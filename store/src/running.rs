@@ -23,15 +23,12 @@ pub(crate) fn take_in<S: Holds>(store: &S, number: u64, block: &Block) {
 
 fn list<S: Holds>(store: &S, kept: &Kept<S::Place>, block: &Block) -> Result<(), BlockError> {
     let incarnation = kept.origin.incarnation;
-    let known = store.index().open_section(incarnation).map(|open| {
-        let running = !open.calls.is_empty();
-        (open.sequence, running)
-    });
-    if let Some((sequence, true)) = known {
-        let finished = finished_after(kept, block, sequence)?;
-        store.index().finish(incarnation, &finished);
-    }
     let Some(mut section) = section(kept, block)? else {
+        let known = store.index().running_since(incarnation);
+        if let Some(sequence) = known {
+            let finished = finished_after(kept, block, sequence)?;
+            store.index().finish(incarnation, &finished);
+        }
         return Ok(());
     };
     let later = store.index().later(incarnation, section.sequence);

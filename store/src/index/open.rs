@@ -38,9 +38,10 @@ impl Incarnation {
 }
 
 impl<L> Index<L> {
-    /// Which section says what runs in this incarnation, and whether anything does.
-    pub(crate) fn open_section(&self, incarnation: u128) -> Option<&OpenSection> {
-        self.incarnations.get(&incarnation)?.open.as_ref()
+    /// Sequence of the block that listed this incarnation's running calls; `None` if none runs.
+    pub(crate) fn running_since(&self, incarnation: u128) -> Option<u64> {
+        let open = self.incarnations.get(&incarnation)?.open.as_ref()?;
+        (!open.calls.is_empty()).then_some(open.sequence)
     }
 
     /// Believes a section from now on, unless a younger one is known.
