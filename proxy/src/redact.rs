@@ -7,7 +7,8 @@
 //! **What is looked for**: credentials of `Authorization` and its kin (the scheme stays); the values
 //! of cookies (names and attributes stay); fields, parameters and headers whose names promise a
 //! secret ([`names`]), whatever their value; JWTs, `Bearer` tokens and card numbers by their own
-//! form, anywhere; credentials in URLs. In start lines, fields, trailers, interim heads, and bodies:
+//! form, anywhere; credentials in URLs; and what was found once in a call, wherever else the call
+//! tells it. In start lines, fields, trailers, interim heads, and bodies:
 //! plain, or inside gzip, deflate, brotli and zstd.
 //!
 //! **What stands in its place**: `[redacted bearer #7k2m9x4p1q]`. A masked value keeps its type,
@@ -26,6 +27,7 @@
 mod cards;
 mod coding;
 mod credentials;
+mod echo;
 mod edit;
 mod fields;
 mod heads;
@@ -38,9 +40,10 @@ mod text;
 mod tokens;
 
 use bytes::Bytes;
-use remora_store::call::{Call, Message, Omitted};
+use remora_store::call::{Call, Message, Omitted, State};
 
 use crate::keys::RedactionKey;
+use echo::Part;
 use edit::Edits;
 use names::Names;
 use scan::Words;
@@ -107,17 +110,21 @@ impl Redactor {
         if !self.enabled {
             return;
         }
-        self.message(&mut call.request);
-        self.message(&mut call.response);
-        self.head(&mut call.interim, false);
-    }
-
-    fn message(&mut self, message: &mut Message) {
-        if !message.body.is_empty() {
-            self.body(message);
+        self.rules.tagger.take_remembered();
+        // Of what has no proper end, the last piece may be the beginning of a secret.
+        let broken = call.state != State::Complete || call.error.is_some();
+        for message in [&mut call.request, &mut call.response] {
+            let cut = broken || message.omitted == Some(Omitted::Head);
+            self.head(&mut message.head, cut);
+            self.head(&mut message.trailers, cut);
         }
-        self.head(&mut message.head, message.omitted == Some(Omitted::Head));
-        self.head(&mut message.trailers, false);
+        self.head(&mut call.interim, false);
+        for message in [&mut call.request, &mut call.response] {
+            if !message.body.is_empty() {
+                self.body(message, broken);
+            }
+        }
+        self.echoes(call);
     }
 
     fn head(&mut self, head: &mut Bytes, cut: bool) {
@@ -129,18 +136,18 @@ impl Redactor {
         }
     }
 
-    /// Needs the head as it was sent: it tells the coding and the form of the body.
-    fn body(&self, message: &mut Message) {
-        let cut = message.truncated() || (message.body.len() as u64) < message.body_size;
+    /// The head tells coding and form of the body; masking leaves those fields alone.
+    fn body(&self, message: &mut Message, broken: bool) {
+        let short = (message.body.len() as u64) < message.body_size;
+        let cut = broken || short || message.truncated();
         match coding::decoded(&message.head, &message.body, cut) {
             Ok(None) => {
-                let found = self.content(&message.head, &message.body, cut);
-                if let Some(masked) = found.apply(&message.body) {
+                if let Some(masked) = self.content(&message.head, &message.body, cut) {
                     message.body = masked;
                 }
             }
             Ok(Some(content)) => {
-                let masked = self.content(&message.head, &content, cut).apply(&content);
+                let masked = self.content(&message.head, &content, cut);
                 // Of a coded body that was cut, the last piece cannot be decoded, and may hold
                 // plain text for all that: only what was looked through is kept.
                 if let Some(content) = masked.or_else(|| cut.then(|| Bytes::from(content))) {
@@ -155,10 +162,39 @@ impl Redactor {
         }
     }
 
-    fn content(&self, head: &[u8], content: &[u8], cut: bool) -> Edits {
-        match coding::is_form(head) {
+    /// The content with its secrets masked, those of the heads told back in it too.
+    fn content(&self, head: &[u8], content: &[u8], cut: bool) -> Option<Bytes> {
+        let mut found = match coding::is_form(head) {
             true => query::parameters(&self.rules, content, cut),
             false => text::scan(&self.rules, content, cut),
+        };
+        echo::find(&self.rules.tagger, content, Part::Body { cut }, &mut found);
+        found.apply(content)
+    }
+
+    /// Secrets of the bodies may be told back in a head, and those of the response's in the
+    /// request's body.
+    fn echoes(&self, call: &mut Call) {
+        let Call {
+            request,
+            response,
+            interim,
+            ..
+        } = call;
+        let body = Part::Body { cut: false };
+        for (bytes, part) in [
+            (&mut request.head, Part::Head),
+            (&mut request.trailers, body),
+            (&mut request.body, body),
+            (&mut response.head, Part::Head),
+            (&mut response.trailers, body),
+            (interim, body),
+        ] {
+            let mut found = Edits::default();
+            echo::find(&self.rules.tagger, bytes, part, &mut found);
+            if let Some(masked) = found.apply(bytes) {
+                *bytes = masked;
+            }
         }
     }
 }

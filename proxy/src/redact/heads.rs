@@ -10,7 +10,11 @@ use bytes::Bytes;
 use super::credentials::{self, Dress};
 use super::edit::Edits;
 use super::names::Place;
+use super::tag::Kind;
 use super::{Rules, cards, query, text};
+
+/// Shortest credentials behind a scheme in a field that is not known to hold any.
+const CREDENTIALS_MIN: usize = 8;
 
 /// The head with its secrets masked; `None` if there are none.
 pub(super) fn redact(
@@ -94,10 +98,10 @@ fn field(rules: &Rules, line: &[u8], cut: bool) -> Option<Edits> {
 
 /// The value of a field whose name promises nothing.
 fn other_value(rules: &Rules, value: &[u8], cut: bool) -> Edits {
-    if let Some((kind, range)) = credentials::scheme(value)
+    if let Some((kind @ (Kind::Bearer | Kind::Basic), range)) = credentials::scheme(value)
         && let Some(credentials) = value.get(range.clone())
         && credentials.len() >= CREDENTIALS_MIN
-        && !credentials.contains(&b' ')
+        && credentials.iter().all(is_token)
     {
         let mut edits = Edits::default();
         let bare = credentials::bare(kind, credentials);
@@ -128,8 +132,10 @@ fn located(rules: &Rules, value: &[u8], mark: usize) -> Edits {
     edits
 }
 
-/// Shortest credentials behind a scheme in a field that is not known to hold any.
-const CREDENTIALS_MIN: usize = 8;
+/// A challenge (`Basic realm="shop"`) begins with a scheme too, but holds other characters.
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte)
+}
 
 /// The lines of a head, each with the lines that continue it (RFC 9112 section 5.2).
 struct Fields<'a> {

@@ -4,6 +4,7 @@
 //! The tag is keyed BLAKE3 of the value without scheme, quotes, escapes or percent-encoding, so the
 //! same token has the same tag wherever it stands. Ten characters of it are shown.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 
 /// Characters of the tag that are shown; five bits each.
@@ -38,35 +39,87 @@ impl Kind {
     }
 }
 
-/// Makes tags under one key.
-#[derive(Debug, Clone)]
+/// Shortest secret that is remembered, in bytes, and shortest cookie: their values are often words.
+const REMEMBERED_MIN: usize = 10;
+const REMEMBERED_COOKIE_MIN: usize = 16;
+
+/// Most secrets of one call that are remembered.
+const REMEMBERED_MAX: usize = 32;
+
+/// Makes tags under one key, and remembers the secrets of a call, so that one that was found in its
+/// place is known where it is told back without one.
+#[derive(Debug)]
 pub(super) struct Tagger {
     key: [u8; 32],
+    remembered: RefCell<Vec<Remembered>>,
+}
+
+/// A secret that stood somewhere in the call.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    pub(super) kind: Kind,
+    pub(super) bare: Vec<u8>,
 }
 
 impl Tagger {
     pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key }
+        Self {
+            key,
+            remembered: RefCell::default(),
+        }
+    }
+
+    /// The secrets since the last time; those too short or too plain to be known again are not
+    /// among them.
+    pub(super) fn take_remembered(&self) -> Vec<Remembered> {
+        self.remembered.take()
+    }
+
+    /// Remembers these, and nothing that was found meanwhile.
+    pub(super) fn put_back(&self, remembered: Vec<Remembered>) {
+        self.remembered.replace(remembered);
+    }
+
+    fn remember(&self, kind: Kind, bare: &[u8]) {
+        let mut remembered = self.remembered.borrow_mut();
+        let least = match kind {
+            Kind::Cookie => REMEMBERED_COOKIE_MIN,
+            _ => REMEMBERED_MIN,
+        };
+        if bare.len() >= least
+            && remembered.len() < REMEMBERED_MAX
+            && bare.iter().any(u8::is_ascii_digit)
+            && !remembered.iter().any(|known| known.bare == bare)
+        {
+            remembered.push(Remembered {
+                kind,
+                bare: bare.to_vec(),
+            });
+        }
     }
 
     /// `[redacted bearer #7k2m9x4p1q]`
     pub(super) fn plain(&self, kind: Kind, bare: &[u8]) -> String {
+        self.remember(kind, bare);
         format!("[redacted {} #{}]", kind.word(), self.shown(bare))
     }
 
     /// The same, percent-encoded as far as a request target needs it.
     pub(super) fn in_url(&self, kind: Kind, bare: &[u8]) -> String {
+        self.remember(kind, bare);
         format!("[redacted%20{}%20%23{}]", kind.word(), self.shown(bare))
     }
 
     /// The same before the `@` of a URL, where brackets would be taken for an address.
     pub(super) fn in_userinfo(&self, kind: Kind, bare: &[u8]) -> String {
+        self.remember(kind, bare);
         let tag = self.shown(bare);
         format!("%5Bredacted%20{}%20%23{tag}%5D", kind.word())
     }
 
     /// With what is left of the value's shape: `[redacted secret #7k2m9x4p1q 36 uuid]`.
     pub(super) fn shaped(&self, kind: Kind, bare: &[u8]) -> String {
+        self.remember(kind, bare);
         let length = match std::str::from_utf8(bare) {
             Ok(text) => text.chars().count(),
             Err(_) => bare.len(),
@@ -185,6 +238,20 @@ mod tests {
         assert_eq!(text, tagger().plain(Kind::Bearer, b"abc"));
         assert_ne!(text, tagger().plain(Kind::Bearer, b"abd"));
         assert_ne!(text, Tagger::new([2; 32]).plain(Kind::Bearer, b"abc"));
+    }
+
+    #[test]
+    fn only_what_can_be_known_again_is_remembered() {
+        let tagger = tagger();
+        tagger.plain(Kind::Bearer, b"abcdef123456");
+        tagger.plain(Kind::Bearer, b"abcdef123456");
+        tagger.plain(Kind::Secret, b"short1");
+        tagger.plain(Kind::Secret, b"a word or two");
+        tagger.plain(Kind::Cookie, b"abcdef123456");
+        let remembered = tagger.take_remembered();
+        assert_eq!(remembered.len(), 1);
+        assert_eq!(remembered[0].bare, b"abcdef123456");
+        assert!(tagger.take_remembered().is_empty());
     }
 
     #[test]

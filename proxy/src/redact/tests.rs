@@ -5,7 +5,7 @@ mod planted;
 use std::cell::RefCell;
 use std::io::Write;
 
-use remora_store::call::{Connection, Detail, Digest, Engine, Leg, Phases, Protocol, State};
+use remora_store::call::{Connection, Detail, Digest, Engine, Leg, Phases, Protocol};
 use test_case::test_case;
 
 use super::*;
@@ -383,6 +383,47 @@ fn trailers_and_interim_heads_are_masked() {
         untagged(&call.interim),
         "HTTP/1.1 103 Early Hints\r\nSet-Cookie: a=[redacted cookie #]\r\n\r\n"
     );
+}
+
+#[test]
+fn a_secret_told_back_elsewhere_is_masked_with_the_same_tag() {
+    let mut call = call();
+    call.request = message(
+        "GET /a/9f86d081884c HTTP/1.1\r\nX-Echo: 9f86d081884c\r\nX-Api-Key: 9f86d081884c\r\n\r\n",
+        "",
+    );
+    call.response = coded("gzip", gzip(b"you said\r\n9f86d081884c, and 9f86d0"));
+    redact(&mut call);
+    let tag = tag(&call.response.body).to_owned();
+    let body = text(&call.response.body);
+    assert!(body.starts_with("you said\r\n[redacted key #"), "{body}");
+    assert_eq!(text(&call.request.head).matches(&tag).count(), 3);
+    assert!(
+        call.request
+            .head
+            .starts_with(b"GET /a/[redacted%20key%20%23")
+    );
+}
+
+#[test]
+fn the_beginning_of_a_secret_in_a_broken_call_is_masked() {
+    let mut open = call();
+    open.state = State::Open;
+    open.response = message("HTTP/1.1 200 OK\r\n\r\n", format!("token {}", &JWT[..20]));
+    redact(&mut open);
+    assert_eq!(untagged(&open.response.body), "token [redacted jwt #]");
+}
+
+#[test_case("WWW-Authenticate: Basic realm=\"Restricted\"")]
+#[test_case("Access-Control-Allow-Headers: Authorization, X-Api-Key")]
+#[test_case("Vary: Cookie, Authorization")]
+#[test_case("Idempotency-Key: 4f1c")]
+#[test_case("Sec-CH-UA-Mobile: ?0")]
+#[test_case("ETag: \"33a64df551425fcc55e4d42a148795d9f25f89d4\"")]
+#[test_case("Content-Security-Policy: default-src https://a.example 'self'")]
+fn a_clean_field_stays(field: &str) {
+    let head = format!("HTTP/1.1 200 OK\r\n{field}\r\n\r\n");
+    assert_eq!(text(&redacted(message(head.clone(), "")).head), head);
 }
 
 #[test]
