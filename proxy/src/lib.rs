@@ -4,6 +4,8 @@
 //! each piece of bytes is shown to the connection's observer before it is written on. The observer
 //! gives calls, which are batched, redacted, sealed into blocks, spooled and shipped to the hub.
 
+#![forbid(unsafe_code)]
+
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -376,6 +376,21 @@ fn a_host_that_is_not_there_connects_and_is_reset() {
 }
 
 #[test]
+fn a_client_that_gives_up_takes_the_attempt_to_connect_with_it() {
+    if !netns::available(PROGRAMS) {
+        return;
+    }
+    let mut pods = Pods::start();
+    let client = "import socket, struct; c = socket.create_connection(('10.77.0.99', 80), 5); \
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); c.close()";
+    assert!(pods.left.run("python3", &["-c", client]).status.success());
+    let call = pods
+        .caller
+        .call("the attempt", |call| call.dst.port() == 80);
+    assert_eq!(call.error, Some(CallError::ClientReset));
+}
+
+#[test]
 fn without_a_route_the_program_sees_the_error_itself() {
     if !netns::available(PROGRAMS) {
         return;

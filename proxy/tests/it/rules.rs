@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use remora_proxy::redirect::{RedirectError, RedirectOptions, RuleSet};
 
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+
 use crate::netns::{self, Namespace};
 
 const PROGRAMS: &[&str] = &["ip", "nft"];
@@ -82,4 +84,24 @@ fn without_the_capability_the_error_names_it() {
     });
     assert!(matches!(refused, RedirectError::NotPermitted), "{refused}");
     assert_eq!(listed(&namespace), "");
+}
+
+/// As with the file capability `cap_net_admin+p`: permitted, but not in effect.
+#[test]
+fn a_capability_that_is_only_permitted_is_raised() {
+    if !netns::available(PROGRAMS) {
+        return;
+    }
+    let namespace = Namespace::new();
+    let installed = namespace.enter(|| {
+        let sets = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::NET_ADMIN,
+            inheritable: CapabilitySet::empty(),
+        };
+        set_capabilities(None, sets).unwrap();
+        rules().install()
+    });
+    installed.unwrap();
+    assert!(listed(&namespace).contains("redirect to :15101"));
 }

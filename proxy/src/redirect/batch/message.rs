@@ -180,3 +180,70 @@ fn fill(buffer: &mut [u8], start: usize, bytes: &[u8]) {
         *slot = *byte;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of the kernel to the message with this number.
+    fn answer(sequence: u32, errno: i32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&36_u32.to_ne_bytes());
+        bytes.extend_from_slice(&ANSWER.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 2]);
+        bytes.extend_from_slice(&sequence.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&(-errno).to_ne_bytes());
+        bytes.extend_from_slice(&[0; 16]);
+        bytes
+    }
+
+    fn batch() -> Batch {
+        let mut batch = Batch::new();
+        batch.push("the table", Kind::NewTable, |_| {});
+        batch.push("the rule", Kind::NewRule, |_| {});
+        batch.finish();
+        batch
+    }
+
+    #[test]
+    fn the_last_message_speaks_for_all() {
+        let batch = batch();
+        assert_eq!(batch.verdict(&answer(1, 0)), None);
+        let both = [answer(1, 0), answer(2, 0)].concat();
+        assert_eq!(batch.verdict(&both), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_refusal_names_the_part() {
+        let answers = [answer(1, 0), answer(2, libc::ENOENT)].concat();
+        assert_eq!(
+            batch().verdict(&answers),
+            Some(Err(("the rule", libc::ENOENT)))
+        );
+        let unknown = answer(99, libc::EPERM);
+        assert_eq!(
+            batch().verdict(&unknown),
+            Some(Err(("a message", libc::EPERM)))
+        );
+    }
+
+    #[test]
+    fn a_torn_answer_says_nothing() {
+        let whole = answer(2, 0);
+        for length in 0..whole.len() {
+            assert_eq!(batch().verdict(whole.get(..length).unwrap()), None);
+        }
+        assert_eq!(batch().verdict(&[0; 64]), None);
+    }
+
+    #[test]
+    fn attributes_are_padded_and_know_their_length() {
+        let mut bytes = Vec::new();
+        let mut attributes = Attributes(&mut bytes);
+        attributes.nested(4, |inner| inner.text(1, "lo"));
+        let inner = [7_u16.to_ne_bytes(), 1_u16.to_ne_bytes()].concat();
+        let outer = [12_u16.to_ne_bytes(), (4 | NESTED).to_ne_bytes()].concat();
+        assert_eq!(bytes, [outer, inner, b"lo\0\0".to_vec()].concat());
+    }
+}
