@@ -78,10 +78,11 @@ pub struct Observer {
 /// What is known of the protocol.
 #[derive(Debug)]
 enum Stage {
-    /// Neither side has said enough to tell. What the client said is at most a few bytes.
+    /// Neither side has said enough to tell. What the client said is at most a few bytes, and each
+    /// of them may turn out to be the first of a request: so their times are kept.
     Undecided {
         client: Vec<u8>,
-        first_at: u64,
+        times: Vec<u64>,
     },
     /// Boxed, as the others are, so that an idle connection stays small.
     Http1(Box<Http1>),
@@ -98,7 +99,7 @@ impl Observer {
             connection: Connection::new(facts, limits, budget),
             stage: Stage::Undecided {
                 client: Vec::new(),
-                first_at: 0,
+                times: Vec::new(),
             },
         }
     }
@@ -126,10 +127,7 @@ impl Observer {
         if bytes.is_empty() || self.connection.has_ended(from) {
             return;
         }
-        if let Stage::Undecided { client, first_at } = &mut self.stage {
-            if from != Side::Server && client.is_empty() {
-                *first_at = at;
-            }
+        if let Stage::Undecided { client, times } = &mut self.stage {
             let family = match from {
                 Side::Server if client.is_empty() => Some(Family::Opaque),
                 Side::Server => Some(detect::guess(client)),
@@ -138,7 +136,10 @@ impl Observer {
             };
             match family {
                 Some(family) => self.decide(family, out),
-                None => return client.extend_from_slice(bytes),
+                None => {
+                    client.extend_from_slice(bytes);
+                    return times.resize(client.len(), at);
+                }
             }
         }
         self.pass(from, bytes, at, out);
@@ -151,8 +152,10 @@ impl Observer {
             Family::Tls => Stage::Tls(Box::new(Tls::new())),
             Family::Opaque => Stage::Opaque(Box::new(Opaque::whole())),
         };
-        if let Stage::Undecided { client, first_at } = std::mem::replace(&mut self.stage, stage) {
-            self.pass(Side::Client, &client, first_at, out);
+        if let Stage::Undecided { client, times } = std::mem::replace(&mut self.stage, stage) {
+            for (byte, at) in client.chunks(1).zip(times) {
+                self.pass(Side::Client, byte, at, out);
+            }
         }
     }
 
