@@ -5,6 +5,7 @@
 //! disk; questions read segments directly.
 
 mod cache;
+mod check;
 mod entry;
 mod lock;
 mod manifest;
@@ -35,6 +36,7 @@ use crate::segment::Marker;
 use crate::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
+use check::Checker;
 use lock::DirectoryLock;
 use merge::Merger;
 use shared::Shared;
@@ -141,9 +143,16 @@ impl Embedded {
             writer: jobs.downgrade(),
             stop: stop.clone(),
         };
+        let checker = Checker {
+            shared: shared.clone(),
+            writer: jobs.downgrade(),
+            stop: stop.clone(),
+        };
+        let believed = recovered.believed;
         let threads = vec![
             start("store-writer", move || writer.run(waiting)).map_err(io)?,
             start("store-merger", move || merger.run(segments)).map_err(io)?,
+            start("store-checker", move || checker.run(believed)).map_err(io)?,
         ];
         Ok(Self {
             shared,
@@ -178,6 +187,7 @@ impl Drop for Embedded {
         self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         for thread in self.threads.drain(..) {
+            thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked");
             }

@@ -100,6 +100,8 @@ pub(crate) struct Totals {
 #[derive(Debug, Default)]
 struct Incarnation {
     sequences: Sequences,
+    /// Lowest number of a block of it that came while the process ran, or was found at open.
+    first_block: u64,
     /// Highest sequence that was forgotten.
     forgotten: u64,
     /// The same origin is kept once.
@@ -146,6 +148,10 @@ impl<L> Index<L> {
             .incarnations
             .entry(block.origin.incarnation)
             .or_default();
+        if known.sequences.is_empty() {
+            known.first_block = block.number;
+        }
+        known.first_block = known.first_block.min(block.number);
         for source in &block.sources {
             known.sequences.insert(source.sequence);
             if source.block != block.number {

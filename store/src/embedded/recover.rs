@@ -27,6 +27,8 @@ pub(super) struct Recovered {
     /// `None` if it could not be made: the store works without.
     pub(super) catalogue: Option<Catalogue>,
     pub(super) segment: SegmentWriter,
+    /// Segments that were not read through.
+    pub(super) believed: Vec<SegmentName>,
     /// What was found damaged, one line each.
     pub(super) notes: Vec<String>,
 }
@@ -119,11 +121,14 @@ impl Recovery<'_> {
         let segment = self.resume(lengths, &ends, &kept)?;
         self.remember_gone();
         self.save_manifest()?;
+        let mut believed: Vec<SegmentName> = believed.into_iter().collect();
+        believed.sort();
         Ok(Recovered {
             manifest: self.manifest,
             index,
             catalogue,
             segment,
+            believed,
             notes: self.notes,
         })
     }

@@ -1,11 +1,12 @@
 //! The calls that still run, as the last block that listed them said.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Incarnation, Index, Kept};
 use crate::block::Origin;
-use crate::call::{Call, CallId};
+use crate::call::{Call, CallId, State};
 
 /// What one block listed as still running: all that was, at the moment it was sealed.
 #[derive(Debug, Clone)]
@@ -79,17 +80,57 @@ impl<L> Index<L> {
         theirs.cloned().collect()
     }
 
-    /// Every call that still runs.
+    /// Every call that still runs, and those that were running when their sidecar went away.
     pub(crate) fn open_calls(&self) -> Vec<(CallId, Arc<Origin>, Call)> {
         let sections = self
             .incarnations
             .values()
             .filter_map(|known| known.open.as_ref());
+        let youngest = self.youngest_at_stations();
         sections
             .flat_map(|open| {
-                let calls = open.calls.iter();
-                calls.map(|(id, call)| (*id, open.origin.clone(), call.clone()))
+                let station = Station::of(&open.origin);
+                let after = station.and_then(|station| youngest.get(&station));
+                let lost = after.is_some_and(|&incarnation| incarnation != open.origin.incarnation);
+                open.calls.iter().map(move |(id, call)| {
+                    let mut call = call.clone();
+                    if lost {
+                        call.state = State::Lost;
+                    }
+                    (*id, open.origin.clone(), call)
+                })
             })
             .collect()
+    }
+
+    /// The incarnation at each station whose blocks began to come last.
+    fn youngest_at_stations(&self) -> HashMap<Station<'_>, u128> {
+        let mut known: Vec<_> = self.incarnations.iter().collect();
+        known.sort_by_key(|(_, known)| known.first_block);
+        let stations = known.into_iter().filter_map(|(&incarnation, known)| {
+            let origin = known.origins.last()?;
+            Some((Station::of(origin)?, incarnation))
+        });
+        stations.collect()
+    }
+}
+
+/// A place where one sidecar runs at a time: if another one comes, the one before is gone.
+#[derive(PartialEq, Eq, Hash)]
+enum Station<'a> {
+    Pod(&'a str, &'a str),
+    Listeners(&'a str, &'a [SocketAddr]),
+}
+
+impl<'a> Station<'a> {
+    /// `None` where several may run.
+    fn of(origin: &'a Origin) -> Option<Self> {
+        if !origin.pod.is_empty() {
+            return Some(Self::Pod(&origin.namespace, &origin.pod));
+        }
+        let mut serves = origin.serves.iter();
+        let exact = serves.all(|at| at.port() != 0 && !at.ip().is_unspecified());
+        (exact && !origin.serves.is_empty())
+            .then_some(Self::Listeners(&origin.namespace, &origin.serves))
     }
 }

@@ -434,3 +434,32 @@ async fn a_block_without_calls_still_speaks(kind: Kind) {
     assert!(all(&*held.store, &Scope::All).await.is_empty());
     assert_eq!(held.store.health().await.newest_ns, None);
 }
+
+#[test_case(Kind::Memory; "memory")]
+#[test_case(Kind::Embedded; "embedded")]
+#[tokio::test]
+async fn calls_that_ran_when_their_sidecar_went_away_are_lost(kind: Kind) {
+    let held = kind.store();
+    let pod = |incarnation, pod: &str| {
+        let mut sidecar = Sidecar::new(incarnation, "shop", "orders");
+        sidecar.origin.pod = pod.to_owned();
+        sidecar
+    };
+    let (mut first, mut other) = (pod(1, "orders-0"), pod(2, "orders-1"));
+    let blocks = vec![
+        first.block_with_open(&[], Some(&[running(1)])),
+        other.block_with_open(&[], Some(&[running(2)])),
+    ];
+    held.store.ingest(blocks).await.unwrap();
+    let states = async || {
+        let shown = all(&*held.store, &Scope::All).await;
+        let states = shown.iter().map(|found| found.call.state);
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [State::Open, State::Open]);
+
+    let mut second = pod(3, "orders-0");
+    let block = second.block_with_open(&[], Some(&[running(3)]));
+    held.store.ingest(vec![block]).await.unwrap();
+    assert_eq!(states().await, [State::Lost, State::Open, State::Open]);
+}

@@ -265,6 +265,22 @@ async fn a_block_damaged_while_it_is_served_is_said_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn damage_is_said_before_anybody_asks_for_what_it_hit() {
+    let dir = filled().await;
+    let file = &segments(dir.path())[1];
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let store = open(dir.path());
+    eventually("the damage is said", async || {
+        store.health().await.quarantined.len() == 1
+    })
+    .await;
+    assert_eq!(store.health().await.calls, CALLS as u64 - 20);
+}
+
+#[tokio::test]
 async fn a_directory_is_held_by_one_store_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
