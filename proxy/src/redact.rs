@@ -6,7 +6,7 @@
 //!
 //! **What is looked for**: credentials of `Authorization` and its kin (the scheme stays); the values
 //! of cookies (names and attributes stay); fields, parameters and headers whose names promise a
-//! secret ([`names`]), whatever their value; JWTs, `Bearer` tokens and card numbers by their own
+//! secret (`names`), whatever their value; JWTs, `Bearer` tokens and card numbers by their own
 //! form, anywhere; credentials in URLs; and what was found once in a call, wherever else the call
 //! tells it. In start lines, fields, trailers, interim heads, and bodies:
 //! plain, or inside gzip, deflate, brotli and zstd.
