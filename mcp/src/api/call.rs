@@ -38,8 +38,8 @@ pub struct CallAnswer {
         ("fields" = Option<String>, Query, description = "Comma list of the parts to show, such as id,request.headers"),
     ),
     responses(
-        (status = 200, body = CallAnswer),
-        (status = 400, body = ErrorBody),
+        (status = 200, body = CallAnswer, description = "The call"),
+        (status = 400, body = ErrorBody, description = "The question is wrong; the error names the field"),
         (status = 404, body = ErrorBody, description = "There is no such call, or it was forgotten"),
     )
 )]

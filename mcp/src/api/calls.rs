@@ -84,8 +84,8 @@ enum Format {
         ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
     responses(
-        (status = 200, content((CallsAnswer = "application/json"), (CallJson = "application/x-ndjson"))),
-        (status = 400, body = ErrorBody),
+        (status = 200, description = "The calls", content((CallsAnswer = "application/json"), (CallJson = "application/x-ndjson"))),
+        (status = 400, body = ErrorBody, description = "The question is wrong; the error names the field"),
         (status = 503, body = ErrorBody, description = "Too many questions at a time, or the store failed"),
     )
 )]

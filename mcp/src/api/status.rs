@@ -82,8 +82,8 @@ pub struct Redaction {
     get, path = "/api/v1/status", operation_id = "status",
     summary = "What is recorded, by whom, and what is missing",
     responses(
-        (status = 200, body = Status),
-        (status = 400, body = ErrorBody),
+        (status = 200, body = Status, description = "The status"),
+        (status = 400, body = ErrorBody, description = "The question is wrong; the error names the field"),
         (status = 503, body = ErrorBody, description = "The store failed"),
     )
 )]

@@ -103,8 +103,8 @@ pub struct GroupJson {
         ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
     responses(
-        (status = 200, body = SummaryAnswer),
-        (status = 400, body = ErrorBody),
+        (status = 200, body = SummaryAnswer, description = "The groups"),
+        (status = 400, body = ErrorBody, description = "The question is wrong; the error names the field"),
         (status = 503, body = ErrorBody, description = "Too many questions at a time, or the store failed"),
     )
 )]

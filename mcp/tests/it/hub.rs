@@ -42,6 +42,12 @@ impl TestHub {
     }
 }
 
+impl From<Hub> for TestHub {
+    fn from(hub: Hub) -> Self {
+        Self(hub)
+    }
+}
+
 impl Deref for TestHub {
     type Target = Hub;
 

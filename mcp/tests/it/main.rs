@@ -15,3 +15,5 @@ mod hub;
 mod ingest;
 mod mcp;
 mod shop;
+mod store;
+mod trouble;
