@@ -5,6 +5,7 @@
 //! wraps the functions of [`tools`]. Every route is in [`router`], and who may ask for what in
 //! [`auth`]. Where calls are kept is behind [`remora_store::store::CallStore`].
 
+mod access;
 pub mod api;
 mod app;
 pub mod auth;

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::{Gate, admit};
 use crate::error::ApiError;
 use crate::params::quoted;
-use crate::{api, control, ingest, mcp, metrics};
+use crate::{access, api, control, ingest, mcp, metrics};
 
 /// The paths that people and models ask; what an unknown path is compared with.
 const API_PATHS: &[&str] = &[
@@ -54,7 +54,10 @@ pub fn api(app: App, gate: Gate) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(api::health::healthz))
         .route("/readyz", get(api::health::readyz));
-    asked.merge(open).with_state(app)
+    asked
+        .merge(open)
+        .layer(from_fn(access::log))
+        .with_state(app)
 }
 
 /// What is served on the port for sidecars.
@@ -69,6 +72,7 @@ pub fn ingest(app: App, gate: Gate) -> Router {
         .fallback(|uri: Uri| async move { unknown_path(&uri, INGEST_PATHS) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(gate, admit))
+        .layer(from_fn(access::log))
         .with_state(app)
 }
 
