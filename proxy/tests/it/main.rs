@@ -9,7 +9,6 @@ mod corpus;
 mod hub;
 mod identity;
 mod namespaced;
-#[path = "../../../tests/netns.rs"]
 mod netns;
 mod observed;
 mod oracle;

@@ -1,5 +1,4 @@
 //! Network namespaces for tests: pods without a cluster. Needs root and iproute2.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs::File;
 use std::os::fd::AsFd;
