@@ -1,0 +1,280 @@
+//! What a question costs among a million calls, with blocks as the hub keeps them.
+//!
+//! `cargo bench -p remora-store --bench query`; `CALLS=100000` asks fewer. The blocks are merged ones,
+//! in memory, so that the cost of the disk is not in it; the first line says how they were made.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use divan::Bencher;
+use remora_store::block::{Block, BlockMeta, Codec, Columns, Origin, merge, seal};
+use remora_store::call::{
+    Call, CallId, Connection, Detail, Engine, Leg, Message, Phases, Protocol, State,
+};
+use remora_store::filter::Filter;
+use remora_store::names::Names;
+use remora_store::query::{
+    BlockEntry, BlockSource, GroupKey, Order, Query, SummaryQuery, list, summarize,
+};
+use remora_store::store::{Scope, StoreError};
+
+const SIDECARS: usize = 20;
+const CALLS_PER_BLOCK: usize = 512;
+const BLOCKS_PER_MERGED: usize = 8;
+
+fn main() {
+    let begun = Instant::now();
+    let blocks = Blocks::at_hand();
+    let bytes: usize = blocks
+        .blocks
+        .values()
+        .map(|block| block.bytes().len())
+        .sum();
+    println!(
+        "{} calls of {SIDECARS} sidecars in {} blocks, {} MB, made in {:.1?}",
+        blocks.calls,
+        blocks.blocks.len(),
+        bytes / 1_000_000,
+        begun.elapsed(),
+    );
+    divan::main();
+}
+
+const FILTERS: &[(&str, &str)] = &[
+    ("everything", "true"),
+    ("common", "http && status_code >= 500"),
+    (
+        "service",
+        "dst.service.name == \"service-7\" && method == \"POST\"",
+    ),
+    ("rare", "status == 418"),
+    ("nothing", "path.contains(\"/no/such/path\")"),
+    (
+        "slow and one route",
+        "route == \"/api/things/{id}\" && elapsed_time > 49000",
+    ),
+    (
+        "header",
+        "request.headers[\"x-request-id\"] == \"r-999999\"",
+    ),
+];
+
+#[divan::bench(args = FILTERS.iter().map(|(name, _)| name), max_time = 3)]
+fn newest_100(bencher: Bencher, name: &str) {
+    let (_, filter) = FILTERS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("it is listed");
+    let query = Query {
+        filter: Filter::parse(filter).expect("it is a filter"),
+        since_ns: None,
+        until_ns: None,
+        order: Order::Newest,
+        limit: 100,
+        cursor: None,
+        probes: false,
+        bodies: false,
+        time_budget: Duration::from_secs(60),
+    };
+    let blocks = Blocks::at_hand();
+    bencher.bench(|| list(blocks, &Scope::All, &query).expect("it answers"));
+}
+
+#[divan::bench(args = ["true", "status >= 500"], max_time = 3)]
+fn summary_by_edge_route_status(bencher: Bencher, filter: &str) {
+    let query = SummaryQuery {
+        filter: Filter::parse(filter).expect("it is a filter"),
+        since_ns: None,
+        until_ns: None,
+        group_by: vec![GroupKey::Edge, GroupKey::Route, GroupKey::Status],
+        probes: false,
+        limit: 100,
+        time_budget: Duration::from_secs(60),
+    };
+    let blocks = Blocks::at_hand();
+    bencher.bench(|| summarize(blocks, &Scope::All, &query).expect("it answers"));
+}
+
+#[divan::bench]
+fn read_a_filter() -> Filter {
+    Filter::parse("http && path.startsWith(\"/api/orders\") && elapsed_time > 2000000")
+        .expect("it is one")
+}
+
+struct Blocks {
+    calls: usize,
+    entries: Arc<[BlockEntry]>,
+    blocks: BTreeMap<u64, Block>,
+    names: Arc<Names>,
+}
+
+impl Blocks {
+    fn at_hand() -> &'static Self {
+        static BLOCKS: LazyLock<Blocks> = LazyLock::new(|| {
+            let calls = std::env::var("CALLS")
+                .ok()
+                .and_then(|calls| calls.parse().ok());
+            Blocks::made(calls.unwrap_or(1_000_000))
+        });
+        &BLOCKS
+    }
+
+    fn made(calls: usize) -> Self {
+        let mut waiting: Vec<Vec<(u64, Block)>> = vec![Vec::new(); SIDECARS];
+        let mut made = Self {
+            calls: 0,
+            entries: Arc::new([]),
+            blocks: BTreeMap::new(),
+            names: Arc::default(),
+        };
+        let mut entries = Vec::new();
+        let mut number = 0;
+        while made.calls < calls {
+            number += 1;
+            let sidecar = number as usize % SIDECARS;
+            let bytes = sealed(sidecar, number, made.calls);
+            made.calls += CALLS_PER_BLOCK;
+            let block = Block::open(bytes).expect("it is whole");
+            if let Some(waiting) = waiting.get_mut(sidecar) {
+                waiting.push((number, block));
+                if waiting.len() == BLOCKS_PER_MERGED || made.calls >= calls {
+                    made.keep(number, &std::mem::take(waiting), &mut entries);
+                }
+            }
+        }
+        for (sidecar, waiting) in waiting
+            .iter()
+            .enumerate()
+            .filter(|(_, waiting)| !waiting.is_empty())
+        {
+            made.keep(number + 1 + sidecar as u64, waiting, &mut entries);
+        }
+        entries.sort_by_key(|entry| (entry.summary.first_ns, entry.number));
+        made.entries = entries.into();
+        made
+    }
+
+    fn keep(&mut self, number: u64, parts: &[(u64, Block)], entries: &mut Vec<BlockEntry>) {
+        let block = Block::open(merge(parts).expect("they fit")).expect("it is whole");
+        let origin = Arc::new(block.meta().origin.clone());
+        let summary = Arc::new(block.summary().clone());
+        Arc::make_mut(&mut self.names).learn(&origin, summary.first_ns, summary.last_ns);
+        entries.push(BlockEntry {
+            number,
+            origin,
+            summary,
+        });
+        self.blocks.insert(number, block);
+    }
+}
+
+impl BlockSource for Blocks {
+    fn entries(&self) -> Arc<[BlockEntry]> {
+        Arc::clone(&self.entries)
+    }
+
+    fn columns(&self, number: u64) -> Result<Option<Arc<Columns>>, StoreError> {
+        let columns = self
+            .blocks
+            .get(&number)
+            .map(|block| block.columns().expect("it reads"));
+        Ok(columns.map(Arc::new))
+    }
+
+    fn block(&self, number: u64) -> Result<Option<Block>, StoreError> {
+        Ok(self.blocks.get(&number).cloned())
+    }
+
+    fn open_calls(&self) -> Vec<(CallId, Arc<Origin>, Call)> {
+        Vec::new()
+    }
+
+    fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
+    }
+}
+
+fn address(sidecar: usize) -> std::net::SocketAddr {
+    ([10, 0, 1, sidecar as u8], 8080).into()
+}
+
+fn sealed(sidecar: usize, number: u64, first: usize) -> Bytes {
+    let meta = BlockMeta {
+        origin: Origin {
+            incarnation: sidecar as u128 + 1,
+            workload: format!("service-{sidecar}"),
+            namespace: "shop".to_owned(),
+            serves: vec![address(sidecar)],
+            ..Origin::default()
+        },
+        sequence: number,
+        ..BlockMeta::default()
+    };
+    let calls: Vec<Call> = (first..first + CALLS_PER_BLOCK)
+        .map(|count| call(sidecar, count))
+        .collect();
+    seal(&meta, &calls, None, Codec::Lz4)
+}
+
+/// One call of many, told apart by its number in a way that looks like chance.
+fn call(sidecar: usize, count: usize) -> Call {
+    let chance = |among: usize| (count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % among;
+    let outbound = chance(2) == 1;
+    let other = chance(SIDECARS);
+    let client = ([10, 0, 2, chance(40) as u8], 40_000 + chance(20) as u16).into();
+    let status = match chance(10_000) {
+        0 => 418,
+        1..200 => 503,
+        200..600 => 404,
+        _ => 200,
+    };
+    let method = if chance(4) == 0 { "POST" } else { "GET" };
+    let noun = match chance(7) {
+        0 => "things",
+        1 | 2 => "users",
+        _ => "orders",
+    };
+    let path = format!("/api/{noun}/{}", chance(5_000));
+    let body = format!(
+        "{{\"id\": {count}, \"name\": \"{noun}\", \"note\": \"{}\"}}",
+        "-".repeat(200)
+    );
+    let begun = 1_000_000;
+    Call {
+        time_ns: 1_700_000_000_000_000_000 + count as i64 * 100_000,
+        protocol: Protocol::Http1,
+        leg: if outbound { Leg::Outbound } else { Leg::Inbound },
+        engine: Engine::Splice,
+        state: State::Complete,
+        probe: chance(50) == 0,
+        src: if outbound { address(sidecar) } else { client },
+        dst: address(if outbound { other } else { sidecar }),
+        connection: Connection {
+            id: count as u64 / 10,
+            ordinal: count as u32 % 10,
+            forwarded_from: None,
+        },
+        request: Message {
+            head: format!("{method} {path} HTTP/1.1\r\nHost: service-{other}\r\nX-Request-Id: r-{count}\r\nAccept: */*\r\n\r\n").into(),
+            ..Message::default()
+        },
+        response: Message {
+            head: format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len()).into(),
+            body_size: body.len() as u64,
+            body: body.into(),
+            ..Message::default()
+        },
+        interim: Bytes::new(),
+        phases: Phases {
+            request_first: Some(begun),
+            response_last: Some(begun + 500_000 + chance(50_000) as u64 * 1_000),
+            ..Phases::default()
+        },
+        closed_by: None,
+        error: None,
+        join_digest: None,
+        detail: Detail::None,
+    }
+}
