@@ -25,7 +25,6 @@
 //! for the beginnings of secrets at its end too. A clean body stays as it is, byte for byte.
 
 mod cards;
-mod coding;
 mod credentials;
 mod echo;
 mod edit;
@@ -41,6 +40,7 @@ mod tokens;
 
 use bytes::Bytes;
 use remora_store::call::{Call, Message, Omitted, State};
+use remora_store::coding;
 
 use crate::keys::RedactionKey;
 use echo::Part;
@@ -155,7 +155,7 @@ impl Redactor {
                     message.decoded = true;
                 }
             }
-            Err(coding::Uninspectable) => {
+            Err(coding::Undecodable) => {
                 message.body = Bytes::new();
                 message.omitted = Some(Omitted::Uninspectable);
             }
@@ -164,7 +164,7 @@ impl Redactor {
 
     /// The content with its secrets masked, those of the heads told back in it too.
     fn content(&self, head: &[u8], content: &[u8], cut: bool) -> Option<Bytes> {
-        let mut found = match coding::is_form(head) {
+        let mut found = match query::is_form(head) {
             true => query::parameters(&self.rules, content, cut),
             false => text::scan(&self.rules, content, cut),
         };

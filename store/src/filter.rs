@@ -21,8 +21,8 @@
 //! to the last of the response; `latency_ms` the same in milliseconds with decimals. `now()` is the
 //! moment when the filter was read.
 //!
-//! *Bodies.* `request.body` and `response.body` are the text that was kept of a body, absent where it
-//! is compressed or was not kept; `request.json` and `response.json` the same parsed, absent where it
+//! *Bodies.* `request.body` and `response.body` are the text that was kept of a body, decompressed,
+//! and absent where nothing was kept or it cannot be decompressed; `request.json` and `response.json` the same parsed, absent where it
 //! is cut or is no JSON. JSON of another type than the filter compares with is not equal to it.
 //!
 //! Maps cannot be made, patterns have to be written out, and the work on one call is bounded.

@@ -9,6 +9,7 @@ pub mod block;
 pub mod call;
 mod catalogue;
 mod checked;
+pub mod coding;
 pub mod embedded;
 pub mod filter;
 pub mod head;

@@ -109,3 +109,12 @@ pub(super) fn mask_userinfo(rules: &Rules, userinfo: &[u8]) -> String {
         .tagger
         .in_userinfo(Kind::Basic, &percent_decoded(userinfo))
 }
+
+/// Whether the fields of `head` say that the body is a form of `name=value` pairs.
+pub(super) fn is_form(head: &[u8]) -> bool {
+    head.split(|b| *b == b'\n').any(|line| {
+        let name = line.get(..13).unwrap_or_default();
+        name.eq_ignore_ascii_case(b"content-type:")
+            && memchr::memmem::find(&line.to_ascii_lowercase(), b"x-www-form-urlencoded").is_some()
+    })
+}

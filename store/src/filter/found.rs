@@ -11,7 +11,8 @@ use super::value::Value;
 use super::vocabulary::{Field, Identity, Peer};
 use crate::block::Origin;
 use crate::call::{Call, Detail, Leg, Message, Omitted, Protocol};
-use crate::head::{RequestHead, find_field, response_status};
+use crate::coding;
+use crate::head::{RequestHead, response_status};
 use crate::names::Party;
 use crate::query::FoundCall;
 use crate::route::route;
@@ -22,8 +23,8 @@ pub(crate) struct WholeCall<'a> {
     /// Whether the bodies of the call were read; without them questions about them stay open.
     bodies: bool,
     request: OnceCell<RequestHead<'a>>,
-    request_json: OnceCell<Option<Json>>,
-    response_json: OnceCell<Option<Json>>,
+    sent: Side,
+    answered: Side,
 }
 
 impl<'a> WholeCall<'a> {
@@ -32,8 +33,8 @@ impl<'a> WholeCall<'a> {
             found,
             bodies,
             request: OnceCell::new(),
-            request_json: OnceCell::new(),
-            response_json: OnceCell::new(),
+            sent: Side::default(),
+            answered: Side::default(),
         }
     }
 
@@ -54,23 +55,33 @@ impl<'a> WholeCall<'a> {
         }
     }
 
-    fn body(&self, message: &'a Message) -> Value<'_> {
-        if !self.bodies {
-            return Value::Unknown;
+    fn content<'b>(&'b self, message: &'b Message, side: &'b Side) -> Option<&'b [u8]> {
+        let content = side.content.get_or_init(|| content(message));
+        match content {
+            Content::AsKept => Some(&message.body),
+            Content::Decoded(bytes) => Some(bytes),
+            Content::Unknown => None,
         }
-        if !readable(message) {
-            return Value::Absent;
-        }
-        Value::Text(String::from_utf8_lossy(&message.body))
     }
 
-    fn json<'b>(&'b self, message: &'b Message, parsed: &'b OnceCell<Option<Json>>) -> Value<'b> {
+    fn body<'b>(&'b self, message: &'b Message, side: &'b Side) -> Value<'b> {
         if !self.bodies {
             return Value::Unknown;
         }
-        let parsed = parsed.get_or_init(|| match readable(message) && message.omitted.is_none() {
-            true => serde_json::from_slice(&message.body).ok(),
-            false => None,
+        let content = self.content(message, side);
+        content.map_or(Value::Absent, |bytes| {
+            Value::Text(String::from_utf8_lossy(bytes))
+        })
+    }
+
+    fn json<'b>(&'b self, message: &'b Message, side: &'b Side) -> Value<'b> {
+        if !self.bodies {
+            return Value::Unknown;
+        }
+        let parsed = side.json.get_or_init(|| {
+            let whole = matches!(message.omitted, None | Some(Omitted::Head));
+            let content = self.content(message, side).filter(|_| whole)?;
+            serde_json::from_slice(content).ok()
         });
         parsed.as_ref().map_or(Value::Absent, Value::json)
     }
@@ -109,10 +120,10 @@ impl Facts for WholeCall<'_> {
             Field::ResponseHeadSize => head_size(&call.response),
             Field::RequestSize => Value::int(call.request.body_size),
             Field::ResponseSize => Value::int(call.response.body_size),
-            Field::RequestBody => self.body(&call.request),
-            Field::ResponseBody => self.body(&call.response),
-            Field::RequestJson => self.json(&call.request, &self.request_json),
-            Field::ResponseJson => self.json(&call.response, &self.response_json),
+            Field::RequestBody => self.body(&call.request, &self.sent),
+            Field::ResponseBody => self.body(&call.response, &self.answered),
+            Field::RequestJson => self.json(&call.request, &self.sent),
+            Field::ResponseJson => self.json(&call.response, &self.answered),
             Field::Error => Value::text(call.error.map_or("", |error| error.as_str())),
             Field::State => Value::text(call.state.as_str()),
             Field::Probe => Value::Bool(call.probe),
@@ -222,11 +233,36 @@ fn http1_version(head: &[u8]) -> &str {
         .unwrap_or("")
 }
 
-/// Whether the bytes that were kept of a body are those that were meant: not compressed.
-fn readable(message: &Message) -> bool {
-    let coding = find_field(&message.head, b"content-encoding").unwrap_or_default();
-    let plain = message.decoded || coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
-    plain && matches!(message.omitted, None | Some(Omitted::Limit | Omitted::Head))
+/// What was read from one message so far.
+#[derive(Default)]
+struct Side {
+    content: OnceCell<Content>,
+    json: OnceCell<Option<Json>>,
+}
+
+/// The content of a body, without its coding.
+enum Content {
+    /// The bytes that were kept.
+    AsKept,
+    Decoded(Vec<u8>),
+    /// It was not kept, or cannot be decoded.
+    Unknown,
+}
+
+fn content(message: &Message) -> Content {
+    match message.omitted {
+        None | Some(Omitted::Limit | Omitted::Head) => {}
+        Some(_) => return Content::Unknown,
+    }
+    if message.decoded {
+        return Content::AsKept;
+    }
+    let cut = message.omitted == Some(Omitted::Limit);
+    match coding::decoded(&message.head, &message.body, cut) {
+        Ok(None) => Content::AsKept,
+        Ok(Some(bytes)) => Content::Decoded(bytes),
+        Err(coding::Undecodable) => Content::Unknown,
+    }
 }
 
 pub(crate) fn url<'a>(path: &'a str, query: &'a str) -> Value<'a> {

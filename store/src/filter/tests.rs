@@ -317,6 +317,30 @@ fn wrong_filters(filter: &str, message: &str, hint: &str) {
 }
 
 #[test]
+fn compressed_bodies_are_looked_into() {
+    use std::io::Write;
+
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(br#"{"id": 42}"#).unwrap();
+    let mut call = shop().remove(1);
+    call.call.response.head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".into();
+    call.call.response.body = encoder.finish().unwrap().into();
+    for filter in ["response.json.id == 42", "response.body.contains('42')"] {
+        assert!(
+            Filter::parse(filter).unwrap().matches(&call).unwrap(),
+            "{filter}"
+        );
+    }
+    call.call.response.body = "not gzip".into();
+    for filter in ["response.body == 'not gzip'", "response.body != 'not gzip'"] {
+        assert!(
+            !Filter::parse(filter).unwrap().matches(&call).unwrap(),
+            "{filter}"
+        );
+    }
+}
+
+#[test]
 fn an_error_says_where() {
     let error = Filter::parse("http && \"ä\" == path && staus == 200").unwrap_err();
     assert!(error.message.contains("(at character 24)"), "{error:?}");

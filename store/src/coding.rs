@@ -1,4 +1,4 @@
-//! Content codings, undone within bounds so that secrets inside can be looked for.
+//! Content codings, undone within bounds: to look for secrets inside, and for what is asked.
 
 use std::io::{self, Read};
 
@@ -29,17 +29,18 @@ enum Coding {
     Zstd,
 }
 
-/// The content cannot be looked through: an unknown coding, broken data, or too much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Uninspectable;
+/// The content cannot be had: an unknown coding, broken data, or too much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the content coding is unknown, the data is broken, or there is too much of it")]
+pub struct Undecodable;
 
 /// The content of `body` as the fields of `head` code it; `None` if it is not coded. `cut` says that
 /// the body goes on behind what was kept.
-pub(super) fn decoded(
-    head: &[u8],
-    body: &[u8],
-    cut: bool,
-) -> Result<Option<Vec<u8>>, Uninspectable> {
+///
+/// # Errors
+///
+/// A coding is unknown, the data is broken, or there is more of it than an honest sender sends.
+pub fn decoded(head: &[u8], body: &[u8], cut: bool) -> Result<Option<Vec<u8>>, Undecodable> {
     let mut codings = codings(head)?;
     if codings.is_empty() {
         codings.extend(known_by_magic(body));
@@ -53,7 +54,7 @@ pub(super) fn decoded(
 }
 
 /// The codings that a head tells of, in the order in which they were applied.
-fn codings(head: &[u8]) -> Result<Vec<Coding>, Uninspectable> {
+fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
     let mut found = Vec::new();
     for line in head.split(|b| *b == b'\n') {
         let Some(colon) = memchr::memchr(b':', line) else {
@@ -72,13 +73,13 @@ fn codings(head: &[u8]) -> Result<Vec<Coding>, Uninspectable> {
                 b"deflate" => found.push(Coding::Deflate),
                 b"br" => found.push(Coding::Brotli),
                 b"zstd" => found.push(Coding::Zstd),
-                _ => return Err(Uninspectable),
+                _ => return Err(Undecodable),
             }
         }
     }
     match found.len() <= CODINGS_LIMIT {
         true => Ok(found),
-        false => Err(Uninspectable),
+        false => Err(Undecodable),
     }
 }
 
@@ -93,7 +94,7 @@ fn known_by_magic(body: &[u8]) -> Option<Coding> {
     }
 }
 
-fn decode(coding: Coding, body: &[u8], cut: bool) -> Result<Vec<u8>, Uninspectable> {
+fn decode(coding: Coding, body: &[u8], cut: bool) -> Result<Vec<u8>, Undecodable> {
     let mut content = Content::of(body, cut);
     match coding {
         Coding::Gzip => {
@@ -114,10 +115,10 @@ fn decode(coding: Coding, body: &[u8], cut: bool) -> Result<Vec<u8>, Uninspectab
         }
         Coding::Brotli => content.brotli(body),
         Coding::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(body).map_err(|_| Uninspectable)?;
+            let mut decoder = zstd::Decoder::with_buffer(body).map_err(|_| Undecodable)?;
             decoder
                 .window_log_max(ZSTD_WINDOW_LOG)
-                .map_err(|_| Uninspectable)?;
+                .map_err(|_| Undecodable)?;
             content.drain(&mut decoder)?;
             content.finish(decoder.finish())
         }
@@ -150,16 +151,16 @@ impl Content {
         }
     }
 
-    fn push(&mut self, piece: &[u8]) -> Result<(), Uninspectable> {
+    fn push(&mut self, piece: &[u8]) -> Result<(), Undecodable> {
         if self.bytes.len() + piece.len() > self.limit {
-            return Err(Uninspectable);
+            return Err(Undecodable);
         }
         self.bytes.extend_from_slice(piece);
         Ok(())
     }
 
     /// Reads to the end. A coded body that was cut ends early, which is no fault.
-    fn drain(&mut self, decoder: &mut impl Read) -> Result<(), Uninspectable> {
+    fn drain(&mut self, decoder: &mut impl Read) -> Result<(), Undecodable> {
         let mut piece = [0u8; PIECE];
         loop {
             match decoder.read(&mut piece) {
@@ -167,12 +168,12 @@ impl Content {
                 Ok(length) => self.push(piece.get(..length).unwrap_or_default())?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.cut && ended_early(&error) => return Ok(()),
-                Err(_) => return Err(Uninspectable),
+                Err(_) => return Err(Undecodable),
             }
         }
     }
 
-    fn brotli(mut self, coded: &[u8]) -> Result<Vec<u8>, Uninspectable> {
+    fn brotli(mut self, coded: &[u8]) -> Result<Vec<u8>, Undecodable> {
         let alloc = StandardAlloc::default;
         let mut state = BrotliState::new(alloc(), alloc(), alloc());
         let (mut left, mut read, mut total) = (coded.len(), 0, 0);
@@ -197,17 +198,17 @@ impl Content {
                     return self.finish(coded.get(read..).unwrap_or_default());
                 }
                 BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => {
-                    return Err(Uninspectable);
+                    return Err(Undecodable);
                 }
             }
         }
     }
 
     /// What follows the coded content was not looked through.
-    fn finish(self, rest: &[u8]) -> Result<Vec<u8>, Uninspectable> {
+    fn finish(self, rest: &[u8]) -> Result<Vec<u8>, Undecodable> {
         match rest {
             [] => Ok(self.bytes),
-            _ => Err(Uninspectable),
+            _ => Err(Undecodable),
         }
     }
 }
@@ -215,13 +216,4 @@ impl Content {
 fn ended_early(error: &io::Error) -> bool {
     // The zstd crate says so in words only.
     error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("incomplete frame")
-}
-
-/// Whether the fields of `head` say that the body is a form of `name=value` pairs.
-pub(super) fn is_form(head: &[u8]) -> bool {
-    head.split(|b| *b == b'\n').any(|line| {
-        let name = line.get(..13).unwrap_or_default();
-        name.eq_ignore_ascii_case(b"content-type:")
-            && memchr::memmem::find(&line.to_ascii_lowercase(), b"x-www-form-urlencoded").is_some()
-    })
 }
