@@ -135,20 +135,16 @@ impl Draft {
 
     /// The finished record.
     pub(super) fn finish(mut self, connection: &Connection) -> Recorded {
-        if let Some((side, at)) = connection.first_end() {
+        let end = connection.first_end();
+        if let Some((_, at)) = end {
             self.phases.closed = Some(at);
-            return self.into_record(connection, Some(side));
         }
-        self.into_record(connection, None)
-    }
-
-    fn into_record(mut self, connection: &Connection, closed_by: Option<Side>) -> Recorded {
         let call = Call {
             request: std::mem::take(&mut self.request).into_message(&mut self.grant),
             response: std::mem::take(&mut self.response).into_message(&mut self.grant),
             interim: Bytes::from(std::mem::take(&mut self.interim)),
             detail: std::mem::take(&mut self.detail),
-            closed_by,
+            closed_by: end.map(|(side, _)| side),
             ..self.outline(connection, State::Complete)
         };
         Recorded {
