@@ -7,6 +7,7 @@
 mod cache;
 mod check;
 mod entry;
+mod grow;
 mod lock;
 mod manifest;
 mod merge;

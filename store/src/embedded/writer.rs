@@ -13,17 +13,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::entry::{Described, block_record};
 use super::lock::DirectoryLock;
-use super::manifest::{LiveSegment, Manifest, Sealed};
+use super::manifest::Manifest;
 use super::merge::Rewritten;
+use super::now_ns;
 use super::shared::Shared;
-use super::{now_ns, random_marker};
 use crate::answer::Holds;
 use crate::catalogue::{Catalogue, CatalogueError, Entry};
 use crate::checked::CheckedBlock;
 use crate::running;
-use crate::segment::{
-    AppendError, FILE_HEADER_BYTES, Location, Record, SegmentName, SegmentWriter,
-};
+use crate::segment::{Record, SegmentName, SegmentWriter};
 use crate::store::{Freed, Ingested, Retention, StoreError};
 
 /// Requests are gathered into one commit up to this many bytes.
@@ -217,91 +215,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends records and makes them durable.
-    pub(super) fn append(&mut self, records: &[Record]) -> Result<Vec<Location>, WriteError> {
-        self.check_writable()?;
-        let bytes: u64 = records.iter().map(Record::stored_bytes).sum();
-        let length = self.segment.length();
-        if length > FILE_HEADER_BYTES && length + bytes > self.segment_bytes {
-            self.rotate()?;
-        }
-        let places = loop {
-            match self.segment.append(records) {
-                Ok(places) => break places,
-                Err(AppendError::Full) if self.make_room() => {}
-                Err(AppendError::Full) => return Err(WriteError::Full),
-                Err(AppendError::Failed(error)) => return Err(self.fail("append blocks", error)),
-            }
-        };
-        match self.segment.sync() {
-            Ok(()) => Ok(places),
-            Err(error) => Err(self.fail("sync blocks", error)),
-        }
-    }
-
-    /// Seals the youngest segment and begins another.
-    pub(super) fn rotate(&mut self) -> Result<(), WriteError> {
-        self.check_writable()?;
-        self.flush_catalogue();
-        loop {
-            match self.begin_segment() {
-                Ok(()) => return Ok(()),
-                Err(error) => match AppendError::from(error) {
-                    AppendError::Full if self.make_room() => {}
-                    AppendError::Full => return Err(WriteError::Full),
-                    AppendError::Failed(error) => {
-                        return Err(self.fail("begin a segment", error));
-                    }
-                },
-            }
-        }
-    }
-
-    fn begin_segment(&mut self) -> io::Result<()> {
-        let mut manifest = self.manifest.clone();
-        let name = SegmentName {
-            id: manifest.next_segment,
-            marker: random_marker(),
-        };
-        self.seal(&mut manifest);
-        manifest.next_segment += 1;
-        manifest.live.insert(name, LiveSegment::default());
-        // Blocks are only ever appended to a segment that the manifest lists.
-        let segment = SegmentWriter::create(&self.shared.segments, name)?;
-        if let Err(error) = manifest.write(&self.dir) {
-            // Best effort: an empty segment that is not listed is harmless.
-            let _ = std::fs::remove_file(name.path(&self.shared.segments));
-            return Err(error);
-        }
-        self.manifest = manifest;
-        self.segment = segment;
-        self.offer_to_merge();
-        Ok(())
-    }
-
-    /// Names the segments that were sealed since, or before the store was opened.
-    pub(super) fn offer_to_merge(&mut self) {
-        let Some(merger) = &self.merger else { return };
-        for (name, live) in &self.manifest.live {
-            let settled = live.sealed.is_some() && !live.merged && live.notes.is_empty();
-            if settled && self.offered.insert(*name) {
-                // The thread ends only after this one.
-                let _ = merger.send(*name);
-            }
-        }
-    }
-
-    /// Writes down what the youngest segment holds.
-    fn seal(&self, manifest: &mut Manifest) {
-        let name = self.segment.name();
-        if let Some(live) = manifest.live.get_mut(&name) {
-            live.sealed = Some(Sealed {
-                bytes: self.segment.length(),
-                blocks: self.blocks_in(name).len() as u64,
-            });
-        }
-    }
-
     /// Numbers of the blocks whose bytes lie in a segment.
     pub(super) fn blocks_in(&self, segment: SegmentName) -> Vec<u64> {
         let index = self.shared.index();
@@ -376,9 +289,10 @@ impl Writer {
     fn close(mut self) {
         self.flush_catalogue();
         if self.failure.is_none() {
-            let mut manifest = std::mem::take(&mut self.manifest);
-            self.seal(&mut manifest);
-            self.manifest = manifest;
+            let content = self.content();
+            if let Some(live) = self.manifest.live.get_mut(&self.segment.name()) {
+                live.sealed = Some(content);
+            }
             self.save_manifest();
         }
     }

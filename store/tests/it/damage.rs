@@ -265,6 +265,20 @@ async fn a_block_damaged_while_it_is_served_is_said_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn a_catalogue_that_grew_is_written_anew() {
+    let dir = filled().await;
+    let grown = dir.path().join("catalogue/grown");
+    let file = fs::File::create(&grown).unwrap();
+    file.set_len(100 * 1_024 * 1_024).unwrap();
+    for _ in 0..2 {
+        let opened = read(dir.path()).await;
+        assert_eq!(opened.calls.len(), CALLS as usize);
+        assert!(opened.health.quarantined.is_empty());
+        assert!(!grown.exists());
+    }
+}
+
+#[tokio::test]
 async fn damage_is_said_before_anybody_asks_for_what_it_hit() {
     let dir = filled().await;
     let file = &segments(dir.path())[1];

@@ -9,10 +9,17 @@ use std::time::Duration;
 use super::{Found, Lengths, Recovery};
 use crate::catalogue::{Catalogue, Entry};
 use crate::embedded::entry::Described;
+use crate::embedded::retain::tree_bytes;
 use crate::segment::SegmentName;
 
 /// How long sled may take to open.
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A catalogue is written anew where it takes more than this, and [`GROWTH`] times its entries.
+const SPARE_BYTES: u64 = /* 64 MiB */ 64 * 1_024 * 1_024;
+
+/// See [`SPARE_BYTES`].
+const GROWTH: u64 = 8;
 
 /// Entries that are written at once.
 const CHUNK: usize = 1_000;
@@ -25,8 +32,8 @@ impl Recovery<'_> {
     ) -> io::Result<(Option<Catalogue>, Vec<Found>)> {
         let dir = self.dir.join("catalogue");
         let why = match Catalogue::open(&dir, DEADLINE) {
-            Ok((catalogue, entries)) => match self.read_entries(lengths, entries) {
-                Ok(known) => return Ok((Some(catalogue), known)),
+            Ok((catalogue, entries)) => match self.read_entries(lengths, &entries) {
+                Ok(known) => return Ok((self.compact(&dir, catalogue, &entries)?, known)),
                 Err(why) => why,
             },
             Err(error) if error.is_full() => {
@@ -41,20 +48,39 @@ impl Recovery<'_> {
             "catalogue: {why}; it was set aside as {} and built anew from the segments",
             aside.display()
         ));
-        match Catalogue::open(&dir, DEADLINE) {
-            Ok((catalogue, _)) => Ok((Some(catalogue), Vec::new())),
-            Err(error) => {
-                self.note(format!("catalogue: {error}; the store works without"));
-                Ok((None, Vec::new()))
-            }
+        Ok((self.open_new(&dir), Vec::new()))
+    }
+
+    fn open_new(&mut self, dir: &Path) -> Option<Catalogue> {
+        let opened = Catalogue::open(dir, DEADLINE);
+        let refused = |error| self.note(format!("catalogue: {error}; the store works without"));
+        opened.map_err(refused).ok().map(|(catalogue, _)| catalogue)
+    }
+
+    /// Writes a catalogue anew that grew far beyond what is in it, as sled's do over time.
+    fn compact(
+        &mut self,
+        dir: &Path,
+        catalogue: Catalogue,
+        entries: &[Entry],
+    ) -> io::Result<Option<Catalogue>> {
+        let content: usize = entries.iter().map(|(_, entry)| entry.len()).sum();
+        let bytes = tree_bytes(dir);
+        if bytes <= SPARE_BYTES + GROWTH * content as u64 {
+            return Ok(Some(catalogue));
         }
+        tracing::info!(bytes, "catalogue is written anew");
+        drop(catalogue);
+        fs::remove_dir_all(dir)?;
+        let new = self.open_new(dir);
+        Ok(new.filter(|catalogue| self.put(catalogue, entries, &[])))
     }
 
     /// Reads the entries, and checks that each sealed segment has as many as it should.
-    fn read_entries(&self, lengths: &Lengths, entries: Vec<Entry>) -> Result<Vec<Found>, String> {
+    fn read_entries(&self, lengths: &Lengths, entries: &[Entry]) -> Result<Vec<Found>, String> {
         let mut counts: HashMap<SegmentName, u64> = HashMap::new();
         let mut known = Vec::with_capacity(entries.len());
-        for entry in &entries {
+        for entry in entries {
             let found =
                 Described::read_entry(&self.segments, entry).map_err(|error| error.to_string())?;
             *counts.entry(found.1.segment).or_default() += 1;
@@ -89,15 +115,19 @@ impl Recovery<'_> {
         let entries: Vec<Entry> = changed
             .map(|(described, place)| described.catalogue_entry(place))
             .collect();
-        let mended = entries
+        self.put(catalogue, &entries, &gone)
+    }
+
+    fn put(&mut self, catalogue: &Catalogue, entries: &[Entry], gone: &[u64]) -> bool {
+        let put = entries
             .chunks(CHUNK)
             .try_for_each(|chunk| catalogue.change(chunk, &[]))
-            .and_then(|()| catalogue.change(&[], &gone))
+            .and_then(|()| catalogue.change(&[], gone))
             .and_then(|()| catalogue.flush());
-        if let Err(error) = &mended {
+        if let Err(error) = &put {
             self.note(format!("catalogue: {error}; the store works without"));
         }
-        mended.is_ok()
+        put.is_ok()
     }
 }
 
