@@ -70,7 +70,7 @@ pub(crate) async fn run(
     };
     loop {
         let asked = Instant::now();
-        let answer = control.poll(state.settled_sequence()).await;
+        let answer = control.poll(state.last_sealed()).await;
         let wait = match control.understand(answer) {
             Ok(orders) => {
                 let news = control.follow(state, &orders, &flushes, &barrier).await;

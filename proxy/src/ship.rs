@@ -146,15 +146,21 @@ impl Shipper {
             .spawn(move || {
                 lower_priority();
                 let limit = config.queue_limit_bytes;
+                let mut ended = None;
                 let state = State::new(queue, limit, sealer, budget, metrics);
                 let barrier = async || barrier(&weak).await;
                 runtime.block_on(async {
                     tokio::select! {
-                        () = intake(&state, incoming, &waiting_bytes) => {}
+                        end = intake(&state, incoming, &waiting_bytes) => ended = Some(end),
                         never = sender::run(&state, hub.clone(), config.answer_timeout) => match never {},
                         never = control::run(&state, hub.clone(), &config.origin, flushes, barrier) => match never {},
                     }
                 });
+                // The spool is free for the next one before anybody is told.
+                drop(state);
+                if let Some((finished, Some(asked))) = ended {
+                    let _ = asked.send(finished);
+                }
             })?;
         Ok((shipper, flush_requests))
     }
@@ -231,8 +237,15 @@ fn lower_priority() {
     }
 }
 
-/// Takes in what the data plane sends, until it is time to finish.
-async fn intake(state: &State, mut incoming: mpsc::Receiver<Message>, waiting_bytes: &AtomicUsize) {
+/// Who asked the shipper to finish, if anybody.
+type Asked = Option<oneshot::Sender<Finished>>;
+
+/// Takes in what the data plane sends, until it is time to finish, and finishes.
+async fn intake(
+    state: &State,
+    mut incoming: mpsc::Receiver<Message>,
+    waiting_bytes: &AtomicUsize,
+) -> (Finished, Asked) {
     while let Some(message) = incoming.recv().await {
         match message {
             Message::Batch(batch) => {
@@ -243,19 +256,17 @@ async fn intake(state: &State, mut incoming: mpsc::Receiver<Message>, waiting_by
             Message::Barrier(answer) => {
                 let _ = answer.send(state.queue().last_sealed());
             }
-            Message::Finish(within, done) => {
-                let _ = done.send(finish(state, within).await);
-                return;
-            }
+            Message::Finish(within, asked) => return (finish(state, within).await, Some(asked)),
         }
     }
-    finish(state, FINISH_DEFAULT).await;
+    (finish(state, FINISH_DEFAULT).await, None)
 }
 
 async fn finish(state: &State, within: Duration) -> Finished {
     let deadline = Instant::now() + within;
     state.stop();
     let _ = tokio::time::timeout_at(deadline, state.drained()).await;
+    state.seal_drops_for_the_spool();
     let finished = state.queue().retire();
     tracing::info!(
         spooled_blocks = finished.spooled_blocks,

@@ -19,20 +19,27 @@ pub(super) fn scan(rules: &Rules, text: &[u8], cut: bool, edits: &mut Edits) {
     let mut at = 0;
     while let Some(place) = probe(text, at) {
         let run = run_around(text, place);
-        at = run.end.max(place + 1);
-        let written = text.get(run.clone()).unwrap_or_default();
-        let digits: Vec<u8> = written.iter().copied().filter(u8::is_ascii_digit).collect();
-        if DIGITS.contains(&digits.len()) && stands_alone(text, &run) && is_card(&digits) {
-            let mask = match is_json_number(text, &run) {
-                true => rules.tagger.number(&digits, written, 4),
-                false => rules.tagger.card(&digits, written).into_bytes(),
-            };
-            edits.replace(run, mask);
+        at = run.end + DIGITS.start;
+        if run.len() >= DIGITS.start && stands_alone(text, &run) {
+            card(rules, text, run, edits);
         }
     }
     if cut {
         beginning(rules, text, edits);
     }
+}
+
+fn card(rules: &Rules, text: &[u8], run: Range<usize>, edits: &mut Edits) {
+    let written = text.get(run.clone()).unwrap_or_default();
+    let digits: Vec<u8> = written.iter().copied().filter(u8::is_ascii_digit).collect();
+    if !DIGITS.contains(&digits.len()) || !is_card(&digits) {
+        return;
+    }
+    let mask = match is_json_number(text, &run) {
+        true => rules.tagger.number(&digits, written, 4),
+        false => rules.tagger.card(&digits, written).into_bytes(),
+    };
+    edits.replace(run, mask);
 }
 
 /// A cut text may end in the midst of a card number.
@@ -49,16 +56,22 @@ fn beginning(rules: &Rules, text: &[u8], edits: &mut Edits) {
     }
 }
 
-/// A place inside a run of digits that may be long enough: every run of 13 covers one that is
-/// looked at.
+/// A place inside a run of digits and gaps that may be long enough: every run of 13 covers one of
+/// the places that are looked at, and six more to one of its sides.
 fn probe(text: &[u8], from: usize) -> Option<usize> {
-    let step = DIGITS.start;
+    let fits = |at: Option<usize>| {
+        let byte = at.and_then(|at| text.get(at));
+        byte.is_some_and(|byte| byte.is_ascii_digit() || is_gap(*byte))
+    };
     let mut at = from;
     while let Some(&byte) = text.get(at) {
-        if byte.is_ascii_digit() || (is_gap(byte) && between_digits(text, at)) {
+        if (byte.is_ascii_digit() || is_gap(byte))
+            && ((fits(Some(at + 6)) && fits(Some(at + 3)))
+                || (fits(at.checked_sub(6)) && fits(at.checked_sub(3))))
+        {
             return Some(at);
         }
-        at += step;
+        at += DIGITS.start;
     }
     None
 }

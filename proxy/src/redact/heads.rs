@@ -45,7 +45,7 @@ fn is_clean(rules: &Rules, scratch: &mut Vec<u8>, head: &[u8]) -> bool {
     scratch.clear();
     scratch.extend_from_slice(head);
     scratch.make_ascii_lowercase();
-    if rules.head_words.next(scratch, 0).is_some() || memchr::memchr(b'?', head).is_some() {
+    if rules.head_words.is_in(scratch) || memchr::memchr(b'?', head).is_some() {
         return false;
     }
     let mut edits = Edits::default();

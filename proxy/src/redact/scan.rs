@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use aho_corasick::packed::{Config, Searcher};
 use aho_corasick::{AhoCorasick, MatchKind, Span};
+use memchr::memmem::Finder;
 
 /// What a word that was found may mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,39 +25,46 @@ pub(super) enum Hit {
     Url,
 }
 
-/// No more than 32 with three letters or more each: the fastest search takes that many.
+/// Words that are searched together: no more than 32, with four letters or more each, since that is
+/// what the fastest search takes.
 const WORDS: &[(&str, Hit)] = &[
     ("pass", Hit::Name),
     ("Pass", Hit::Name),
     ("PASS", Hit::Name),
-    ("pwd", Hit::Name),
-    ("sig=", Hit::Name),
+    ("pwd\"", Hit::Name),
+    ("pwd=", Hit::Name),
     ("secret", Hit::Name),
     ("Secret", Hit::Name),
     ("SECRET", Hit::Name),
     ("token", Hit::Name),
     ("Token", Hit::Name),
     ("TOKEN", Hit::Name),
-    ("key", Hit::Name),
-    ("Key", Hit::Name),
-    ("KEY", Hit::Name),
     ("redential", Hit::Name),
+    ("REDENTIAL", Hit::Name),
     ("uthorization", Hit::Name),
     ("UTHORIZATION", Hit::Name),
     ("ookie", Hit::Name),
     ("OOKIE", Hit::Name),
-    ("cvv", Hit::Name),
-    ("cvc", Hit::Name),
-    ("\"ssn", Hit::Name),
-    ("\"otp\"", Hit::Name),
-    ("\"pin\"", Hit::Name),
     ("ssionid", Hit::Name),
     ("ssion_id", Hit::Name),
     ("ssionId", Hit::Name),
     ("ignature=", Hit::Name),
+    ("sig=", Hit::Name),
     ("\\u00", Hit::Escape),
-    ("eyJ", Hit::Jwt),
     ("earer ", Hit::Bearer),
+];
+
+/// Words that are searched one by one, because they are short: together with the others they would
+/// cost more than alone.
+const SHORT_WORDS: &[(&str, Hit)] = &[
+    ("key", Hit::Name),
+    ("Key", Hit::Name),
+    ("KEY", Hit::Name),
+    ("\"cv", Hit::Name),
+    ("\"ssn", Hit::Name),
+    ("\"otp\"", Hit::Name),
+    ("\"pin\"", Hit::Name),
+    ("eyJ", Hit::Jwt),
     ("://", Hit::Url),
 ];
 
@@ -94,56 +102,81 @@ pub(super) struct Words {
     packed: Option<Searcher>,
     automaton: AhoCorasick,
     hits: Vec<Hit>,
+    single: Vec<(Finder<'static>, Hit)>,
 }
 
 impl Words {
     /// The words of bodies and values, and `extra` names.
     pub(super) fn of_texts(extra: &[String]) -> Self {
-        let mut words: Vec<_> = WORDS
+        let mut single: Vec<_> = SHORT_WORDS
             .iter()
-            .map(|(word, hit)| ((*word).to_owned(), *hit))
+            .map(|(word, hit)| (Finder::new(*word), *hit))
             .collect();
-        for name in extra {
-            for spelling in [name.clone(), name.to_lowercase(), name.to_uppercase()] {
-                if !spelling.is_empty() && !words.iter().any(|(word, _)| *word == spelling) {
-                    words.push((spelling, Hit::Name));
-                }
-            }
+        for name in extra.iter().filter(|name| !name.is_empty()) {
+            let mut spellings = vec![name.clone(), name.to_lowercase(), name.to_uppercase()];
+            spellings.dedup();
+            single.extend(
+                spellings
+                    .iter()
+                    .map(|spelling| (Finder::new(spelling).into_owned(), Hit::Name)),
+            );
         }
-        Self::of(words)
+        let (words, hits): (Vec<_>, Vec<_>) = WORDS.iter().copied().unzip();
+        Self::of(&words, hits, single)
     }
 
     /// The words of heads that are written small, and `extra` names.
     pub(super) fn of_heads(extra: &[String]) -> Self {
-        let extra = extra.iter().map(|name| name.to_lowercase());
-        let words = HEAD_WORDS
+        let extra: Vec<_> = extra.iter().map(|name| name.to_lowercase()).collect();
+        let words: Vec<&str> = HEAD_WORDS
             .iter()
-            .map(|word| (*word).to_owned())
-            .chain(extra);
-        Self::of(
-            words
-                .filter(|word| !word.is_empty())
-                .map(|word| (word, Hit::Name))
-                .collect(),
-        )
+            .copied()
+            .chain(extra.iter().map(String::as_str))
+            .filter(|word| !word.is_empty())
+            .collect();
+        let hits = vec![Hit::Name; words.len()];
+        Self::of(&words, hits, Vec::new())
     }
 
-    fn of(words: Vec<(String, Hit)>) -> Self {
-        let patterns: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
-        let packed = Config::new().builder().extend(&patterns).build();
+    fn of(words: &[&str], hits: Vec<Hit>, single: Vec<(Finder<'static>, Hit)>) -> Self {
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
-            .build(&patterns)
+            .build(words)
             .expect("a few dozen short words fit into an automaton");
         Self {
-            packed,
+            packed: Config::new().builder().extend(words).build(),
             automaton,
-            hits: words.into_iter().map(|(_, hit)| hit).collect(),
+            hits,
+            single,
         }
     }
 
-    /// The first word at or after `at`.
-    pub(super) fn next(&self, text: &[u8], at: usize) -> Option<(Range<usize>, Hit)> {
+    /// Whether any of the words is in `text`.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        self.next(text, 0).is_some()
+            || self
+                .single
+                .iter()
+                .any(|(word, _)| word.find(text).is_some())
+    }
+
+    /// Shows every word in `text` to `look`, which says where to go on. The words of one search come
+    /// in order, one search after the other.
+    pub(super) fn each(&self, text: &[u8], mut look: impl FnMut(Range<usize>, Hit) -> usize) {
+        let mut at = 0;
+        while let Some((found, hit)) = self.next(text, at) {
+            at = look(found.clone(), hit).max(found.end);
+        }
+        for (word, hit) in &self.single {
+            let mut at = 0;
+            while let Some(offset) = text.get(at..).and_then(|rest| word.find(rest)) {
+                let found = at + offset..at + offset + word.needle().len();
+                at = look(found.clone(), *hit).max(found.end);
+            }
+        }
+    }
+
+    fn next(&self, text: &[u8], at: usize) -> Option<(Range<usize>, Hit)> {
         if at >= text.len() {
             return None;
         }

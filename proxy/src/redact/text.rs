@@ -1,5 +1,5 @@
-//! Secrets in a text of any format, JSON first of all: one pass finds the words that secrets stand
-//! behind, another the card numbers.
+//! Secrets in a text of any format, JSON first of all: quick searches find the words that secrets
+//! stand behind, and the card numbers.
 //!
 //! The text is not parsed: it may be cut off, escaped into another text, or malformed, and its
 //! secrets must be found all the same. What is found is looked at closely where it stands.
@@ -12,23 +12,19 @@ use super::{Rules, cards, fields, query, tokens};
 /// that even the beginning of a token there has to be masked.
 pub(super) fn scan(rules: &Rules, text: &[u8], cut: bool) -> Edits {
     let mut edits = Edits::default();
-    let mut at = 0;
-    while let Some((found, hit)) = rules.words.next(text, at) {
-        let next = match hit {
-            Hit::Name => fields::named(rules, text, found.start, &mut edits),
-            Hit::Escape => fields::escaped(rules, text, found.start, &mut edits),
-            Hit::Jwt => tokens::jwt(rules, text, found.start, cut, &mut edits),
-            Hit::Bearer => tokens::bearer(rules, text, found.end, cut, &mut edits),
-            Hit::Url => {
-                if let Some(range) = query::userinfo(text, found.end) {
-                    let written = text.get(range.clone()).unwrap_or_default();
-                    edits.replace(range, query::mask_userinfo(rules, written));
-                }
-                found.end
+    rules.words.each(text, |found, hit| match hit {
+        Hit::Name => fields::named(rules, text, found.start, &mut edits),
+        Hit::Escape => fields::escaped(rules, text, found.start, &mut edits),
+        Hit::Jwt => tokens::jwt(rules, text, found.start, cut, &mut edits),
+        Hit::Bearer => tokens::bearer(rules, text, found.end, cut, &mut edits),
+        Hit::Url => {
+            if let Some(range) = query::userinfo(text, found.end) {
+                let written = text.get(range.clone()).unwrap_or_default();
+                edits.replace(range, query::mask_userinfo(rules, written));
             }
-        };
-        at = next.max(found.end);
-    }
+            found.end
+        }
+    });
     cards::scan(rules, text, cut, &mut edits);
     edits
 }

@@ -161,7 +161,11 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let token = self.hub.token()?;
         loop {
-            let kept = self.connection.take().filter(|kept| kept.is_ready());
+            let kept = match self.connection.take() {
+                // Fails at once if the hub has closed it meanwhile.
+                Some(mut kept) => kept.ready().await.is_ok().then_some(kept),
+                None => None,
+            };
             let reused = kept.is_some();
             let mut connection = match kept {
                 Some(kept) => kept,

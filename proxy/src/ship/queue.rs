@@ -114,6 +114,11 @@ impl Queue {
             && self.spool.as_ref().is_none_or(Spool::is_empty)
     }
 
+    /// Whether there are drops that no block has told of yet.
+    pub(super) fn has_drops(&self) -> bool {
+        !self.drops.is_empty()
+    }
+
     pub(super) fn has_spool(&self) -> bool {
         self.spool.is_some()
     }
@@ -245,7 +250,7 @@ impl Queue {
                 blocks: Vec::new(),
                 from_spool: Vec::new(),
             });
-            if incarnation != shipment.incarnation {
+            if incarnation != shipment.incarnation || shipment.blocks.len() == max_blocks {
                 break;
             }
             shipment.blocks.push(spooled.block);
@@ -361,3 +366,6 @@ pub(super) const FRAME_BYTES: usize = 4;
 
 /// So many blocks may wait for a request under way without anything being wrong.
 const BACKED_UP_BLOCKS: usize = 8;
+
+#[cfg(test)]
+mod tests;

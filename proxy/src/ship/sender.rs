@@ -22,6 +22,9 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.remora
 /// Largest body of a request, in bytes; the hub takes no more.
 pub(super) const REQUEST_LIMIT: usize = 8 * 1024 * 1024;
 
+/// Most blocks in a request. The hub takes four times as many.
+const REQUEST_BLOCKS: usize = 1024;
+
 /// Longest wait while nobody is there: short, so that a hub that comes back is found soon.
 const ABSENT_WAIT: Duration = Duration::from_secs(1);
 
@@ -33,7 +36,7 @@ pub(super) async fn run(state: &State, hub: Hub, answer_timeout: Duration) -> In
     let mut sender = Sender {
         client: Client::new(hub),
         backoff: Backoff::new(),
-        max_blocks: usize::MAX,
+        max_blocks: REQUEST_BLOCKS,
         said: None,
     };
     loop {
@@ -57,7 +60,8 @@ pub(super) async fn run(state: &State, hub: Hub, answer_timeout: Duration) -> In
 struct Sender {
     client: Client,
     backoff: Backoff,
-    /// One after a refusal that does not say which block it is about.
+    /// Fewer after a timeout, one after a refusal that does not say which block it is about; grows
+    /// again with every success.
     max_blocks: usize,
     /// The outcome that was logged last: an outage is one line, not one per attempt.
     said: Option<&'static str>,
@@ -110,6 +114,10 @@ impl Sender {
             Ok(answer) => answer,
             Err(failure) => {
                 state.queue().give_back();
+                if let Failure::Timeout { .. } = failure {
+                    // Maybe the way is too narrow for so much at once.
+                    self.max_blocks = (shipment.blocks.len() / 2).max(1);
+                }
                 self.say(state, failure.outcome(), &chain(&failure));
                 return Some(self.backoff.wait(ABSENT_WAIT));
             }
@@ -173,7 +181,7 @@ impl Sender {
 
     fn recovered(&mut self) {
         self.backoff.reset();
-        self.max_blocks = usize::MAX;
+        self.max_blocks = (self.max_blocks * 2).min(REQUEST_BLOCKS);
         if self.said.take().is_some() {
             tracing::info!("blocks reach the hub again");
         }

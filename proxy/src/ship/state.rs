@@ -103,9 +103,9 @@ impl State {
         }
     }
 
-    /// The number up to which every block was acknowledged or dropped.
-    pub(crate) fn settled_sequence(&self) -> u64 {
-        self.queue.borrow().settled()
+    /// The number of the last block.
+    pub(crate) fn last_sealed(&self) -> u64 {
+        self.queue.borrow().last_sealed()
     }
 
     /// Waits until every block up to `sequence` was acknowledged or dropped.
@@ -127,6 +127,16 @@ impl State {
                 return;
             }
             changed.await;
+        }
+    }
+
+    /// Seals a block that only tells of drops, if there is a spool to keep it in.
+    pub(super) fn seal_drops_for_the_spool(&self) {
+        let queue = self.queue.borrow();
+        let wanted = queue.has_spool() && queue.has_drops();
+        drop(queue);
+        if wanted {
+            self.seal(Batch::default());
         }
     }
 

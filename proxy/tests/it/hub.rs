@@ -43,6 +43,8 @@ pub(crate) struct Ledger {
     pub(crate) blocks: BTreeMap<(u128, u64), Block>,
     /// Blocks that came again.
     pub(crate) doubles: u64,
+    /// Connections that were made.
+    pub(crate) connections: u64,
     /// Requests with blocks.
     pub(crate) requests: u64,
     /// Queries of the control channel.
@@ -176,6 +178,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let shared = Arc::clone(&shared);
+        shared.ledger.lock().unwrap().connections += 1;
         connections.spawn(async move {
             let tapped = Tapped {
                 stream,

@@ -155,8 +155,9 @@ pub(crate) fn call(number: u64, body_bytes: usize) -> Call {
 async fn every_call_is_stored_once_and_sequences_have_no_gap() {
     let hub = Hub::start().await;
     let mut ship = Ship::start(config(&hub));
-    for _ in 0..40 {
+    for sent in 1..=40 {
         ship.send(5, 300);
+        eventually("the batch being stored", || hub.calls() == sent * 5).await;
     }
     ship.is_settled(&hub).await;
     let ledger = hub.ledger();
@@ -168,6 +169,10 @@ async fn every_call_is_stored_once_and_sequences_have_no_gap() {
     assert_eq!(sequences, (1..=40).collect::<Vec<_>>());
     assert_eq!((ledger.calls(), ledger.dropped(None)), (200, 0));
     assert_eq!(ledger.host, Some(hub.address.to_string()));
+    assert_eq!(
+        ledger.connections, 2,
+        "one for blocks and one for control, both kept"
+    );
     // Under the hub's key from the first block on.
     assert!(
         ledger
