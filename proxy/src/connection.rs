@@ -118,7 +118,7 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
         }
     };
     if let Some(tap) = &tap {
-        tap.connected(server.local.address);
+        tap.connected(server.local.address, server.address);
     }
     let watchers = Watchers {
         scratch: &plane.scratch,
@@ -133,6 +133,8 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
 
 /// A connection that the sidecar made.
 struct Dialled<'a> {
+    /// Where the server is.
+    address: SocketAddr,
     leash: Leash,
     local: Local<'a>,
 }
@@ -192,6 +194,7 @@ async fn connect_to(plane: &Plane, address: SocketAddr) -> io::Result<Dialled<'_
     let local = Local::new(plane, dialling.local_address()?);
     let stream = dialling.finish().await?;
     Ok(Dialled {
+        address,
         leash: Leash::new(stream),
         local,
     })

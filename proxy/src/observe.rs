@@ -105,9 +105,14 @@ impl Observer {
     }
 
     /// The connection to the server stands; the server sees `forwarded_from` as its peer.
-    pub fn connected(&mut self, at: u64, forwarded_from: SocketAddr) {
+    ///
+    /// An outbound call goes to that server, whatever listener it came through.
+    pub fn connected(&mut self, at: u64, forwarded_from: SocketAddr, server: SocketAddr) {
         self.connection.connected = Some(at);
         self.connection.forwarded_from = Some(forwarded_from);
+        if self.connection.facts.leg == Leg::Outbound {
+            self.connection.facts.dst = server;
+        }
     }
 
     /// The server could not be reached: gives the one record of a connection that never was.

@@ -57,8 +57,8 @@ impl Tap {
     }
 
     /// The server was reached, from this address of the sidecar's.
-    pub(crate) fn connected(&self, forwarded_from: SocketAddr) {
-        self.observe(|observer, at, _| observer.connected(at, forwarded_from));
+    pub(crate) fn connected(&self, forwarded_from: SocketAddr, server: SocketAddr) {
+        self.observe(|observer, at, _| observer.connected(at, forwarded_from, server));
     }
 
     /// The server was not reached.

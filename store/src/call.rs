@@ -39,7 +39,8 @@ pub struct Call {
     pub probe: bool,
     /// The peer that opened the connection to the sidecar.
     pub src: SocketAddr,
-    /// Where the connection was going: the original destination, or a mapped listener's own address.
+    /// Where the connection was going: the original destination. With mapped listeners the server of
+    /// an outbound call, and the listener itself for an inbound one, since that is what was called.
     pub dst: SocketAddr,
     /// The TCP connection that the call travelled on.
     pub connection: Connection,

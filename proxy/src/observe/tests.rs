@@ -59,9 +59,11 @@ impl Watched {
 #[test]
 fn an_exchange_is_told_with_its_phases() {
     let mut watched = Watched::new(LIMITS, 1 << 20);
-    watched
-        .observer
-        .connected(5, ([10, 0, 0, 2], 50_000).into());
+    watched.observer.connected(
+        5,
+        ([10, 0, 0, 2], 50_000).into(),
+        ([10, 0, 0, 3], 80).into(),
+    );
     watched.client("POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nab");
     watched.client("cd");
     watched.server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");

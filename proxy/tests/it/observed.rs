@@ -27,7 +27,11 @@ fn observe(exchange: &Exchange, mut cut: impl FnMut(&[u8]) -> Vec<Vec<u8>>) -> V
     let budget = Budget::new(BUDGET_BYTES);
     let mut observer = Observer::new(facts, limits, budget.clone());
     let mut out = Vec::new();
-    observer.connected(0, ([10, 0, 0, 2], 50_000).into());
+    observer.connected(
+        0,
+        ([10, 0, 0, 2], 50_000).into(),
+        ([10, 0, 0, 3], 80).into(),
+    );
     for (step, at) in exchange.steps.iter().zip(1..) {
         match &step.action {
             Action::Send(bytes) => {
