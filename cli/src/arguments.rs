@@ -1,0 +1,264 @@
+//! The command line: every flag also comes from the environment as `REMORA_…`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+
+/// Tells you, and your AI assistant, what your code really does on the wire.
+#[derive(Debug, Parser)]
+#[command(name = "remora", version, max_term_width = 100)]
+pub(crate) struct Remora {
+    /// What is logged to standard error, such as `debug` or `warn,remora_proxy=debug` [default: info,
+    /// for the demo warn]
+    #[arg(long, global = true, env = "REMORA_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Remora {
+    /// What is logged: what was asked for, else what suits the command.
+    pub(crate) fn log_filter(&self) -> &str {
+        let quiet = matches!(
+            self.command,
+            Command::Demo(_) | Command::Init(Init { print: true, .. })
+        );
+        self.log
+            .as_deref()
+            .unwrap_or(if quiet { "warn" } else { "info" })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a hub, sidecars and a small shop on this machine, and show what was recorded
+    Demo(Demo),
+    /// Run the hub: it gathers records and answers questions over HTTP and MCP
+    Hub(Hub),
+    /// Run a sidecar: it passes traffic on unchanged and records it
+    Proxy(Proxy),
+    /// Write the redirect rules into this network namespace (needs CAP_NET_ADMIN)
+    Init(Init),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End after one round of traffic; exit 0 if every call is stored once per leg, else 1
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Address of the API [default: 127.0.0.1:8899, or a free port if that is taken]
+    #[arg(long, env = "REMORA_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hub {
+    /// Address of the API, of MCP and of the health checks
+    #[arg(
+        long,
+        env = "REMORA_LISTEN",
+        default_value = "127.0.0.1:8899",
+        value_name = "ADDR"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Address that sidecars ship to
+    #[arg(
+        long,
+        env = "REMORA_INGEST",
+        default_value = "127.0.0.1:8898",
+        value_name = "ADDR"
+    )]
+    pub(crate) ingest: SocketAddr,
+    /// Folder for the records; one hub at a time holds it
+    #[arg(long, env = "REMORA_DATA", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// File with the token that callers and sidecars must send; required off loopback
+    #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Name under which callers may reach the hub besides localhost (repeat)
+    #[arg(
+        long = "allowed-host",
+        env = "REMORA_ALLOWED_HOST",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Calls older than this are forgotten
+    #[arg(
+        long,
+        env = "REMORA_RETAIN_AGE",
+        default_value = "7d",
+        value_name = "DURATION"
+    )]
+    pub(crate) retain_age: humantime::Duration,
+    /// Most bytes kept on disk; the oldest calls go first
+    #[arg(
+        long,
+        env = "REMORA_RETAIN_BYTES",
+        default_value = "10GiB",
+        value_name = "SIZE"
+    )]
+    pub(crate) retain_bytes: ByteSize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Proxy {
+    /// Where records go: the hub's ingest address
+    #[arg(
+        long,
+        env = "REMORA_INGEST",
+        default_value = "http://127.0.0.1:8898",
+        value_name = "URL"
+    )]
+    pub(crate) ingest: String,
+    /// File with the token for the hub; read again whenever the hub refuses it
+    #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Name of the workload that is recorded
+    #[arg(long, env = "REMORA_WORKLOAD", value_name = "NAME")]
+    pub(crate) workload: String,
+    /// Namespace of the workload
+    #[arg(
+        long,
+        env = "REMORA_NAMESPACE",
+        default_value = "local",
+        value_name = "NAME"
+    )]
+    pub(crate) namespace: String,
+    /// Name of the pod
+    #[arg(
+        long,
+        env = "REMORA_POD",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME"
+    )]
+    pub(crate) pod: String,
+    /// uid of the pod
+    #[arg(
+        long,
+        env = "REMORA_POD_UID",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "UID"
+    )]
+    pub(crate) pod_uid: String,
+    /// Addresses of the pod, by which other sidecars' calls to it are recognised
+    #[arg(
+        long = "pod-ip",
+        env = "REMORA_POD_IPS",
+        value_delimiter = ',',
+        value_name = "IP"
+    )]
+    pub(crate) pod_ips: Vec<String>,
+    /// Revision of the workload
+    #[arg(
+        long,
+        env = "REMORA_REVISION",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME"
+    )]
+    pub(crate) revision: String,
+    /// Listen on LISTEN and pass on to UPSTREAM: `inbound:127.0.0.1:8080=127.0.0.1:3000` (repeat)
+    #[arg(
+        long = "map",
+        env = "REMORA_MAP",
+        value_delimiter = ',',
+        value_name = "inbound|outbound:LISTEN=UPSTREAM"
+    )]
+    pub(crate) maps: Vec<String>,
+    /// Take the connections that the rules of `remora init` redirect
+    #[arg(long, env = "REMORA_REDIRECT")]
+    pub(crate) redirect: bool,
+    /// Address of health checks and metrics, or `off` [default: port 15120]
+    #[arg(long, env = "REMORA_ADMIN", value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+    /// Largest part of a body that is kept, each way
+    #[arg(
+        long,
+        env = "REMORA_BODY_LIMIT",
+        default_value = "64KiB",
+        value_name = "SIZE"
+    )]
+    pub(crate) body_limit: String,
+    /// Memory for everything captured; beyond it records are dropped and counted, never traffic
+    #[arg(
+        long,
+        env = "REMORA_CAPTURE_BUDGET",
+        default_value = "32MiB",
+        value_name = "SIZE"
+    )]
+    pub(crate) capture_budget: String,
+    /// Folder for records that wait for the hub; without one they wait in memory only
+    #[arg(long, env = "REMORA_SPOOL", value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+    /// Most bytes in the spool; beyond it the oldest records are dropped and counted
+    #[arg(
+        long,
+        env = "REMORA_SPOOL_LIMIT",
+        default_value = "64MiB",
+        value_name = "SIZE"
+    )]
+    pub(crate) spool_limit: String,
+    /// `off` passes traffic on without looking at it
+    #[arg(
+        long,
+        env = "REMORA_RECORD",
+        default_value = "on",
+        value_name = "on|off"
+    )]
+    pub(crate) record: String,
+    /// `off` ships secrets as they are
+    #[arg(
+        long,
+        env = "REMORA_REDACT",
+        default_value = "on",
+        value_name = "on|off"
+    )]
+    pub(crate) redact: String,
+    /// Further header, query parameter or JSON field whose value is secret (repeat)
+    #[arg(
+        long = "redact-name",
+        env = "REMORA_REDACT_NAMES",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub(crate) redact_names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Print the rules in the language of nft and change nothing
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// User id that the sidecar runs as; its own connections are not redirected
+    #[arg(long, env = "REMORA_PROXY_UID", default_value_t = remora_proxy::redirect::PROXY_UID, value_name = "UID")]
+    pub(crate) proxy_uid: u32,
+    /// Ports and ranges that are not recorded inbound, such as `22,9000-9010`
+    #[arg(
+        long,
+        env = "REMORA_SKIP_INBOUND_PORTS",
+        value_delimiter = ',',
+        value_name = "PORTS"
+    )]
+    pub(crate) skip_inbound_ports: Vec<String>,
+    /// Ports and ranges that are not recorded outbound
+    #[arg(
+        long,
+        env = "REMORA_SKIP_OUTBOUND_PORTS",
+        value_delimiter = ',',
+        value_name = "PORTS"
+    )]
+    pub(crate) skip_outbound_ports: Vec<String>,
+    /// Networks that are not recorded outbound, such as `10.0.0.0/8`
+    #[arg(
+        long,
+        env = "REMORA_SKIP_OUTBOUND_CIDRS",
+        value_delimiter = ',',
+        value_name = "CIDRS"
+    )]
+    pub(crate) skip_outbound_cidrs: Vec<String>,
+}

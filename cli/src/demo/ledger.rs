@@ -1,0 +1,188 @@
+//! The shop's own book of the calls it made: what Remora must have recorded, whatever it says itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::http::Client;
+
+/// One call that the shop made, as the caller saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Value of the call's `x-request-id`; no two calls share one.
+    pub(super) request_id: String,
+    pub(super) method: &'static str,
+    /// Path and query.
+    pub(super) target: String,
+    pub(super) status: u16,
+    /// Whether the caller has a sidecar too, so that there is an outbound leg.
+    pub(super) caller_recorded: bool,
+}
+
+/// The book. Every clone writes into the same one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger(Arc<Mutex<Vec<Entry>>>);
+
+impl Ledger {
+    pub(super) fn write(&self, entry: Entry) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(entry);
+    }
+
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// What came of holding the book against the hub.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    /// Calls in the book.
+    pub(super) calls: usize,
+    /// Legs that the book asks for.
+    pub(super) legs: usize,
+    /// One line for each leg that is missing, doubled or wrong.
+    pub(super) faults: Vec<String>,
+}
+
+/// Reads every call from the hub at `api` and holds the ledger against them.
+pub(super) async fn audit(client: &Client, api: &str, entries: &[Entry]) -> anyhow::Result<Audit> {
+    let stored = stored_legs(client, api).await?;
+    let mut audit = Audit {
+        calls: entries.len(),
+        ..Audit::default()
+    };
+    for entry in entries {
+        let legs: &[&str] = if entry.caller_recorded {
+            &["inbound", "outbound"]
+        } else {
+            &["inbound"]
+        };
+        audit.legs += legs.len();
+        for leg in legs {
+            let found = stored.get(&(entry.request_id.clone(), (*leg).to_owned()));
+            if let Some(fault) = compare(entry, leg, found.map_or(&[], Vec::as_slice)) {
+                audit.faults.push(fault);
+            }
+        }
+    }
+    Ok(audit)
+}
+
+/// Stored calls by request id and leg.
+type StoredLegs = HashMap<(String, String), Vec<serde_json::Value>>;
+
+async fn stored_legs(client: &Client, api: &str) -> anyhow::Result<StoredLegs> {
+    let mut legs = StoredLegs::new();
+    let mut cursor = String::new();
+    loop {
+        let page = client
+            .json(&format!(
+                "{api}/api/v1/calls?order=oldest&limit=1000{cursor}"
+            ))
+            .await?;
+        for call in page
+            .get("calls")
+            .and_then(|calls| calls.as_array())
+            .into_iter()
+            .flatten()
+        {
+            if let Some(request_id) = request_header(call, "x-request-id") {
+                let leg = text(call, "/leg").to_owned();
+                legs.entry((request_id.to_owned(), leg))
+                    .or_default()
+                    .push(call.clone());
+            }
+        }
+        match page.get("next").and_then(|next| next.as_str()) {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(legs),
+        }
+    }
+}
+
+/// What is wrong with the records of one leg, if anything is.
+fn compare(entry: &Entry, leg: &str, found: &[serde_json::Value]) -> Option<String> {
+    let wanted = format!("{} {} -> {}", entry.method, entry.target, entry.status);
+    let [call] = found else {
+        return Some(format!(
+            "{leg} leg of {wanted} is stored {} times",
+            found.len()
+        ));
+    };
+    let query = text(call, "/query");
+    let separator = if query.is_empty() { "" } else { "?" };
+    let status = call
+        .pointer("/status")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(0);
+    let stored = format!(
+        "{} {}{separator}{query} -> {status}",
+        text(call, "/method"),
+        text(call, "/path")
+    );
+    (stored != wanted).then(|| format!("{leg} leg of {wanted} is stored as {stored}"))
+}
+
+fn text<'a>(call: &'a serde_json::Value, pointer: &str) -> &'a str {
+    call.pointer(pointer)
+        .and_then(|value| value.as_str())
+        .unwrap_or("")
+}
+
+/// First value of a request header in a call's JSON, where headers are `[[name, value], …]`.
+fn request_header<'a>(call: &'a serde_json::Value, name: &str) -> Option<&'a str> {
+    let headers = call.pointer("/request/headers")?.as_array()?;
+    headers
+        .iter()
+        .find_map(|header| match header.as_array()?.as_slice() {
+            [found, value] if found.as_str()?.eq_ignore_ascii_case(name) => value.as_str(),
+            _ => None,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            request_id: "r1".to_owned(),
+            method: "GET",
+            target: "/orders/7?full=1".to_owned(),
+            status: 200,
+            caller_recorded: true,
+        }
+    }
+
+    fn stored(status: u16) -> serde_json::Value {
+        json!({"method": "GET", "path": "/orders/7", "query": "full=1", "status": status})
+    }
+
+    #[test]
+    fn a_leg_that_is_stored_once_and_right_is_no_fault() {
+        assert_eq!(compare(&entry(), "inbound", &[stored(200)]), None);
+    }
+
+    #[test]
+    fn a_missing_a_doubled_and_a_wrong_leg_are_faults() {
+        let missing = compare(&entry(), "inbound", &[]).unwrap();
+        assert!(missing.contains("stored 0 times"), "{missing}");
+        let doubled = compare(&entry(), "inbound", &[stored(200), stored(200)]).unwrap();
+        assert!(doubled.contains("stored 2 times"), "{doubled}");
+        let wrong = compare(&entry(), "inbound", &[stored(503)]).unwrap();
+        assert!(wrong.contains("-> 503"), "{wrong}");
+    }
+
+    #[test]
+    fn header_names_are_compared_without_case() {
+        let call = json!({"request": {"headers": [["Host", "shop"], ["X-Request-Id", "r9"]]}});
+        assert_eq!(request_header(&call, "x-request-id"), Some("r9"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The street where the shop stands: each service with its sidecar, wired so that every call between
+//! two services passes the caller's sidecar and the callee's.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use axum::Router;
+use remora_proxy::Proxy;
+use remora_proxy::config::{Config, Options};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::customers;
+use super::ledger::{Entry, Ledger};
+use super::shop::{self, Caller, Orders, Storefront};
+
+/// Everything that runs.
+pub(super) struct Street {
+    ledger: Ledger,
+    customers: Caller,
+    storefront: SocketAddr,
+    sidecars: Vec<Sidecar>,
+    services: Vec<JoinHandle<()>>,
+}
+
+impl Street {
+    /// Starts services and sidecars, callees first, since a caller's sidecar is told where to send.
+    pub(super) async fn open(ingest: SocketAddr) -> anyhow::Result<Self> {
+        let ledger = Ledger::default();
+        let mut builder = Builder {
+            ingest,
+            sidecars: Vec::new(),
+            services: Vec::new(),
+        };
+        let inventory = builder.add("inventory", [], |[]| shop::inventory()).await?;
+        let payments = builder.add("payments", [], |[]| shop::payments()).await?;
+        let caller = Caller::new("orders", ledger.clone(), true);
+        let orders = builder
+            .add("orders", [inventory, payments], |[inventory, payments]| {
+                shop::orders(Orders {
+                    caller,
+                    inventory,
+                    payments,
+                })
+            })
+            .await?;
+        let caller = Caller::new("storefront", ledger.clone(), true);
+        let storefront = builder
+            .add("storefront", [orders], |[orders]| {
+                shop::storefront(Storefront { caller, orders })
+            })
+            .await?;
+        let customers = Caller::new("customer", ledger.clone(), false);
+        let Builder {
+            sidecars, services, ..
+        } = builder;
+        Ok(Self {
+            ledger,
+            customers,
+            storefront,
+            sidecars,
+            services,
+        })
+    }
+
+    /// One round of customers.
+    pub(super) async fn round(&self, round: u64) -> anyhow::Result<()> {
+        customers::visit(&self.customers, self.storefront, round).await
+    }
+
+    /// Every call that the shop has made so far.
+    pub(super) fn ledger(&self) -> Vec<Entry> {
+        self.ledger.entries()
+    }
+
+    /// Closes the shop and lets the sidecars ship what they hold.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        for service in &self.services {
+            service.abort();
+        }
+        for sidecar in self.sidecars {
+            sidecar.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// A sidecar that runs until it is told to stop.
+struct Sidecar {
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), remora_proxy::error::Error>>,
+}
+
+impl Sidecar {
+    fn start(proxy: Proxy) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async {
+            // A sender that is gone means the same as one that has spoken.
+            let _ = stopped.await;
+        };
+        Self {
+            stop,
+            running: tokio::spawn(proxy.run(shutdown)),
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        // The sidecar may have ended by itself; then its result says why.
+        let _ = self.stop.send(());
+        self.running.await?.context("run a sidecar")
+    }
+}
+
+struct Builder {
+    ingest: SocketAddr,
+    sidecars: Vec<Sidecar>,
+    services: Vec<JoinHandle<()>>,
+}
+
+impl Builder {
+    /// Starts a service behind a sidecar that also carries its calls to `callees`. Gives the address
+    /// at which the service is to be called; the service is given the addresses that stand for its
+    /// callees.
+    async fn add<const CALLEES: usize>(
+        &mut self,
+        workload: &str,
+        callees: [SocketAddr; CALLEES],
+        service: impl FnOnce([SocketAddr; CALLEES]) -> Router,
+    ) -> anyhow::Result<SocketAddr> {
+        let (listener, own) = shop::bind().await?;
+        let maps = std::iter::once(format!("inbound:127.0.0.1:0={own}")).chain(
+            callees
+                .iter()
+                .map(|callee| format!("outbound:127.0.0.1:0={callee}")),
+        );
+        let options = Options {
+            workload: workload.to_owned(),
+            ingest: format!("http://{}", self.ingest),
+            maps: maps.collect(),
+            admin: Some("off".to_owned()),
+            ..Options::default()
+        };
+        let config = Config::from_options(options).context("configure a sidecar")?;
+        let proxy =
+            Proxy::bind(config).with_context(|| format!("start the sidecar of {workload}"))?;
+        let addresses: Vec<SocketAddr> = proxy.bound().iter().map(|bound| bound.address).collect();
+        let (inbound, outbound) = addresses
+            .split_first()
+            .context("the sidecar has no mapped listener")?;
+        let outbound = outbound
+            .try_into()
+            .context("the sidecar has too few mapped listeners")?;
+        self.services.push(shop::serve(listener, service(outbound)));
+        self.sidecars.push(Sidecar::start(proxy));
+        Ok(*inbound)
+    }
+}

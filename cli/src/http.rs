@@ -1,0 +1,61 @@
+//! A small HTTP client for the parts of the command line that speak to a hub or to the demo's shop.
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// Largest answer that is read, in bytes: a page of 1,000 calls with bodies fits.
+const MAX_ANSWER_BYTES: usize = /* 64 MiB */ 64 * 1024 * 1024;
+
+/// A client that keeps connections open between requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Client(Pool<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self(Pool::builder(TokioExecutor::new()).build(connector))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Bytes>> {
+        let uri = request.uri().clone();
+        let answer = self
+            .0
+            .request(request)
+            .await
+            .with_context(|| format!("reach {uri}"))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| anyhow::anyhow!("read the answer of {uri}: {error}"))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+
+    /// Gets JSON. An answer other than 200 is an error that carries the hub's own message.
+    pub(crate) async fn json(&self, uri: &str) -> anyhow::Result<serde_json::Value> {
+        let request = Request::get(uri)
+            .body(Full::default())
+            .context("build request")?;
+        let answer = self.send(request).await?;
+        let json: serde_json::Value =
+            serde_json::from_slice(answer.body()).with_context(|| format!("read JSON of {uri}"))?;
+        if answer.status() != StatusCode::OK {
+            let message = json
+                .pointer("/error/message")
+                .and_then(|m| m.as_str())
+                .unwrap_or("no message");
+            anyhow::bail!("{uri} answered {}: {message}", answer.status());
+        }
+        Ok(json)
+    }
+}

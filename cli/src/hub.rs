@@ -1,0 +1,29 @@
+//! `remora hub`: from flags to a hub that runs until it is told to stop.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use remora_mcp::config::{Config, ConfigError, Keep, Options};
+
+use crate::arguments::Hub;
+use crate::runtime::{self, UsageError};
+
+pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
+    let options = Options {
+        listen: arguments.listen,
+        ingest: arguments.ingest,
+        keep: Keep::Disk(arguments.data),
+        token_file: arguments.token_file,
+        retain_age: Some(arguments.retain_age.into()),
+        retain_bytes: Some(arguments.retain_bytes.as_u64()),
+        allowed_hosts: arguments.allowed_hosts,
+    };
+    let config =
+        Config::check(options).map_err(|ConfigError(problems)| UsageError::all(&problems))?;
+    // Queries and the store have threads of their own; one thread answers.
+    runtime::single_threaded()?.block_on(async {
+        let stop = runtime::stop_signal();
+        remora_mcp::run(config, stop).await.context("run the hub")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
