@@ -1,1 +1,21 @@
-//! x
+//! End to end: the built program, real processes, real sockets, real signals.
+//!
+//! Each file is one story. Tests that need a privilege or a program say so in one line when they
+//! cannot run; with `REMORA_REQUIRE=all` that is a failure.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test that panics has failed, and nothing here is anybody's interface"
+)]
+
+mod support;
+
+mod command_line;
+mod demo;
+mod house;
+mod hub_away;
+mod hub_killed;
+mod redirected;

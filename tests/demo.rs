@@ -1,0 +1,27 @@
+//! `remora demo --once`: the first thing that a new user runs.
+
+use std::process::Command;
+
+use crate::support::process::REMORA;
+
+#[test]
+fn the_demo_finds_its_own_ledger_in_the_hub_and_ends() {
+    let output = Command::new(REMORA)
+        .args(["demo", "--once"])
+        .output()
+        .unwrap();
+    let (said, log) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "exit {:?}\n{said}\n{log}",
+        output.status.code()
+    );
+    assert!(said.contains("stored once per leg"), "{said}");
+    assert!(
+        said.contains("storefront") && said.contains("inventory"),
+        "{said}"
+    );
+}

@@ -1,0 +1,80 @@
+//! Asking the hub as a user does: over HTTP.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// A client that keeps its connections open.
+#[derive(Clone)]
+pub struct Client(Pool<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self(Pool::builder(TokioExecutor::new()).build(connector))
+    }
+
+    /// Gets a page: status and body; `None` if the server cannot be reached.
+    pub async fn get(&self, uri: &str, headers: &[(&str, &str)]) -> Option<(u16, Bytes)> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = self
+            .0
+            .request(request.body(Full::default()).unwrap())
+            .await
+            .ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.into_body().collect().await.ok()?.to_bytes()))
+    }
+
+    /// Gets JSON; `None` unless the answer is 200.
+    pub async fn json(&self, uri: &str) -> Option<Value> {
+        let (status, body) = self.get(uri, &[]).await?;
+        if status != 200 {
+            eprintln!(
+                "{uri} answered {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+            return None;
+        }
+        serde_json::from_slice(&body).ok()
+    }
+
+    /// Every stored call, page by page, oldest first; `None` while the hub cannot answer.
+    pub async fn calls(&self, api: &str) -> Option<Vec<Value>> {
+        let mut calls = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self
+                .json(&format!(
+                    "{api}/api/v1/calls?order=oldest&limit=1000{cursor}"
+                ))
+                .await?;
+            calls.extend(page["calls"].as_array()?.iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Some(calls),
+            }
+        }
+    }
+}
+
+/// How often each path was stored.
+pub fn times_stored(calls: &[Value]) -> HashMap<String, usize> {
+    let mut times = HashMap::new();
+    for call in calls {
+        *times
+            .entry(call["path"].as_str().unwrap_or("").to_owned())
+            .or_default() += 1;
+    }
+    times
+}

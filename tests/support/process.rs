@@ -1,0 +1,148 @@
+//! The built program as child processes that end with the test.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Path of the program under test.
+pub const REMORA: &str = env!("CARGO_BIN_EXE_remora");
+
+/// A child process. It is killed when this is dropped.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts the program with these arguments; its log goes to the test's own output.
+    pub fn start(arguments: &[&str]) -> Self {
+        let child = Command::new(REMORA)
+            .args(arguments)
+            .env("REMORA_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("start remora {arguments:?}: {error}"));
+        Self(child)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// SIGKILL: the process has no time to do anything.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Sends a signal by its name, such as `TERM` or `STOP`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.id().to_string())
+            .status()
+            .unwrap();
+        assert!(status.success(), "kill -{name} failed");
+    }
+
+    /// SIGTERM, then waits for the end; gives the exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        self.signal("TERM");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "process {} did not end within 30 s of SIGTERM",
+                self.id()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A hub on two free ports that can be killed and started again on the same ones.
+pub struct HubPlace {
+    pub api_port: u16,
+    pub ingest_port: u16,
+    data: tempfile::TempDir,
+}
+
+impl HubPlace {
+    pub fn new() -> Self {
+        Self {
+            api_port: free_port(),
+            ingest_port: free_port(),
+            data: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub fn api(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api_port)
+    }
+
+    pub fn ingest(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ingest_port)
+    }
+
+    /// Starts the hub; it may not be ready yet.
+    pub fn start(&self) -> Running {
+        Running::start(&[
+            "hub",
+            "--listen",
+            &format!("127.0.0.1:{}", self.api_port),
+            "--ingest",
+            &format!("127.0.0.1:{}", self.ingest_port),
+            "--data",
+            &self.data().display().to_string(),
+        ])
+    }
+}
+
+/// Starts an inbound sidecar in front of `upstream`; gives it and its port.
+pub fn start_sidecar(hub: &HubPlace, upstream: u16, more: &[&str]) -> (Running, u16) {
+    let port = free_port();
+    let map = format!("inbound:127.0.0.1:{port}=127.0.0.1:{upstream}");
+    let ingest = hub.ingest();
+    let mut arguments = vec!["proxy", "--ingest", &ingest, "--map", &map];
+    arguments.extend([
+        "--workload",
+        "tested",
+        "--namespace",
+        "local",
+        "--admin",
+        "off",
+    ]);
+    arguments.extend(more);
+    let running = Running::start(&arguments);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(
+            Instant::now() < deadline,
+            "the sidecar does not listen on port {port}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (running, port)
+}
