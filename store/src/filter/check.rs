@@ -1,10 +1,13 @@
 //! From the syntax tree of a filter to a checked one: every name exists, every type fits.
 
-mod call;
+mod explain;
+mod function;
+mod operator;
 
 use cel::common::ast::{Expr as Syntax, IdedExpr, LiteralValue, SourceInfo};
 
 use super::FilterError;
+use super::eval::constant;
 use super::expr::Expr;
 use super::scan::RESERVED;
 use super::value::{Type, Value};
@@ -285,4 +288,12 @@ fn words_of(field: Field) -> Option<Vec<&'static str>> {
         }
         _ => return None,
     })
+}
+
+/// A part that is the same for every call, worked out once.
+fn folded(typed: Typed) -> Typed {
+    match constant(&typed.expr) {
+        Some(value) => Typed::new(Expr::Const(value), typed.r#type),
+        None => typed,
+    }
 }

@@ -4,16 +4,17 @@
 //! it where they can, and a filter that ends in it does not match. Facts that are not at hand spread in
 //! the same way, so that the same code tells "no", "yes" and "look at the whole call".
 
-use std::borrow::Cow;
+mod operate;
+
 use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
-use super::expr::{Arithmetic, Comparison, Conversion, Expr, Place, Quantifier};
+use super::FilterError;
+use super::expr::{Expr, Place, Quantifier};
 use super::value::Value;
 use super::vocabulary::Field;
-use super::{FilterError, literal};
+pub(crate) use operate::compare;
 
 /// Most steps that a filter may take for one call. A step is a part of the filter looked at, or 64
 /// bytes of text searched.
@@ -148,15 +149,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 let [holder, key] = parts.as_ref();
                 self.entry(self.value(holder), &self.value(key))
             }
-            Expr::Has(part) => match self.value(part) {
-                Value::Absent => Value::Bool(false),
-                Value::Unknown => Value::Unknown,
-                _ => Value::Bool(true),
-            },
-            Expr::Not(part) => match self.value(part) {
-                Value::Bool(value) => Value::Bool(!value),
-                other => Value::none_of(&[&other]),
-            },
+            Expr::Has(part) => operate::is_there(&self.value(part)),
+            Expr::Not(part) => operate::not(&self.value(part)),
             Expr::All(parts) => self.decide(parts.iter().map(|part| self.value(part)), false),
             Expr::Any(parts) => self.decide(parts.iter().map(|part| self.value(part)), true),
             Expr::Choose(parts) => {
@@ -169,7 +163,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             }
             Expr::Compare(comparison, parts) => {
                 let [left, right] = parts.as_ref();
-                compare(*comparison, &self.value(left), &self.value(right))
+                operate::compare(*comparison, &self.value(left), &self.value(right))
             }
             Expr::In(parts) => {
                 let [item, holder] = parts.as_ref();
@@ -177,14 +171,17 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             }
             Expr::Arithmetic(operation, parts) => {
                 let [left, right] = parts.as_ref();
-                self.arithmetic(*operation, self.value(left), self.value(right))
+                let (left, right) = (self.value(left), self.value(right));
+                match (&left, &right) {
+                    (Value::Text(one), Value::Text(other))
+                        if self.exhausted_by(one.len() + other.len()) =>
+                    {
+                        Value::Absent
+                    }
+                    _ => operate::calculate(*operation, left, right),
+                }
             }
-            Expr::Negate(part) => match self.value(part) {
-                Value::Int(value) => value.checked_neg().map_or(Value::Absent, Value::Int),
-                Value::Double(value) => Value::Double(-value),
-                Value::Span(value) => value.checked_neg().map_or(Value::Absent, Value::Span),
-                other => Value::none_of(&[&other]),
-            },
+            Expr::Negate(part) => operate::negate(&self.value(part)),
             Expr::Text(place, parts) => {
                 let [text, part] = parts.as_ref();
                 self.search(*place, &self.value(text), &self.value(part))
@@ -195,7 +192,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 other => Value::none_of(&[&other]),
             },
             Expr::Size(part) => self.size(&self.value(part)),
-            Expr::Convert(conversion, part) => convert(*conversion, self.value(part)),
+            Expr::Convert(conversion, part) => operate::convert(*conversion, self.value(part)),
             Expr::List(parts) => Value::List(parts.iter().map(|part| self.value(part)).collect()),
             Expr::Each(quantifier, parts) => {
                 let [items, question] = parts.as_ref();
@@ -274,7 +271,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                         if self.exhausted(u32::try_from(items.len()).unwrap_or(u32::MAX)) {
                             return Value::Absent;
                         }
-                        self.decide(items.iter().map(|other| equal(item, other)), true)
+                        self.decide(items.iter().map(|other| operate::equal(item, other)), true)
                     }
                     Err(none) => none,
                 }
@@ -363,173 +360,4 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             _ => Value::none_of(&[text, part]),
         }
     }
-
-    fn arithmetic(&self, operation: Arithmetic, left: Value<'a>, right: Value<'a>) -> Value<'a> {
-        match (left, right) {
-            (Value::Int(left), Value::Int(right)) => {
-                whole(operation, left, right).map_or(Value::Absent, Value::Int)
-            }
-            (Value::Text(left), Value::Text(right)) if operation == Arithmetic::Add => {
-                match self.exhausted_by(left.len() + right.len()) {
-                    true => Value::Absent,
-                    false => Value::owned(left.into_owned() + &right),
-                }
-            }
-            (Value::Time(left), Value::Time(right)) if operation == Arithmetic::Subtract => {
-                left.checked_sub(right).map_or(Value::Absent, Value::Span)
-            }
-            (Value::Time(left), Value::Span(right)) => {
-                shifted(operation, left, right).map_or(Value::Absent, Value::Time)
-            }
-            (Value::Span(left), Value::Time(right)) if operation == Arithmetic::Add => {
-                left.checked_add(right).map_or(Value::Absent, Value::Time)
-            }
-            (Value::Span(left), Value::Span(right)) => {
-                shifted(operation, left, right).map_or(Value::Absent, Value::Span)
-            }
-            (left, right) => match (number(&left), number(&right)) {
-                (Some(left), Some(right)) => fraction(operation, left, right),
-                _ => Value::none_of(&[&left, &right]),
-            },
-        }
-    }
-}
-
-fn whole(operation: Arithmetic, left: i64, right: i64) -> Option<i64> {
-    match operation {
-        Arithmetic::Add => left.checked_add(right),
-        Arithmetic::Subtract => left.checked_sub(right),
-        Arithmetic::Multiply => left.checked_mul(right),
-        Arithmetic::Divide => left.checked_div(right),
-        Arithmetic::Remainder => left.checked_rem(right),
-    }
-}
-
-fn shifted(operation: Arithmetic, left: i64, right: i64) -> Option<i64> {
-    match operation {
-        Arithmetic::Add => left.checked_add(right),
-        Arithmetic::Subtract => left.checked_sub(right),
-        _ => None,
-    }
-}
-
-fn fraction(operation: Arithmetic, left: f64, right: f64) -> Value<'static> {
-    match operation {
-        Arithmetic::Add => Value::Double(left + right),
-        Arithmetic::Subtract => Value::Double(left - right),
-        Arithmetic::Multiply => Value::Double(left * right),
-        Arithmetic::Divide => Value::Double(left / right),
-        Arithmetic::Remainder => Value::Absent,
-    }
-}
-
-fn number(value: &Value<'_>) -> Option<f64> {
-    match value {
-        Value::Int(value) => Some(*value as f64),
-        Value::Double(value) => Some(*value),
-        _ => None,
-    }
-}
-
-pub(crate) fn compare<'a>(
-    comparison: Comparison,
-    left: &Value<'_>,
-    right: &Value<'_>,
-) -> Value<'a> {
-    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-    match comparison {
-        Equal => equal(left, right),
-        NotEqual => match equal(left, right) {
-            Value::Bool(value) => Value::Bool(!value),
-            other => other,
-        },
-        Less | LessOrEqual | Greater | GreaterOrEqual => match order(left, right) {
-            Some(order) => Value::Bool(match comparison {
-                Less => order.is_lt(),
-                LessOrEqual => order.is_le(),
-                Greater => order.is_gt(),
-                _ => order.is_ge(),
-            }),
-            None if matches!(left, Value::Unknown) || matches!(right, Value::Unknown) => {
-                Value::Unknown
-            }
-            None => Value::Absent,
-        },
-    }
-}
-
-fn order(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
-    match (left, right) {
-        (Value::Int(left), Value::Int(right))
-        | (Value::Time(left), Value::Time(right))
-        | (Value::Span(left), Value::Span(right)) => Some(left.cmp(right)),
-        (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
-        _ => number(left)?.partial_cmp(&number(right)?),
-    }
-}
-
-/// Whether two values are the same; values of different kinds never are.
-fn equal<'a>(left: &Value<'_>, right: &Value<'_>) -> Value<'a> {
-    Value::Bool(match (left, right) {
-        (Value::Unknown, _) | (_, Value::Unknown) => return Value::Unknown,
-        (Value::Absent, _) | (_, Value::Absent) => return Value::Absent,
-        (Value::Null, Value::Null) => true,
-        (Value::Bool(left), Value::Bool(right)) => left == right,
-        (Value::Json(left), Value::Json(right)) => left == right,
-        (Value::Map(left), Value::Map(right)) => left == right,
-        (Value::List(left), Value::List(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|(left, right)| matches!(equal(left, right), Value::Bool(true)))
-        }
-        _ => order(left, right) == Some(Ordering::Equal),
-    })
-}
-
-fn convert<'a>(conversion: Conversion, value: Value<'a>) -> Value<'a> {
-    match (conversion, value) {
-        (Conversion::Int, Value::Int(value)) => Value::Int(value),
-        // Casting saturates; a number beyond the range is not one of ours.
-        (Conversion::Int, Value::Double(value)) if value.abs() < 9.2e18 => Value::Int(value as i64),
-        (Conversion::Int, Value::Text(text)) => text.parse().map_or(Value::Absent, Value::Int),
-        (Conversion::Int, Value::Time(ns)) => Value::Int(ns.div_euclid(1_000_000_000)),
-        (Conversion::Double, Value::Text(text)) => {
-            text.parse().map_or(Value::Absent, Value::Double)
-        }
-        (Conversion::Double, value) => match number(&value) {
-            Some(number) => Value::Double(number),
-            None => Value::none_of(&[&value]),
-        },
-        (Conversion::Text, value) => match value {
-            Value::Text(text) => Value::Text(text),
-            Value::Int(value) => Value::owned(value.to_string()),
-            Value::Double(value) => Value::owned(value.to_string()),
-            Value::Bool(value) => Value::owned(value.to_string()),
-            other => Value::none_of(&[&other]),
-        },
-        (Conversion::Time, Value::Text(text)) => {
-            literal::time(&text).map_or(Value::Absent, Value::Time)
-        }
-        (Conversion::Time, Value::Time(value)) => Value::Time(value),
-        (Conversion::Time, Value::Int(seconds)) => seconds
-            .checked_mul(1_000_000_000)
-            .map_or(Value::Absent, Value::Time),
-        (Conversion::Span, Value::Text(text)) => {
-            literal::span(&text).map_or(Value::Absent, Value::Span)
-        }
-        (Conversion::Span, Value::Span(value)) => Value::Span(value),
-        (Conversion::Lower, Value::Text(text)) => {
-            Value::owned(recased(text, str::to_ascii_lowercase))
-        }
-        (Conversion::Upper, Value::Text(text)) => {
-            Value::owned(recased(text, str::to_ascii_uppercase))
-        }
-        (_, other) => Value::none_of(&[&other]),
-    }
-}
-
-fn recased(text: Cow<'_, str>, change: fn(&str) -> String) -> String {
-    change(&text)
 }
