@@ -84,9 +84,10 @@ pub struct Recorder {
     pub origin: Origin,
     /// Calls that are kept of it.
     pub calls: u64,
-    /// When the oldest of them began: nanoseconds since the Unix epoch.
+    /// When the oldest of them began: nanoseconds since the Unix epoch. Where there are none, when
+    /// it last sealed a block.
     pub first_ns: i64,
-    /// When the newest of them began.
+    /// When the newest of them began; where there are none, as above.
     pub last_ns: i64,
     /// Highest sequence that was kept.
     pub last_sequence: u64,

@@ -1,7 +1,7 @@
 //! What the writer thread and the questions share: the index, the way to a block's bytes, and what
 //! was found damaged.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -70,15 +70,20 @@ impl Shared {
 
     /// Finds out which calls run, from the last block of each incarnation that lists them.
     pub(super) fn list_running(&self) {
-        let mut listers: HashMap<u128, u64> = HashMap::new();
-        for block in self.index().blocks() {
-            if block.summary.open.is_some() {
-                listers.insert(block.origin.incarnation, block.number);
+        let mut listers: Vec<_> = {
+            let index = self.index();
+            let listers = index.blocks().filter(|block| block.summary.open.is_some());
+            listers.cloned().collect()
+        };
+        listers.sort_by_key(|block| Reverse(block.last_sequence()));
+        for kept in listers {
+            // A merged block may list what ran long before its last calls.
+            let known = self.index().listed_at(kept.origin.incarnation);
+            if known.is_some_and(|sequence| sequence >= kept.last_sequence()) {
+                continue;
             }
-        }
-        for number in listers.into_values() {
-            if let Ok(Some(block)) = self.block(number) {
-                running::take_in(self, number, &block);
+            if let Ok(Some(block)) = self.block(kept.number) {
+                running::take_in(self, kept.number, &block);
             }
         }
     }

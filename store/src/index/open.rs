@@ -39,7 +39,13 @@ impl Incarnation {
 }
 
 impl<L> Index<L> {
-    /// Sequence of the block that listed this incarnation's running calls; `None` if none runs.
+    /// Sequence of the block that listed this incarnation's running calls last.
+    pub(crate) fn listed_at(&self, incarnation: u128) -> Option<u64> {
+        let open = self.incarnations.get(&incarnation)?.open.as_ref()?;
+        Some(open.sequence)
+    }
+
+    /// The same, if any of them still runs.
     pub(crate) fn running_since(&self, incarnation: u128) -> Option<u64> {
         let open = self.incarnations.get(&incarnation)?.open.as_ref()?;
         (!open.calls.is_empty()).then_some(open.sequence)

@@ -1,67 +1,90 @@
 //! Who has recorded what: sums over the blocks of each incarnation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Index, Kept};
+use crate::block::{Drop, Origin};
 use crate::store::{Recorder, Scope};
+
+/// Blocks of one incarnation, added up.
+struct Sum {
+    /// The addresses it serves may change; the youngest block knows best.
+    origin: Arc<Origin>,
+    last_sequence: u64,
+    calls: u64,
+    /// When the oldest and the newest call began, if there are any.
+    times: Option<(i64, i64)>,
+    sealed_ns: i64,
+    drops: BTreeMap<String, Drop>,
+}
 
 impl<L> Index<L> {
     /// Who has recorded what, as far as the scope sees it.
     pub(crate) fn recorders(&self, scope: &Scope) -> Vec<Recorder> {
-        let mut recorders: BTreeMap<u128, Recorder> = BTreeMap::new();
+        let mut sums: BTreeMap<u128, Sum> = BTreeMap::new();
         for block in self.blocks.values() {
-            if !scope.sees(&block.origin.namespace) {
-                continue;
-            }
-            recorders
-                .entry(block.origin.incarnation)
-                .and_modify(|recorder| add(recorder, block))
-                .or_insert_with(|| recorder_of(block));
-        }
-        for (incarnation, recorder) in &mut recorders {
-            if let Some(known) = self.incarnations.get(incarnation) {
-                recorder.missing_blocks = known.sequences.missing_above(known.forgotten);
+            if scope.sees(&block.origin.namespace) {
+                sums.entry(block.origin.incarnation)
+                    .or_insert_with(|| Sum::new(&block.origin))
+                    .add(block);
             }
         }
-        recorders.into_values().collect()
+        let recorders = sums.into_iter().map(|(incarnation, sum)| {
+            let known = self.incarnations.get(&incarnation);
+            let missing = known.map_or(0, |known| known.sequences.missing_above(known.forgotten));
+            sum.recorder(missing)
+        });
+        recorders.collect()
     }
 }
 
-fn recorder_of<L>(block: &Kept<L>) -> Recorder {
-    let mut recorder = Recorder {
-        origin: (*block.origin).clone(),
-        calls: 0,
-        first_ns: i64::MAX,
-        last_ns: i64::MIN,
-        last_sequence: 0,
-        missing_blocks: 0,
-        drops: Vec::new(),
-    };
-    add(&mut recorder, block);
-    recorder
-}
-
-fn add<L>(recorder: &mut Recorder, block: &Kept<L>) {
-    // The addresses it serves may have changed; the youngest block knows best.
-    if block.last_sequence() >= recorder.last_sequence {
-        recorder.origin = (*block.origin).clone();
-        recorder.last_sequence = block.last_sequence();
+impl Sum {
+    fn new(origin: &Arc<Origin>) -> Self {
+        Self {
+            origin: origin.clone(),
+            last_sequence: 0,
+            calls: 0,
+            times: None,
+            sealed_ns: i64::MIN,
+            drops: BTreeMap::new(),
+        }
     }
-    recorder.calls += block.calls();
-    recorder.first_ns = recorder.first_ns.min(block.oldest_ns());
-    recorder.last_ns = recorder.last_ns.max(block.newest_ns());
-    for drop in &block.drops {
-        match recorder
-            .drops
-            .iter_mut()
-            .find(|sum| sum.reason == drop.reason)
-        {
-            Some(sum) => {
-                sum.calls = sum.calls.saturating_add(drop.calls);
-                sum.since_ns = sum.since_ns.min(drop.since_ns);
-                sum.until_ns = sum.until_ns.max(drop.until_ns);
-            }
-            None => recorder.drops.push(drop.clone()),
+
+    fn add<L>(&mut self, block: &Kept<L>) {
+        if block.last_sequence() >= self.last_sequence {
+            self.origin = block.origin.clone();
+            self.last_sequence = block.last_sequence();
+        }
+        self.calls += block.calls();
+        self.sealed_ns = self.sealed_ns.max(block.sealed_ns);
+        let summary = &block.summary;
+        if summary.calls > 0 {
+            let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
+            self.times = Some((first.min(summary.first_ns), last.max(summary.last_ns)));
+        }
+        for drop in &block.drops {
+            self.drops
+                .entry(drop.reason.clone())
+                .and_modify(|sum| {
+                    sum.calls = sum.calls.saturating_add(drop.calls);
+                    sum.since_ns = sum.since_ns.min(drop.since_ns);
+                    sum.until_ns = sum.until_ns.max(drop.until_ns);
+                })
+                .or_insert_with(|| drop.clone());
+        }
+    }
+
+    fn recorder(self, missing_blocks: u64) -> Recorder {
+        let (first_ns, last_ns) = self.times.unwrap_or((self.sealed_ns, self.sealed_ns));
+        Recorder {
+            origin: (*self.origin).clone(),
+            calls: self.calls,
+            first_ns,
+            last_ns,
+            last_sequence: self.last_sequence,
+            missing_blocks,
+            drops: self.drops.into_values().collect(),
         }
     }
 }

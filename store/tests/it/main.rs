@@ -6,6 +6,7 @@
     reason = "a test may fail, and then says where"
 )]
 
+mod agreement;
 mod conformance;
 mod crash;
 mod damage;

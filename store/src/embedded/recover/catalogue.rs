@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Found, Lengths, Recovery};
@@ -42,7 +42,11 @@ impl Recovery<'_> {
             }
             Err(error) => error.to_string(),
         };
-        let aside = free_name(self.dir);
+        let aside = self.dir.join("catalogue.quarantine");
+        if aside.exists() {
+            // One is enough to find out what happened, and they take room.
+            fs::remove_dir_all(&aside)?;
+        }
         fs::rename(&dir, &aside)?;
         self.note(format!(
             "catalogue: {why}; it was set aside as {} and built anew from the segments",
@@ -129,13 +133,4 @@ impl Recovery<'_> {
         }
         put.is_ok()
     }
-}
-
-/// A name that is not taken, for a catalogue that is set aside.
-fn free_name(dir: &Path) -> PathBuf {
-    let numbered = (1_u32..).map(|n| dir.join(format!("catalogue-{n}.quarantine")));
-    let mut names = std::iter::once(dir.join("catalogue.quarantine")).chain(numbered);
-    names
-        .find(|path| !path.exists())
-        .expect("not every number is taken")
 }
