@@ -131,7 +131,7 @@ impl Control {
     }
 
     /// Answers a sidecar: at once if it is new here or has an epoch to answer, else when there is
-    /// one, or after [`LONG_POLL`].
+    /// one, or after a long poll of 25 s.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -48,11 +48,11 @@ pub struct Metrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusedLabels {
-    reason: Refused,
+    reason: &'static str,
 }
 
 /// Why a sidecar's blocks were not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// They cannot be read.
     Malformed,
@@ -71,15 +71,23 @@ impl Refused {
             _ => Self::Malformed,
         }
     }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueryLabels {
-    query: Asked,
+    query: &'static str,
 }
 
 /// What was asked of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     /// A page of calls.
     List,
@@ -87,6 +95,16 @@ pub enum Asked {
     Get,
     /// Groups of calls.
     Summary,
+}
+
+impl Asked {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Get => "get",
+            Self::Summary => "summary",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -252,13 +270,17 @@ impl Metrics {
     /// Counts a request whose blocks were not taken.
     pub fn refused(&self, reason: Refused) {
         self.ingest_refused
-            .get_or_create(&RefusedLabels { reason })
+            .get_or_create(&RefusedLabels {
+                reason: reason.as_str(),
+            })
             .inc();
     }
 
     /// Counts a question and the time it took.
     pub fn asked(&self, query: Asked, took: Duration) {
-        let labels = QueryLabels { query };
+        let labels = QueryLabels {
+            query: query.as_str(),
+        };
         self.queries.get_or_create(&labels).inc();
         self.query_seconds
             .get_or_create(&labels)
