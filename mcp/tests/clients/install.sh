@@ -12,6 +12,10 @@ python_sdk=2.3.0
 mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk"
 [ -e "$mark" ] && exit 0
 
+for program in node npm python3; do
+  command -v "$program" >/dev/null || { echo "$0: $program is missing; the clients need node 20 with npm, and python 3.10" >&2; exit 1; }
+done
+
 mkdir -p "$into/node"
 npm install --prefix "$into/node" --no-audit --no-fund --no-save --loglevel=error \
   "@modelcontextprotocol/sdk@$sdk_v1" "@modelcontextprotocol/client@$sdk_v2"
