@@ -1,7 +1,8 @@
 //! What a question costs among a million calls, with blocks as the hub keeps them.
 //!
-//! `cargo bench -p remora-store --bench query`; `CALLS=100000` asks fewer. The blocks are merged ones,
-//! in memory, so that the cost of the disk is not in it; the first line says how they were made.
+//! `cargo bench -p remora-store --bench query`; `CALLS=100000` asks fewer. The blocks are merged ones
+//! in memory, so that the cost of the disk is not in it; their columns are at hand as they are in a
+//! store that was asked before, or have to be unpacked first where it says `cold`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -63,6 +64,15 @@ const FILTERS: &[(&str, &str)] = &[
 
 #[divan::bench(args = FILTERS.iter().map(|(name, _)| name), max_time = 3)]
 fn newest_100(bencher: Bencher, name: &str) {
+    newest(bencher, name, Blocks::at_hand());
+}
+
+#[divan::bench(args = ["common", "rare"], max_time = 3)]
+fn newest_100_cold(bencher: Bencher, name: &str) {
+    newest(bencher, name, &Cold(Blocks::at_hand()));
+}
+
+fn newest(bencher: Bencher, name: &str, blocks: &dyn BlockSource) {
     let (_, filter) = FILTERS
         .iter()
         .find(|(known, _)| *known == name)
@@ -78,7 +88,6 @@ fn newest_100(bencher: Bencher, name: &str) {
         bodies: false,
         time_budget: Duration::from_secs(60),
     };
-    let blocks = Blocks::at_hand();
     bencher.bench(|| list(blocks, &Scope::All, &query).expect("it answers"));
 }
 
@@ -107,8 +116,12 @@ struct Blocks {
     calls: usize,
     entries: Arc<[BlockEntry]>,
     blocks: BTreeMap<u64, Block>,
+    columns: BTreeMap<u64, Arc<Columns>>,
     names: Arc<Names>,
 }
+
+/// The same, with nothing unpacked.
+struct Cold(&'static Blocks);
 
 impl Blocks {
     fn at_hand() -> &'static Self {
@@ -127,6 +140,7 @@ impl Blocks {
             calls: 0,
             entries: Arc::new([]),
             blocks: BTreeMap::new(),
+            columns: BTreeMap::new(),
             names: Arc::default(),
         };
         let mut entries = Vec::new();
@@ -166,6 +180,8 @@ impl Blocks {
             origin,
             summary,
         });
+        let columns = block.columns().expect("they read");
+        self.columns.insert(number, Arc::new(columns));
         self.blocks.insert(number, block);
     }
 }
@@ -176,11 +192,7 @@ impl BlockSource for Blocks {
     }
 
     fn columns(&self, number: u64) -> Result<Option<Arc<Columns>>, StoreError> {
-        let columns = self
-            .blocks
-            .get(&number)
-            .map(|block| block.columns().expect("it reads"));
-        Ok(columns.map(Arc::new))
+        Ok(self.columns.get(&number).cloned())
     }
 
     fn block(&self, number: u64) -> Result<Option<Block>, StoreError> {
@@ -193,6 +205,29 @@ impl BlockSource for Blocks {
 
     fn names(&self) -> Arc<Names> {
         Arc::clone(&self.names)
+    }
+}
+
+impl BlockSource for Cold {
+    fn entries(&self) -> Arc<[BlockEntry]> {
+        self.0.entries()
+    }
+
+    fn columns(&self, number: u64) -> Result<Option<Arc<Columns>>, StoreError> {
+        let block = self.0.blocks.get(&number);
+        Ok(block.map(|block| Arc::new(block.columns().expect("they read"))))
+    }
+
+    fn block(&self, number: u64) -> Result<Option<Block>, StoreError> {
+        self.0.block(number)
+    }
+
+    fn open_calls(&self) -> Vec<(CallId, Arc<Origin>, Call)> {
+        self.0.open_calls()
+    }
+
+    fn names(&self) -> Arc<Names> {
+        self.0.names()
     }
 }
 
