@@ -45,6 +45,7 @@ use remora_store::coding;
 use crate::keys::RedactionKey;
 use echo::Part;
 use edit::Edits;
+use heads::Scratch;
 use names::Names;
 use scan::Words;
 use tag::Tagger;
@@ -73,7 +74,7 @@ impl Default for Redaction {
 pub struct Redactor {
     enabled: bool,
     rules: Rules,
-    scratch: Vec<u8>,
+    scratch: Scratch,
 }
 
 /// What is looked for, and under which key it is tagged.
@@ -96,7 +97,7 @@ impl Redactor {
                 words: Words::of_texts(&options.names),
                 head_words: Words::of_heads(&options.names),
             },
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 

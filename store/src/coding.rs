@@ -56,7 +56,11 @@ pub fn decoded(head: &[u8], body: &[u8], cut: bool) -> Result<Option<Vec<u8>>, U
 /// The codings that a head tells of, in the order in which they were applied.
 fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
     let mut found = Vec::new();
-    for line in head.split(|b| *b == b'\n') {
+    let mut rest = head;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        rest = after;
         let Some(colon) = memchr::memchr(b':', line) else {
             continue;
         };

@@ -16,17 +16,32 @@ const CUT_DIGITS: usize = 5;
 
 /// Finds the card numbers in `text`.
 pub(super) fn scan(rules: &Rules, text: &[u8], cut: bool, edits: &mut Edits) {
-    let mut at = 0;
-    while let Some(place) = probe(text, at) {
-        let run = run_around(text, place);
-        at = run.end + DIGITS.start;
-        if run.len() >= DIGITS.start && stands_alone(text, &run) {
-            card(rules, text, run, edits);
-        }
+    for run in runs(text) {
+        card(rules, text, run, edits);
     }
     if cut {
         beginning(rules, text, edits);
     }
+}
+
+/// Where a card number may be.
+pub(super) fn places(text: &[u8]) -> impl Iterator<Item = usize> {
+    runs(text).map(|run| run.start)
+}
+
+/// Runs of digits and gaps that are long enough and stand alone.
+fn runs(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(place) = probe(text, at) {
+            let run = run_around(text, place);
+            at = run.end + DIGITS.start;
+            if run.len() >= DIGITS.start && stands_alone(text, &run) {
+                return Some(run);
+            }
+        }
+        None
+    })
 }
 
 fn card(rules: &Rules, text: &[u8], run: Range<usize>, edits: &mut Edits) {

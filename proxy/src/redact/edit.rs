@@ -34,10 +34,6 @@ impl Edits {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The edits one by one, to be changed before they are made.
     pub(super) fn into_iter(self) -> impl Iterator<Item = Edit> {
         self.0.into_iter()

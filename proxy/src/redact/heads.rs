@@ -19,18 +19,27 @@ const CREDENTIALS_MIN: usize = 8;
 /// The head with its secrets masked; `None` if there are none.
 pub(super) fn redact(
     rules: &Rules,
-    scratch: &mut Vec<u8>,
+    scratch: &mut Scratch,
     head: &[u8],
     cut: bool,
 ) -> Option<Bytes> {
-    if is_clean(rules, scratch, head) {
+    scratch.mark(rules, head);
+    if scratch.marks.is_empty() && !cut {
         return None;
     }
+    let mut marks = scratch.marks.iter().copied().peekable();
     let mut edits = Edits::default();
-    for (index, field) in Fields::of(head).enumerate() {
-        let line = head.get(field.clone()).unwrap_or_default();
+    for field in Fields::of(head) {
+        let mut marked = false;
+        while marks.next_if(|mark| *mark < field.end).is_some() {
+            marked = true;
+        }
         let cut = cut && field.end == head.len();
-        let found = match index == 0 || line.starts_with(b"HTTP/") {
+        if !marked && !cut {
+            continue;
+        }
+        let line = head.get(field.clone()).unwrap_or_default();
+        let found = match field.start == 0 || line.starts_with(b"HTTP/") {
             true => start_line(rules, line).or_else(|| self::field(rules, line, cut)),
             false => self::field(rules, line, cut),
         };
@@ -41,16 +50,31 @@ pub(super) fn redact(
     edits.apply(head)
 }
 
-fn is_clean(rules: &Rules, scratch: &mut Vec<u8>, head: &[u8]) -> bool {
-    scratch.clear();
-    scratch.extend_from_slice(head);
-    scratch.make_ascii_lowercase();
-    if rules.head_words.is_in(scratch) || memchr::memchr(b'?', head).is_some() {
-        return false;
+/// What is used again from head to head.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    small: Vec<u8>,
+    /// Where a line has to be looked at closely, in order.
+    marks: Vec<usize>,
+}
+
+impl Scratch {
+    /// Marks the words that announce secrets, and what may be a query or a card number. A line
+    /// without a mark is clean.
+    fn mark(&mut self, rules: &Rules, head: &[u8]) {
+        let Self { small, marks } = self;
+        small.clear();
+        small.extend_from_slice(head);
+        small.make_ascii_lowercase();
+        marks.clear();
+        rules.head_words.each(small, |found, _| {
+            marks.push(found.start);
+            found.end
+        });
+        marks.extend(memchr::memchr_iter(b'?', head));
+        marks.extend(cards::places(head));
+        marks.sort_unstable();
     }
-    let mut edits = Edits::default();
-    cards::scan(rules, head, false, &mut edits);
-    edits.is_empty()
 }
 
 /// A request or status line; `None` if the line is a field.

@@ -112,9 +112,15 @@ pub(super) fn mask_userinfo(rules: &Rules, userinfo: &[u8]) -> String {
 
 /// Whether the fields of `head` say that the body is a form of `name=value` pairs.
 pub(super) fn is_form(head: &[u8]) -> bool {
-    head.split(|b| *b == b'\n').any(|line| {
-        let name = line.get(..13).unwrap_or_default();
-        name.eq_ignore_ascii_case(b"content-type:")
-            && memchr::memmem::find(&line.to_ascii_lowercase(), b"x-www-form-urlencoded").is_some()
+    const NAME: &[u8] = b"content-type:";
+    memchr::memchr_iter(b'\n', head).any(|end| {
+        let line = head.get(end + 1..).unwrap_or_default();
+        let named = line
+            .get(..NAME.len())
+            .is_some_and(|name| name.eq_ignore_ascii_case(NAME));
+        named && {
+            let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
+            memchr::memmem::find(&line.to_ascii_lowercase(), b"x-www-form-urlencoded").is_some()
+        }
     })
 }

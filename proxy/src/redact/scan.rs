@@ -52,6 +52,11 @@ const WORDS: &[(&str, Hit)] = &[
     ("sig=", Hit::Name),
     ("\\u00", Hit::Escape),
     ("earer ", Hit::Bearer),
+    ("\"cvv", Hit::Name),
+    ("\"cvc", Hit::Name),
+    ("\"ssn", Hit::Name),
+    ("\"otp\"", Hit::Name),
+    ("\"pin\"", Hit::Name),
 ];
 
 /// Words that are searched one by one, because they are short: together with the others they would
@@ -60,10 +65,6 @@ const SHORT_WORDS: &[(&str, Hit)] = &[
     ("key", Hit::Name),
     ("Key", Hit::Name),
     ("KEY", Hit::Name),
-    ("\"cv", Hit::Name),
-    ("\"ssn", Hit::Name),
-    ("\"otp\"", Hit::Name),
-    ("\"pin\"", Hit::Name),
     ("eyJ", Hit::Jwt),
     ("://", Hit::Url),
 ];
@@ -149,15 +150,6 @@ impl Words {
             hits,
             single,
         }
-    }
-
-    /// Whether any of the words is in `text`.
-    pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        self.next(text, 0).is_some()
-            || self
-                .single
-                .iter()
-                .any(|(word, _)| word.find(text).is_some())
     }
 
     /// Shows every word in `text` to `look`, which says where to go on. The words of one search come
