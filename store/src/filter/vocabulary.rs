@@ -370,4 +370,16 @@ mod tests {
             assert!(!UNRECORDED_PROTOCOLS.contains(&known.name));
         }
     }
+
+    #[test]
+    fn the_manual_names_every_name() {
+        let manual = include_str!("../../../docs/filters.md");
+        for known in NAMES
+            .iter()
+            .filter(|known| known.field != Field::Unrecorded)
+        {
+            let quoted = format!("`{}`", known.name);
+            assert!(manual.contains(&quoted), "docs/filters.md lacks {quoted}");
+        }
+    }
 }

@@ -42,11 +42,12 @@ pub fn summarize(
     let mut stopped_at = None;
     for (number, block) in blocks.iter().enumerate() {
         // A budget of any size counts something.
-        if number > 0 && look.out_of_time() {
+        let may_stop = number > 0;
+        let in_time = !(may_stop && look.out_of_time());
+        if !(in_time && count.add_block(&mut look, block, &window, may_stop)?) {
             stopped_at = Some(front(block, &window, Order::Newest));
             break;
         }
-        count.add_block(&mut look, block, &window)?;
     }
     Ok(count.summary(stopped_at, look.examined))
 }
@@ -109,16 +110,20 @@ impl Count {
             .add(failed, call.phases.latency_ns(), sizes);
     }
 
+    /// Counts the calls of a block; all of them, or gives false where the time ran out before.
     fn add_block(
         &mut self,
         look: &mut Look<'_>,
         entry: &BlockEntry,
         window: &Window,
-    ) -> Result<(), StoreError> {
+        may_stop: bool,
+    ) -> Result<bool, StoreError> {
         let Some(asked) = look.ask(entry, window)? else {
-            return Ok(());
+            return Ok(true);
         };
-        let rows = passing(look, entry, &asked)?;
+        let Some(rows) = passing(look, entry, &asked, may_stop)? else {
+            return Ok(false);
+        };
         let times = (entry.summary.first_ns, entry.summary.last_ns);
         let facts = BlockFacts::new(&asked.columns, &entry.origin, look.names(), times);
         let revision = match self.by.revision {
@@ -136,7 +141,7 @@ impl Count {
             let place = *places.entry(key).or_insert_with(|| self.groups.place(key));
             add_row(self.groups.at(place), &facts, row as usize);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The key of a stored call; `None` for one that only newer versions can read.
@@ -216,8 +221,14 @@ impl Count {
     }
 }
 
-/// The calls of a block that pass; those that the columns left open are read.
-fn passing(look: &Look<'_>, entry: &BlockEntry, asked: &Asked) -> Result<Vec<u32>, StoreError> {
+/// The calls of a block that pass; those that the columns left open are read. `None` where the time
+/// ran out over them.
+fn passing(
+    look: &Look<'_>,
+    entry: &BlockEntry,
+    asked: &Asked,
+    may_stop: bool,
+) -> Result<Option<Vec<u32>>, StoreError> {
     let mut block: Option<OpenBlock> = None;
     let mut rows = Vec::with_capacity(asked.passing.len());
     for (row, truth) in &asked.passing {
@@ -228,13 +239,16 @@ fn passing(look: &Look<'_>, entry: &BlockEntry, asked: &Asked) -> Result<Vec<u32
             let Some(block) = &mut block else {
                 continue;
             };
+            if may_stop && look.out_of_time() {
+                return Ok(None);
+            }
             if !look.passes(block, *row)? {
                 continue;
             }
         }
         rows.push(*row);
     }
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 fn add_row(tally: &mut Tally, facts: &BlockFacts<'_>, row: usize) {

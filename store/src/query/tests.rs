@@ -479,4 +479,26 @@ proptest! {
         let told = sum(&mut summary.groups.iter().chain(&summary.rest));
         prop_assert_eq!(told, sum(&mut expected.values()));
     }
+
+    #[test]
+    fn a_hurried_summary_counts_everything_newer_than_it_says(
+        blocks in any_blocks(), scope in any_scope(), query in any_query(),
+    ) {
+        let expected = expected(&blocks, &scope, &query);
+        let summary = summarize(&blocks, &scope, &SummaryQuery {
+            filter: query.filter,
+            since_ns: query.since_ns,
+            until_ns: query.until_ns,
+            group_by: Vec::new(),
+            probes: query.probes,
+            limit: 10,
+            time_budget: Duration::ZERO,
+        }).unwrap();
+        let counted: u64 = summary.groups.iter().map(|group| group.calls).sum();
+        let newer = |found: &&FoundCall| {
+            summary.scanned_until_ns.is_none_or(|until| found.call.time_ns > until)
+        };
+        prop_assert!(counted >= expected.iter().filter(newer).count() as u64);
+        prop_assert!(counted <= expected.len() as u64);
+    }
 }
