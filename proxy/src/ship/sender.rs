@@ -60,8 +60,8 @@ pub(super) async fn run(state: &State, hub: Hub, answer_timeout: Duration) -> In
 struct Sender {
     client: Client,
     backoff: Backoff,
-    /// Fewer after a timeout, one after a refusal that does not say which block it is about; grows
-    /// again with every success.
+    /// One after a failure, or a refusal that does not say which block it is about; doubles with
+    /// every success.
     max_blocks: usize,
     /// The outcome that was logged last: an outage is one line, not one per attempt.
     said: Option<&'static str>,
@@ -114,10 +114,9 @@ impl Sender {
             Ok(answer) => answer,
             Err(failure) => {
                 state.queue().give_back();
-                if let Failure::Timeout { .. } = failure {
-                    // Maybe the way is too narrow for so much at once.
-                    self.max_blocks = (shipment.blocks.len() / 2).max(1);
-                }
+                // One block is enough to ask whether the hub is there again, and goes through where
+                // many do not in time.
+                self.max_blocks = 1;
                 self.say(state, failure.outcome(), &chain(&failure));
                 return Some(self.backoff.wait(ABSENT_WAIT));
             }

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod blocked;
 mod corpus;
 mod hub;
 mod identity;
@@ -17,5 +18,6 @@ mod rig;
 mod rules;
 mod secrets;
 mod ship;
+mod shipping;
 mod shutdown;
 mod sidecar;

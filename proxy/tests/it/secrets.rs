@@ -3,23 +3,15 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::Bytes;
-use remora_proxy::Proxy;
-use remora_proxy::budget::Budget;
-use remora_proxy::config::{Config, Options};
-use remora_proxy::record::Outlet;
-use remora_proxy::ship::{ShipConfig, ShipMetrics, Shipper};
+use remora_proxy::ship::ShipConfig;
 use remora_store::block::Block;
 use remora_store::spool::Spool;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 
 use crate::hub::{Hub, eventually};
-use crate::rig::within;
 use crate::ship::config;
+use crate::shipping::Sidecar;
 
 /// Body limit of the sidecar: some of the planted secrets are cut by it.
 const BODY_LIMIT: usize = 6000;
@@ -152,77 +144,6 @@ fn form() -> Planted {
     }
 }
 
-/// A sidecar in front of a server that plays the planted exchanges.
-struct Sidecar {
-    server: TcpListener,
-    proxy: std::net::SocketAddr,
-    shipper: Shipper,
-    stop: oneshot::Sender<()>,
-    running: tokio::task::JoinHandle<()>,
-}
-
-impl Sidecar {
-    async fn start(ship: ShipConfig) -> Self {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = server.local_addr().unwrap();
-        let config = Config::from_options(Options {
-            maps: vec![format!("inbound:127.0.0.1:0={upstream}")],
-            workload: "shop".to_owned(),
-            admin: Some("off".to_owned()),
-            body_limit: BODY_LIMIT.to_string(),
-            ..Options::default()
-        })
-        .unwrap();
-        let budget = Budget::new(32 << 20);
-        let (shipper, flushes) =
-            Shipper::start(ship, budget.clone(), ShipMetrics::default()).unwrap();
-        let proxy = Proxy::bind(config).unwrap();
-        let address = proxy.bound()[0].address;
-        let sink = shipper.clone();
-        let outlet = Outlet {
-            sink: Box::new(move |batch| sink.try_send(batch)),
-            flushes,
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(async move {
-            let stopped = async {
-                let _ = stopped.await;
-            };
-            proxy.run_into(Some(outlet), budget, stopped).await.unwrap();
-        });
-        Self {
-            server,
-            proxy: address,
-            shipper,
-            stop,
-            running,
-        }
-    }
-
-    async fn play(&self, exchange: &Planted) {
-        let mut client = TcpStream::connect(self.proxy).await.unwrap();
-        let (mut server, _) = within(self.server.accept()).await.unwrap();
-        client.write_all(&exchange.request).await.unwrap();
-        let mut request = vec![0; exchange.request.len()];
-        within(server.read_exact(&mut request)).await.unwrap();
-        assert_eq!(
-            request, exchange.request,
-            "the server gets the secret itself"
-        );
-        server.write_all(&exchange.response).await.unwrap();
-        drop(server);
-        let mut response = Vec::new();
-        within(client.read_to_end(&mut response)).await.unwrap();
-        assert_eq!(response, exchange.response);
-    }
-
-    async fn finish(self) {
-        self.stop.send(()).unwrap();
-        within(self.running).await.unwrap();
-        self.shipper.finish(Duration::from_secs(10)).await;
-    }
-}
-
 /// None of the secrets is in `bytes`, not even eight characters of one.
 fn assert_clean(secrets: &[String], bytes: &[u8], place: &str) {
     for secret in secrets {
@@ -279,9 +200,9 @@ async fn planted_secrets_are_neither_spooled_nor_shipped() {
     };
 
     // With the hub there: over the socket.
-    let sidecar = Sidecar::start(ship.clone()).await;
+    let sidecar = Sidecar::start(ship.clone(), 32 << 20).await;
     for exchange in &exchanges {
-        sidecar.play(exchange).await;
+        sidecar.play(&exchange.request, &exchange.response).await;
     }
     eventually("all calls being stored", || {
         hub.calls() == exchanges.len() as u64
@@ -307,9 +228,9 @@ async fn planted_secrets_are_neither_spooled_nor_shipped() {
 
     // Without the hub: into the spool.
     hub.stop().await;
-    let sidecar = Sidecar::start(ship).await;
+    let sidecar = Sidecar::start(ship, 32 << 20).await;
     for exchange in &exchanges {
-        sidecar.play(exchange).await;
+        sidecar.play(&exchange.request, &exchange.response).await;
     }
     sidecar.finish().await;
     assert_clean(&secrets, &files(spool.path()), "the spool");
