@@ -50,7 +50,7 @@ pub(super) struct Rewritten {
 
 /// Why a segment was left as it is.
 #[derive(Debug, thiserror::Error)]
-enum MergeError {
+pub(super) enum MergeError {
     #[error("the store is being closed")]
     Stopped,
     #[error("a part of it is damaged")]
@@ -92,7 +92,8 @@ impl Merger {
         }
     }
 
-    fn rewrite(&self, old: SegmentName) -> Result<Rewritten, MergeError> {
+    /// Writes a segment anew, into a file that is no segment yet.
+    pub(super) fn rewrite(&self, old: SegmentName) -> Result<Rewritten, MergeError> {
         let new = SegmentName {
             id: old.id,
             marker: random_marker(),

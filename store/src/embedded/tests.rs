@@ -1,5 +1,7 @@
 //! What only a disk that fails at the right moment shows.
 
+use test_case::test_case;
+
 use super::*;
 use crate::block::{BlockMeta, Codec, Origin, seal};
 use crate::segment::Fault;
@@ -74,4 +76,78 @@ async fn a_disk_full_for_a_moment_loses_nothing() {
     store.fault(None).await;
     assert_eq!(store.ingest(vec![block(1)]).await.unwrap().stored, 1);
     assert!(store.health().await.writable);
+}
+
+/// Puts a rewritten segment in its place by hand, as far as a process came that was killed.
+fn replace_in_part(dir: &Path, rewritten: &merge::Rewritten, steps: usize) {
+    let (old, new) = (rewritten.old, rewritten.new);
+    let segments = dir.join("segments");
+    if steps > 0 {
+        let mut manifest = manifest::Manifest::read(dir).unwrap().unwrap();
+        manifest.live.remove(&old).unwrap();
+        let merged = manifest::LiveSegment {
+            merged: true,
+            ..Default::default()
+        };
+        manifest.live.insert(new, merged);
+        manifest.dying.push(old);
+        manifest.write(dir).unwrap();
+    }
+    if steps > 1 {
+        fs::rename(new.unfinished_path(&segments), new.path(&segments)).unwrap();
+    }
+    if steps > 2 {
+        fs::remove_file(old.path(&segments)).unwrap();
+    }
+}
+
+#[test_case(0; "before the manifest lists it")]
+#[test_case(1; "before its file has its name")]
+#[test_case(2; "before the old file is removed")]
+#[test_case(3; "before the catalogue knows it")]
+#[tokio::test]
+async fn a_crash_while_a_segment_is_replaced_loses_nothing(steps: usize) {
+    const BLOCKS: u64 = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 4 * 1_024,
+        merge: false,
+        ..Options::default()
+    };
+    let store = Embedded::open(dir.path(), options.clone()).unwrap();
+    for sequence in 1..=BLOCKS {
+        store.ingest(vec![block(sequence)]).await.unwrap();
+    }
+    let old = store.shared.index().blocks().next().unwrap().place.segment;
+    let merger = Merger {
+        shared: store.shared.clone(),
+        writer: store.jobs.as_ref().unwrap().downgrade(),
+        stop: store.stop.clone(),
+    };
+    let rewritten = merger.rewrite(old).unwrap();
+    assert!(rewritten.blocks.len() < rewritten.old_blocks.len());
+    drop(store);
+    replace_in_part(dir.path(), &rewritten, steps);
+
+    for _ in 0..2 {
+        let store = Embedded::open(dir.path(), options.clone()).unwrap();
+        for number in 1..=BLOCKS {
+            let id = CallId {
+                block: number,
+                ordinal: 0,
+            };
+            let found = store.get(&Scope::All, id).await.unwrap();
+            let expected = call(number as i64 * 1_000, "/", 200);
+            assert_eq!(found.unwrap().call, expected, "{id}");
+        }
+        let health = store.health().await;
+        assert_eq!(health.calls, BLOCKS);
+        assert!(health.quarantined.is_empty(), "{:?}", health.quarantined);
+        let again = (1..=BLOCKS).map(block).collect();
+        assert_eq!(store.ingest(again).await.unwrap().stored, 0);
+    }
+    let segments = dir.path().join("segments");
+    assert!(!rewritten.new.unfinished_path(&segments).exists());
+    assert_eq!(old.path(&segments).exists(), steps == 0);
+    assert_eq!(rewritten.new.path(&segments).exists(), steps > 0);
 }

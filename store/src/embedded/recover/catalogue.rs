@@ -16,10 +16,10 @@ use crate::segment::SegmentName;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A catalogue is written anew where it takes more than this, and [`GROWTH`] times its entries.
-const SPARE_BYTES: u64 = /* 64 MiB */ 64 * 1_024 * 1_024;
+const SPARE_BYTES: u64 = /* 16 MiB */ 16 * 1_024 * 1_024;
 
 /// See [`SPARE_BYTES`].
-const GROWTH: u64 = 8;
+const GROWTH: u64 = 4;
 
 /// Entries that are written at once.
 const CHUNK: usize = 1_000;
