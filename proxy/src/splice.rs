@@ -121,6 +121,8 @@ fn advance(flow: &mut Flow<'_>, back: &mut Flow<'_>, cx: &mut Context<'_>) -> Op
     match flow.poll(cx) {
         Poll::Pending => None,
         Poll::Ready(broken) if broken == flow.sender || back.finished => Some(broken),
+        // The sender broke first, and now what it had sent has nowhere to go either.
+        Poll::Ready(_) if flow.sender_broke => Some(flow.sender),
         Poll::Ready(_) => {
             // The receiver takes no more, but what it sent before may still lie in our socket: a
             // response that came just ahead of a reset belongs to the other side.
@@ -330,3 +332,6 @@ fn write_some(to: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         _ => Ok(written),
     }
 }
+
+#[cfg(test)]
+mod tests;
