@@ -8,7 +8,6 @@ mod cache;
 mod check;
 mod entry;
 mod grow;
-mod lock;
 mod manifest;
 mod merge;
 mod recover;
@@ -32,13 +31,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::answer::{self, Holds, aside, steadily};
 use crate::call::CallId;
 use crate::checked::check;
+use crate::lock::{DirectoryLock, LockError};
 use crate::query::{self, FoundCall, Page, Query, Summary, SummaryQuery};
 use crate::segment::Marker;
 use crate::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
 use check::Checker;
-use lock::DirectoryLock;
 use merge::Merger;
 use shared::Shared;
 use writer::{IngestJob, Job, Reply, Writer};
@@ -107,14 +106,20 @@ impl Embedded {
     /// Opens the store in a directory, which is made where there is none. Reads what is needed to
     /// answer; blocks that turn out damaged are said in [`Health::quarantined`].
     ///
-    /// Takes as long as the disk does: not for the thread of an async runtime.
+    /// Takes as long as the disk does, and waits a moment for a process that is just leaving the
+    /// directory: not for the thread of an async runtime.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io {
             action: format!("open the data directory {}", dir.display()),
             source,
         };
         fs::create_dir_all(dir).map_err(io)?;
-        let lock = DirectoryLock::take(dir)?;
+        let lock = DirectoryLock::take(dir).map_err(|error| match error {
+            LockError::Held => OpenError::Locked {
+                dir: dir.to_owned(),
+            },
+            LockError::Io(source) => io(source),
+        })?;
         let recovered = recover::recover(dir).map_err(io)?;
         let shared = Arc::new(Shared::new(
             dir,

@@ -14,6 +14,7 @@ pub mod embedded;
 pub mod filter;
 pub mod head;
 mod index;
+mod lock;
 pub mod memory;
 pub mod names;
 pub mod query;

@@ -8,28 +8,26 @@
 mod file;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rustix::fs::{FlockOperation, flock};
 
 use self::file::SpoolFile;
 use crate::block::{Block, Drop};
+use crate::lock::{DirectoryLock, LockError};
 
 /// A spool is spread over about this many files, so that making room costs a small share of it.
 const FILES: u64 = 16;
 const MIN_FILE_BYTES: u64 = 64 * 1024;
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
-const LOCK_FILE: &str = "lock";
 
 /// Blocks on disk, oldest first. One process at a time holds a directory.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
-    /// Holds the lock for as long as it is open.
-    _lock: File,
+    _lock: DirectoryLock,
     limit_bytes: u64,
     /// Oldest first. New blocks go to the last one if `writing`.
     files: VecDeque<SpoolFile>,
@@ -301,21 +299,13 @@ impl Evicted {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, SpoolError> {
-    let path = dir.join(LOCK_FILE);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| failed("open spool lock", &path, source))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(SpoolError::Locked {
+fn lock(dir: &Path) -> Result<DirectoryLock, SpoolError> {
+    DirectoryLock::take(dir).map_err(|error| match error {
+        LockError::Held => SpoolError::Locked {
             dir: dir.to_owned(),
-        }),
-        Err(errno) => Err(failed("lock spool", &path, errno.into())),
-    }
+        },
+        LockError::Io(source) => failed("lock spool", dir, source),
+    })
 }
 
 /// Numbers of the spool files in a directory, ascending. Other files are nobody's business.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::entry::{Described, block_record};
-use super::lock::DirectoryLock;
 use super::manifest::Manifest;
 use super::merge::Rewritten;
 use super::now_ns;
@@ -20,6 +19,7 @@ use super::shared::Shared;
 use crate::answer::Holds;
 use crate::catalogue::{Catalogue, CatalogueError, Entry};
 use crate::checked::CheckedBlock;
+use crate::lock::DirectoryLock;
 use crate::running;
 use crate::segment::{Record, SegmentName, SegmentWriter};
 use crate::store::{Freed, Ingested, Retention, StoreError};
