@@ -49,15 +49,26 @@ impl Quote {
             let at = from + found;
             let content = text.get(self.end..at).unwrap_or_default();
             let backslashes = content.iter().rev().take_while(|b| **b == b'\\').count();
-            let closes = match self.backslashes {
-                0 => backslashes % 2 == 0,
-                own => backslashes <= own,
-            };
-            if closes {
-                return at - backslashes.min(self.backslashes);
+            if let Some(own) = self.closed_after(backslashes) {
+                return at - own.min(backslashes);
             }
             from = at + 1;
         }
+    }
+
+    /// Whether a quote behind so many backslashes ends the string, or one around it; and how many of
+    /// them are part of that quote.
+    fn closed_after(self, backslashes: usize) -> Option<usize> {
+        let (mut left, mut own) = (backslashes, 0);
+        // Undoes one escaping after the other, from the outermost text inwards.
+        for _ in 1..self.levels() {
+            if left % 2 == 0 {
+                return Some(own);
+            }
+            left /= 2;
+            own = own * 2 + 1;
+        }
+        (left % 2 == 0).then_some(own)
     }
 }
 
@@ -188,6 +199,7 @@ mod tests {
     #[test_case(br#""a\\" x"#, br"a\\"; "ending in a backslash")]
     #[test_case(br#"\"abc\" x"#, b"abc"; "escaped once")]
     #[test_case(br#"\"a\\\"b\" x"#, br#"a\\\"b"#; "escaped once with a quote inside")]
+    #[test_case(br#"\"a\\\\\" x"#, br"a\\\\"; "escaped once and ending in a backslash")]
     #[test_case(br#"\"abc" x"#, b"abc"; "ended by the string around it")]
     #[test_case(br#""abc"#, b"abc"; "never ended")]
     fn a_string_ends_at_its_own_quote(text: &[u8], content: &[u8]) {

@@ -1,6 +1,7 @@
 //! Property: of a secret planted anywhere, in any coding, cut anywhere, nothing is left.
 
 use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -13,7 +14,8 @@ fn secret() -> impl Strategy<Value = String> {
         "[A-Za-z0-9_-]{16,60}",
         "[0-9a-f]{32}",
         "[A-Z2-7]{20}",
-        "s3cr[a-z0-9]{14}"
+        "s3cr[a-z0-9]{14}",
+        "[A-Za-z0-9+/]{22,40}={0,2}"
     ]
 }
 
@@ -105,6 +107,55 @@ fn encode(body: String, coding: usize) -> Message {
     }
 }
 
+/// JSON of any shape, in which `planted` stands under the name of a secret somewhere.
+fn json_with(planted: Value) -> impl Strategy<Value = Value> {
+    let harmless = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0u32..100_000).prop_map(Value::from),
+        "[a-z ]{0,12}".prop_map(Value::from),
+    ];
+    let around = prop::collection::vec((name_of_anything(), harmless), 0..4);
+    let layers = prop::collection::vec((any::<bool>(), around), 0..4);
+    (name(), layers).prop_map(move |(name, layers)| {
+        let mut inner = json!({ name: planted.clone() });
+        for (array, around) in layers {
+            inner = match array {
+                true => Value::Array(around.into_iter().map(|(_, v)| v).chain([inner]).collect()),
+                false => {
+                    let mut object: Map<_, _> = around.into_iter().collect();
+                    object.insert("inner".to_owned(), inner);
+                    Value::Object(object)
+                }
+            };
+        }
+        inner
+    })
+}
+
+fn name_of_anything() -> impl Strategy<Value = String> {
+    "[a-h_]{1,8}"
+}
+
+/// A value of the same type, with the same members.
+fn same_shape(one: &Value, two: &Value) -> bool {
+    match (one, two) {
+        (Value::Array(one), Value::Array(two)) => {
+            one.len() == two.len() && one.iter().zip(two).all(|(one, two)| same_shape(one, two))
+        }
+        (Value::Object(one), Value::Object(two)) => {
+            one.len() == two.len()
+                && one
+                    .iter()
+                    .zip(two)
+                    .all(|((a, one), (b, two))| a == b && same_shape(one, two))
+        }
+        (Value::String(_), Value::String(_)) => true,
+        (Value::Number(one), Value::Number(two)) => one.to_string().len() == two.to_string().len(),
+        (one, two) => one == two,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -119,6 +170,40 @@ proptest! {
         cut(&mut call.response, share);
         redact(&mut call);
         assert_gone(&call, &secret)?;
+    }
+
+    #[test]
+    fn json_keeps_its_shape_and_loses_its_secret(
+        (secret, document) in "[ -~äö€]{12,40}".prop_filter("long enough to tell", |secret| {
+            secret.trim().len() >= 10
+        }).prop_flat_map(|secret| {
+            let planted = prop_oneof![
+                Just(json!(secret)),
+                Just(json!([secret, 12345, null])),
+                Just(json!({ "deep": { "value": secret } })),
+            ];
+            (Just(secret.clone()), planted.prop_flat_map(json_with))
+        }),
+        pretty in any::<bool>(), escaped in any::<bool>(),
+    ) {
+        let mut text = match pretty {
+            true => serde_json::to_string_pretty(&document).unwrap(),
+            false => document.to_string(),
+        };
+        if escaped {
+            text = json!({ "payload": text }).to_string();
+        }
+        let masked = redacted(message("POST / HTTP/1.1\r\n\r\n", text.clone())).body;
+        let parsed = serde_json::from_slice(&masked);
+        prop_assert!(parsed.is_ok(), "{text} became {}", String::from_utf8_lossy(&masked));
+        let mut parsed: Value = parsed.unwrap();
+        if escaped {
+            parsed = serde_json::from_str(parsed["payload"].as_str().unwrap()).unwrap();
+        }
+        prop_assert!(same_shape(&document, &parsed), "{document} became {parsed}");
+        let written = json!(secret).to_string();
+        let written = written.trim_matches('"');
+        prop_assert!(!parsed.to_string().contains(written), "{document} became {parsed}");
     }
 
     #[test]
