@@ -42,8 +42,8 @@ use merge::Merger;
 use shared::Shared;
 use writer::{IngestJob, Job, Reply, Writer};
 
-/// Requests that may wait for the writer thread; more wait with their senders.
-const WAITING_JOBS: usize = 64;
+/// Requests that may wait for the writer thread, each of some megabytes; more wait with their senders.
+const WAITING_JOBS: usize = 16;
 
 /// How a store is laid out.
 #[derive(Debug, Clone)]
