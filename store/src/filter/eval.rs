@@ -18,7 +18,7 @@ pub(crate) use operate::compare;
 
 /// Most steps that a filter may take for one call. A step is a part of the filter looked at, or 64
 /// bytes of text searched.
-const MAX_STEPS: u32 = 200_000;
+const MAX_STEPS: u32 = 50_000;
 
 /// Where the facts of a call come from.
 pub(crate) trait Facts {
@@ -94,19 +94,26 @@ impl Truth {
 
 /// What `expr` says of the call with these facts.
 pub(crate) fn truth(expr: &Expr, facts: &impl Facts) -> Result<Truth, FilterError> {
+    Ok(truth_and_steps(expr, facts)?.0)
+}
+
+/// The same with the steps that it took.
+pub(crate) fn truth_and_steps(
+    expr: &Expr,
+    facts: &impl Facts,
+) -> Result<(Truth, u32), FilterError> {
     let evaluation = Evaluation {
         facts,
         steps: Cell::new(0),
         variables: RefCell::new(Vec::new()),
     };
-    let value = evaluation.value(expr);
-    if evaluation.steps.get() > MAX_STEPS {
-        return Err(
-            FilterError::new("the filter takes too many steps on one call".to_owned())
-                .hint("nest `exists` and `all` less"),
-        );
+    let truth = Truth::of(&evaluation.value(expr));
+    let steps = evaluation.steps.get();
+    if steps > MAX_STEPS {
+        let error = FilterError::new("the filter takes too many steps on one call".to_owned());
+        return Err(error.hint("nest `exists` and `all` less"));
     }
-    Ok(Truth::of(&value))
+    Ok((truth, steps))
 }
 
 /// The value of `expr` if it is the same for every call.

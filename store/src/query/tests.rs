@@ -434,6 +434,38 @@ fn key_of(group: &Group) -> Vec<String> {
     std::iter::once(group.leg.to_owned()).chain(given).collect()
 }
 
+#[test]
+fn a_filter_that_costs_much_is_asked_call_by_call() {
+    let numbers = format!("[{}]", vec!["1"; 60].join(","));
+    let filter = format!("{numbers}.all(a, {numbers}.all(b, size(url) + a + b > 0))");
+    let calls: Vec<Call> = (0..250)
+        .map(|time_ns| testing::call(time_ns, "/", 200))
+        .collect();
+    let bytes = seal(&BlockMeta::default(), &calls, None, Codec::Raw);
+    let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
+    let query = Query {
+        filter: Filter::parse(&filter).unwrap(),
+        since_ns: None,
+        until_ns: None,
+        order: Order::Newest,
+        limit: 1_000,
+        cursor: None,
+        probes: true,
+        bodies: false,
+        time_budget: Duration::ZERO,
+    };
+    let hurried = list(&blocks, &Scope::All, &query).unwrap();
+    assert!(
+        hurried.scanned_until_ns.is_some(),
+        "nobody looked at the clock"
+    );
+    let patient = Query {
+        time_budget: FOREVER,
+        ..query
+    };
+    assert_eq!(all_pages(&blocks, &Scope::All, &patient).len(), calls.len());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

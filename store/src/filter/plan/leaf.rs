@@ -2,7 +2,7 @@
 
 use crate::filter::FilterError;
 use crate::filter::columns::{BlockFacts, RowFacts, code_column, number};
-use crate::filter::eval::{Truth, compare, truth};
+use crate::filter::eval::{Truth, compare, truth_and_steps};
 use crate::filter::expr::{Comparison, Expr};
 use crate::filter::value::Value;
 use crate::filter::vocabulary::{Field, Identity, Peer};
@@ -10,12 +10,17 @@ use crate::filter::vocabulary::{Field, Identity, Peer};
 /// Statuses for which answers are remembered.
 pub(super) const STATUSES: usize = 1_000;
 
+/// Most steps that a part may take over the calls of one block. What is left then stays unknown, and
+/// is asked call by call, where the clock is looked at.
+const MAX_STEPS: u32 = 4_000_000;
+
 /// A part of a filter with what it has to read.
 pub(super) struct Leaf<'f> {
     pub(super) expr: &'f Expr,
     pub(super) reads: Reads<'f>,
     /// Answers by the number that stands for the value in its column.
     answers: Vec<Option<Truth>>,
+    steps_left: u32,
 }
 
 /// What a part of a filter reads.
@@ -63,6 +68,7 @@ impl<'f> Leaf<'f> {
             expr,
             reads: Reads::of(expr),
             answers: Vec::new(),
+            steps_left: MAX_STEPS,
         }
     }
 
@@ -84,6 +90,7 @@ impl<'f> Leaf<'f> {
 
     /// Forgets answers that hold for one block only.
     pub(super) fn begin_block(&mut self) {
+        self.steps_left = MAX_STEPS;
         match self.reads {
             Reads::Code(_) | Reads::Status => {}
             _ => self.answers.clear(),
@@ -169,8 +176,13 @@ impl<'f> Leaf<'f> {
         }
     }
 
-    fn ask(&self, block: &BlockFacts<'_>, row: usize) -> Result<Truth, FilterError> {
-        truth(self.expr, &RowFacts { block, row })
+    fn ask(&mut self, block: &BlockFacts<'_>, row: usize) -> Result<Truth, FilterError> {
+        if self.steps_left == 0 {
+            return Ok(Truth::Unknown);
+        }
+        let (truth, steps) = truth_and_steps(self.expr, &RowFacts { block, row })?;
+        self.steps_left = self.steps_left.saturating_sub(steps);
+        Ok(truth)
     }
 }
 
