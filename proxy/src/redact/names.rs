@@ -73,7 +73,6 @@ const KEYS: &[&str] = &[
 
 /// Whole names whose value is a secret anywhere.
 const EXACT: &[&str] = &[
-    "pass",
     "cvv",
     "cvc",
     "cvv2",
@@ -177,6 +176,10 @@ fn secret(name: &[u8], place: Place) -> Option<Class> {
     {
         return Some(Class::Texts);
     }
+    // A test report counts what did `pass`.
+    if name == b"pass" {
+        return Some(Class::Texts);
+    }
     let here = match place {
         Place::Field => false,
         Place::Head => is(EXACT_OUTSIDE_FIELDS),
@@ -239,6 +242,7 @@ mod tests {
     #[test_case("newPassword2", Class::Secret(Kind::Secret); "a numbered password")]
     #[test_case("Ocp-Apim-Subscription-Key", Class::Secret(Kind::Key))]
     #[test_case("tokens", Class::Texts)]
+    #[test_case("pass", Class::Texts)]
     #[test_case("private.key", Class::Secret(Kind::Key))]
     fn a_name_promises(name: &str, class: Class) {
         let names = Names::new(&[]);
