@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
+use hyper::{Request, Response};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -21,19 +21,36 @@ impl Client {
         Self(Pool::builder(TokioExecutor::new()).build(connector))
     }
 
+    /// Sends any request; `None` if the server cannot be reached, or breaks off.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Option<Response<Bytes>> {
+        let (head, body) = self.0.request(request).await.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Response::from_parts(head, body))
+    }
+
     /// Gets a page: status and body; `None` if the server cannot be reached.
     pub async fn get(&self, uri: &str, headers: &[(&str, &str)]) -> Option<(u16, Bytes)> {
         let mut request = Request::get(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = self
-            .0
-            .request(request.body(Full::default()).unwrap())
-            .await
-            .ok()?;
-        let status = answer.status().as_u16();
-        Some((status, answer.into_body().collect().await.ok()?.to_bytes()))
+        let answer = self.send(request.body(Full::default()).unwrap()).await?;
+        Some((answer.status().as_u16(), answer.into_body()))
+    }
+
+    /// What the hub says of itself; `None` while it cannot answer.
+    pub async fn status(&self, api: &str) -> Option<Value> {
+        self.json(&format!("{api}/api/v1/status")).await
+    }
+
+    /// The calls that match a filter, newest first, as many as fit on one page.
+    pub async fn matching(&self, api: &str, filter: &str) -> Option<Vec<Value>> {
+        let filter = encoded(filter);
+        let page = self
+            .json(&format!("{api}/api/v1/calls?limit=1000&filter={filter}"))
+            .await?;
+        assert_eq!(page["next"], Value::Null, "more than a page matches");
+        page["calls"].as_array().cloned()
     }
 
     /// Gets JSON; `None` unless the answer is 200.
@@ -66,6 +83,18 @@ impl Client {
             }
         }
     }
+}
+
+/// A text as the value of a URL's parameter.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// How often each path was stored.

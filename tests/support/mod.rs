@@ -4,6 +4,7 @@ pub mod api;
 pub mod namespaces;
 pub mod origin;
 pub mod process;
+pub mod relay;
 
 use std::time::{Duration, Instant};
 

@@ -8,11 +8,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::process::REMORA;
+use super::process::{REMORA, Running};
 
 /// User that the sidecars run as.
 const PROXY_UID: &str = "15100";
+
+/// Token that hub and sidecars share.
+pub const TOKEN: &str = "a-token-for-the-namespace-tests";
+
+/// How many were made by this process, for names of their own.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Three namespaces, gone when this is dropped.
 pub struct Lan {
@@ -63,7 +70,11 @@ impl Lan {
         std::fs::copy(REMORA, &program).unwrap();
         open_to_all(&program);
         let lan = Self {
-            name: format!("remora{}", std::process::id()),
+            name: format!(
+                "remora{}-{}",
+                std::process::id(),
+                MADE.fetch_add(1, Ordering::Relaxed)
+            ),
             folder,
             children: Vec::new(),
         };
@@ -173,31 +184,53 @@ impl Lan {
         self.start(command);
     }
 
-    /// Writes the redirect rules and starts a sidecar, as in a pod.
-    pub fn start_sidecar(&mut self, host: Host, workload: &str, ingest: &str, token_file: &Path) {
+    /// File with the token.
+    pub fn token_file(&self) -> PathBuf {
+        let file = self.folder.path().join("token");
+        if !file.exists() {
+            std::fs::write(&file, TOKEN).unwrap();
+        }
+        file
+    }
+
+    /// Starts the hub on the LAN.
+    pub fn start_hub(&mut self) {
+        let token_file = self.token_file();
+        let mut hub = self.command(Host::Lan, self.program());
+        hub.args(["hub", "--log", "warn", "--listen", "10.99.7.1:8899"]);
+        hub.args(["--ingest", "10.99.7.1:8898", "--data"]);
+        hub.arg(self.folder().join("data"));
+        hub.arg("--token-file").arg(token_file);
+        self.start(hub);
+    }
+
+    /// Writes the redirect rules, as the first container of a pod does.
+    pub fn write_rules(&self, host: Host) {
         let status = self
             .command(host, self.program())
             .arg("init")
             .status()
             .unwrap();
         assert!(status.success(), "remora init failed in {}", host.word());
+    }
+
+    /// Starts a sidecar for what the rules redirect.
+    pub fn start_sidecar(&self, host: Host, workload: &str) -> Running {
         let mut command = self.command(host, "setpriv");
         command
             .args(["--reuid", PROXY_UID, "--clear-groups"])
             .arg(self.program());
-        command.args([
-            "proxy",
-            "--redirect",
-            "--workload",
-            workload,
-            "--ingest",
-            ingest,
-            "--log",
-            "warn",
-        ]);
+        command.args(["proxy", "--redirect", "--log", "warn"]);
+        command.args(["--workload", workload]);
+        command.args(["--ingest", "http://10.99.7.1:8898"]);
         command.args(["--pod-ip", &host.ipv4(), "--pod-ip", &host.ipv6()]);
-        command.arg("--token-file").arg(token_file);
-        self.start(command);
+        command.arg("--token-file").arg(self.token_file());
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Running::of(child)
     }
 }
 

@@ -1,32 +1,51 @@
-//! The application behind a sidecar: a server that answers every request with its own path.
+//! The application behind a sidecar.
 
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Starts the server on a free port; it runs as long as the test's runtime.
+/// Starts a server that answers every request with its own path.
 pub async fn start() -> u16 {
+    serve(|request| async move { Response::new(Bytes::from(request.uri().path().to_owned())) })
+        .await
+}
+
+/// Starts a server on a free port; it runs as long as the test's runtime.
+pub async fn serve<F, A>(answer: F) -> u16
+where
+    F: Fn(Request<Bytes>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Bytes>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
+            let answer = answer.clone();
+            let service = service_fn(move |request| {
+                let answer = answer.clone();
+                async move {
+                    Ok::<_, Infallible>(answer(whole(request).await).await.map(Full::<Bytes>::new))
+                }
+            });
             let serving = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service_fn(echo_path));
+                .serve_connection(TokioIo::new(stream), service);
             tokio::spawn(serving);
         }
     });
     port
 }
 
-async fn echo_path(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let path = request.uri().path().to_owned();
-    Ok(Response::new(Full::from(path)))
+async fn whole(request: Request<Incoming>) -> Request<Bytes> {
+    let (head, body) = request.into_parts();
+    // A client that went away in the midst of its body has sent what came.
+    let body = body.collect().await.map(|body| body.to_bytes());
+    Request::from_parts(head, body.unwrap_or_default())
 }

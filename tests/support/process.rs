@@ -28,6 +28,32 @@ impl Running {
         self.0.id()
     }
 
+    /// Most memory that it ever had, in bytes, but for the pages of the program file: those of an
+    /// unoptimized program are many times those of the one that people run.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let kib = |name: &str| -> u64 {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        (kib("VmHWM:") - kib("RssFile:")) * 1024
+    }
+
+    /// Whether it is stopped by a signal.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        stat.rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('T')
+    }
+
+    /// Takes a process that was started in another way.
+    pub fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     /// SIGKILL: the process has no time to do anything.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
@@ -108,32 +134,38 @@ impl HubPlace {
 
     /// Starts the hub; it may not be ready yet.
     pub fn start(&self) -> Running {
-        Running::start(&[
-            "hub",
-            "--listen",
-            &format!("127.0.0.1:{}", self.api_port),
-            "--ingest",
-            &format!("127.0.0.1:{}", self.ingest_port),
-            "--data",
-            &self.data().display().to_string(),
-        ])
+        self.start_on("127.0.0.1", &[])
+    }
+
+    /// Starts the hub on an address of this machine.
+    pub fn start_on(&self, address: &str, more: &[&str]) -> Running {
+        let listen = format!("{address}:{}", self.api_port);
+        let ingest = format!("{address}:{}", self.ingest_port);
+        let data = self.data().display().to_string();
+        let mut arguments = vec!["hub", "--listen", &listen, "--ingest", &ingest];
+        arguments.extend(["--data", &data]);
+        arguments.extend(more);
+        Running::start(&arguments)
     }
 }
 
 /// Starts an inbound sidecar in front of `upstream`; gives it and its port.
 pub fn start_sidecar(hub: &HubPlace, upstream: u16, more: &[&str]) -> (Running, u16) {
+    let options = ["--workload", "tested", "--namespace", "local"];
+    start_mapped(
+        &hub.ingest(),
+        "inbound",
+        upstream,
+        &[&options[..], more].concat(),
+    )
+}
+
+/// Starts a sidecar with one mapped listener before `upstream`; gives it and its port.
+pub fn start_mapped(ingest: &str, leg: &str, upstream: u16, more: &[&str]) -> (Running, u16) {
     let port = free_port();
-    let map = format!("inbound:127.0.0.1:{port}=127.0.0.1:{upstream}");
-    let ingest = hub.ingest();
-    let mut arguments = vec!["proxy", "--ingest", &ingest, "--map", &map];
-    arguments.extend([
-        "--workload",
-        "tested",
-        "--namespace",
-        "local",
-        "--admin",
-        "off",
-    ]);
+    let map = format!("{leg}:127.0.0.1:{port}=127.0.0.1:{upstream}");
+    let mut arguments = vec!["proxy", "--ingest", ingest, "--map", &map];
+    arguments.extend(["--admin", "off"]);
     arguments.extend(more);
     let running = Running::start(&arguments);
     let deadline = Instant::now() + Duration::from_secs(20);
