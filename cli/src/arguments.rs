@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// Run the hub: it gathers records and answers questions over HTTP and MCP
     Hub(Hub),
     /// Run a sidecar: it passes traffic on unchanged and records it
-    Proxy(Proxy),
+    Proxy(Box<Proxy>),
     /// Write the redirect rules into this network namespace (needs CAP_NET_ADMIN)
     Init(Init),
 }

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::Hub(options) => hub::run(options),
-        Command::Proxy(options) => proxy::run(options),
+        Command::Proxy(options) => proxy::run(*options),
         Command::Init(options) => init::run(options),
     };
     runtime::exit_code(done)
