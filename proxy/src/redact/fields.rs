@@ -43,10 +43,16 @@ pub(super) fn escaped(rules: &Rules, text: &[u8], at: usize, edits: &mut Edits) 
 /// Masks what stands behind the name at `name` if that is one of a secret. Gives where to go on.
 fn value_of(rules: &Rules, text: &[u8], name: Range<usize>, edits: &mut Edits) -> usize {
     let written = text.get(name.clone()).unwrap_or_default();
+    let plain = nested::unescaped(written, 1);
+    // What stands behind a name may reach far, so it is looked at only where it may be a secret:
+    // a text that is full of other names must not be gone through again for each of them.
+    let assigned = text.get(name.end) == Some(&b'=');
+    if !assigned && rules.names.classify(&plain, Place::Field).is_none() {
+        return name.end;
+    }
     let Some((value, place)) = Value::after(text, &name) else {
         return name.end;
     };
-    let plain = nested::unescaped(written, 1);
     match rules.names.classify(&plain, place) {
         Some(class) => value.mask(rules, text, class, edits).max(name.end),
         None => name.end,
@@ -139,7 +145,8 @@ impl Value {
         }
         let before = text.get(..name.start).unwrap_or_default();
         let place = match before.last() {
-            Some(b'?' | b'&') => Place::Parameter,
+            // An OAuth answer carries its token behind a `#` (RFC 6749 section 4.2.2).
+            Some(b'?' | b'&' | b'#') => Place::Parameter,
             None | Some(b';' | b'\n') => Place::Field,
             Some(b' ') if before.ends_with(b"; ") => Place::Field,
             _ => return None,
@@ -170,8 +177,17 @@ impl Value {
         let rest = text.get(at..)?;
         let rest = rest.get(..HEAD_LIMIT).unwrap_or(rest);
         let close = memchr::memchr(b'>', rest).filter(|_| opening)?;
-        let end = until(text, at + close + 1, |b| *b == b'<');
-        Some(Self::Bare(end, Dress::Shaped))
+        let start = at + close + 1;
+        let content = text.get(start..)?;
+        let range = match content.strip_prefix(b"<![CDATA[") {
+            Some(data) => {
+                let length = memchr::memmem::find(data, b"]]>").unwrap_or(data.len());
+                let start = text.len() - data.len();
+                start..start + length
+            }
+            None => until(text, start, |b| *b == b'<'),
+        };
+        Some(Self::Bare(range, Dress::Shaped))
     }
 
     /// `<input name="password" value="…">`

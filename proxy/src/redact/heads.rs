@@ -39,12 +39,22 @@ pub(super) fn redact(
             continue;
         }
         let line = head.get(field.clone()).unwrap_or_default();
-        let found = match field.start == 0 || line.starts_with(b"HTTP/") {
-            true => start_line(rules, line).or_else(|| self::field(rules, line, cut)),
-            false => self::field(rules, line, cut),
+        let first = memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1);
+        let (first, folded) = line.split_at_checked(first).unwrap_or((line, b""));
+        let started = match field.start == 0 || line.starts_with(b"HTTP/") {
+            true => start_line(rules, first),
+            false => None,
         };
-        if let Some(found) = found {
-            edits.absorb(found, field.start);
+        // A start line cannot be continued: what looks like that is a field that was indented.
+        let (rest, start) = match started {
+            Some(found) => {
+                edits.absorb(found, field.start);
+                (folded, field.start + first.len())
+            }
+            None => (line, field.start),
+        };
+        if let Some(found) = self::field(rules, rest, cut) {
+            edits.absorb(found, start);
         }
     }
     edits.apply(head)
@@ -80,7 +90,8 @@ impl Scratch {
 /// A request or status line; `None` if the line is a field.
 fn start_line(rules: &Rules, line: &[u8]) -> Option<Edits> {
     let first = memchr::memchr(b' ', line)?;
-    if line.get(..first)?.contains(&b':') {
+    let behind = line.get(first..)?.trim_ascii_start();
+    if line.get(..first)?.contains(&b':') || behind.starts_with(b":") {
         return None;
     }
     if line.starts_with(b"HTTP/") {
@@ -151,7 +162,6 @@ fn located(rules: &Rules, value: &[u8], mark: usize) -> Edits {
     );
     edits.absorb(query::parameters(rules, query, false), mark + 1);
     let rest_start = mark + 1 + length;
-    // An OAuth answer carries its token behind the `#` (RFC 6749 section 4.2.2).
     edits.absorb(text::scan(rules, rest, false), rest_start);
     edits
 }

@@ -81,6 +81,7 @@ const EXACT: &[&str] = &[
     "otp",
     "pin",
     "sessionid",
+    "xsessionid",
     "jsessionid",
     "phpsessid",
     "jwt",

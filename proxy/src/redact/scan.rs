@@ -31,8 +31,6 @@ const WORDS: &[(&str, Hit)] = &[
     ("pass", Hit::Name),
     ("Pass", Hit::Name),
     ("PASS", Hit::Name),
-    ("pwd\"", Hit::Name),
-    ("pwd=", Hit::Name),
     ("secret", Hit::Name),
     ("Secret", Hit::Name),
     ("SECRET", Hit::Name),
@@ -48,15 +46,46 @@ const WORDS: &[(&str, Hit)] = &[
     ("ssionid", Hit::Name),
     ("ssion_id", Hit::Name),
     ("ssionId", Hit::Name),
+    ("ssionID", Hit::Name),
+    ("SSIONID", Hit::Name),
+    ("SESSID", Hit::Name),
     ("ignature=", Hit::Name),
     ("sig=", Hit::Name),
     ("\\u00", Hit::Escape),
     ("earer ", Hit::Bearer),
+];
+
+/// More of them: short names, which must begin or end where the word does. A closing quote may be
+/// escaped, an opening one ends in a quote all the same.
+const NARROW_WORDS: &[(&str, Hit)] = &[
     ("\"cvv", Hit::Name),
+    ("\"Cvv", Hit::Name),
+    ("\"CVV", Hit::Name),
     ("\"cvc", Hit::Name),
+    ("\"Cvc", Hit::Name),
+    ("\"CVC", Hit::Name),
     ("\"ssn", Hit::Name),
-    ("\"otp\"", Hit::Name),
-    ("\"pin\"", Hit::Name),
+    ("\"Ssn", Hit::Name),
+    ("\"SSN", Hit::Name),
+    ("\"otp", Hit::Name),
+    ("\"Otp", Hit::Name),
+    ("\"OTP", Hit::Name),
+    ("\"pin", Hit::Name),
+    ("\"Pin", Hit::Name),
+    ("\"PIN", Hit::Name),
+    ("\"jwt", Hit::Name),
+    ("pwd\"", Hit::Name),
+    ("pwd'", Hit::Name),
+    ("pwd\\", Hit::Name),
+    ("pwd=", Hit::Name),
+    ("pwd>", Hit::Name),
+    ("Pwd\"", Hit::Name),
+    ("Pwd\\", Hit::Name),
+    ("Pwd=", Hit::Name),
+    ("Pwd>", Hit::Name),
+    ("PWD\"", Hit::Name),
+    ("PWD\\", Hit::Name),
+    ("PWD=", Hit::Name),
 ];
 
 /// Words that are searched one by one, because they are short: together with the others they would
@@ -100,10 +129,16 @@ const HEAD_WORDS: &[&str] = &[
 /// A search for many words at once.
 #[derive(Debug)]
 pub(super) struct Words {
+    sets: Vec<WordSet>,
+    single: Vec<(Finder<'static>, Hit)>,
+}
+
+/// Words that are searched in one pass.
+#[derive(Debug)]
+struct WordSet {
     packed: Option<Searcher>,
     automaton: AhoCorasick,
     hits: Vec<Hit>,
-    single: Vec<(Finder<'static>, Hit)>,
 }
 
 impl Words {
@@ -122,8 +157,14 @@ impl Words {
                     .map(|spelling| (Finder::new(spelling).into_owned(), Hit::Name)),
             );
         }
-        let (words, hits): (Vec<_>, Vec<_>) = WORDS.iter().copied().unzip();
-        Self::of(&words, hits, single)
+        let sets = [WORDS, NARROW_WORDS].map(|words| {
+            let (words, hits): (Vec<_>, Vec<_>) = words.iter().copied().unzip();
+            WordSet::of(&words, hits)
+        });
+        Self {
+            sets: sets.into(),
+            single,
+        }
     }
 
     /// The words of heads that are written small, and `extra` names.
@@ -136,10 +177,33 @@ impl Words {
             .filter(|word| !word.is_empty())
             .collect();
         let hits = vec![Hit::Name; words.len()];
-        Self::of(&words, hits, Vec::new())
+        Self {
+            sets: vec![WordSet::of(&words, hits)],
+            single: Vec::new(),
+        }
     }
 
-    fn of(words: &[&str], hits: Vec<Hit>, single: Vec<(Finder<'static>, Hit)>) -> Self {
+    /// Shows every word in `text` to `look`, which says where to go on. The words of one search come
+    /// in order, one search after the other.
+    pub(super) fn each(&self, text: &[u8], mut look: impl FnMut(Range<usize>, Hit) -> usize) {
+        for set in &self.sets {
+            let mut at = 0;
+            while let Some((found, hit)) = set.next(text, at) {
+                at = look(found.clone(), hit).max(found.end);
+            }
+        }
+        for (word, hit) in &self.single {
+            let mut at = 0;
+            while let Some(offset) = text.get(at..).and_then(|rest| word.find(rest)) {
+                let found = at + offset..at + offset + word.needle().len();
+                at = look(found.clone(), *hit).max(found.end);
+            }
+        }
+    }
+}
+
+impl WordSet {
+    fn of(words: &[&str], hits: Vec<Hit>) -> Self {
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
             .build(words)
@@ -148,23 +212,6 @@ impl Words {
             packed: Config::new().builder().extend(words).build(),
             automaton,
             hits,
-            single,
-        }
-    }
-
-    /// Shows every word in `text` to `look`, which says where to go on. The words of one search come
-    /// in order, one search after the other.
-    pub(super) fn each(&self, text: &[u8], mut look: impl FnMut(Range<usize>, Hit) -> usize) {
-        let mut at = 0;
-        while let Some((found, hit)) = self.next(text, at) {
-            at = look(found.clone(), hit).max(found.end);
-        }
-        for (word, hit) in &self.single {
-            let mut at = 0;
-            while let Some(offset) = text.get(at..).and_then(|rest| word.find(rest)) {
-                let found = at + offset..at + offset + word.needle().len();
-                at = look(found.clone(), *hit).max(found.end);
-            }
         }
     }
 

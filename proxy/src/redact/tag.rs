@@ -43,6 +43,9 @@ impl Kind {
 const REMEMBERED_MIN: usize = 10;
 const REMEMBERED_COOKIE_MIN: usize = 16;
 
+/// Longest secret that is remembered, in bytes: each is looked for in all of the call.
+const REMEMBERED_LONGEST: usize = 4 * 1024;
+
 /// Most secrets of one call that are remembered.
 const REMEMBERED_MAX: usize = 32;
 
@@ -86,7 +89,7 @@ impl Tagger {
             Kind::Cookie => REMEMBERED_COOKIE_MIN,
             _ => REMEMBERED_MIN,
         };
-        if bare.len() >= least
+        if (least..=REMEMBERED_LONGEST).contains(&bare.len())
             && remembered.len() < REMEMBERED_MAX
             && bare.iter().any(u8::is_ascii_digit)
             && !remembered.iter().any(|known| known.bare == bare)

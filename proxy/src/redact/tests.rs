@@ -1,5 +1,6 @@
 //! What is masked, how, and what is left alone: whole messages in, whole messages out.
 
+mod attacks;
 mod planted;
 
 use std::cell::RefCell;
