@@ -27,6 +27,7 @@ use crate::record::{Flushes, Outlet};
 use crate::redact::Redaction;
 use crate::ship::{ANSWER_TIMEOUT, ShipConfig, ShipMetrics, Shipper};
 
+mod addresses;
 mod admin;
 pub mod budget;
 pub mod config;
@@ -76,10 +77,11 @@ impl Proxy {
         for map in &config.maps {
             let route = Route::Mapped(map.upstream.clone());
             let listener = Listener::bind(map.listen, map.leg, route)?;
-            // The system may have chosen the port.
-            let mut serves = config.origin.serves.iter_mut();
-            if let Some(address) = serves.find(|address| **address == map.listen) {
-                *address = listener.address();
+            if map.leg == Leg::Inbound {
+                // The system may have chosen the port, and nobody calls a wildcard by its name.
+                let serves = &mut config.origin.serves;
+                serves.retain(|address| *address != map.listen);
+                serves.extend(addresses::reached_at(listener.address()));
             }
             listeners.push(listener);
         }
@@ -281,5 +283,40 @@ fn limits(config: &Config) -> Limits {
     Limits {
         body_bytes: config.body_limit_bytes.max(BODY_DIGEST_PREFIX_BYTES),
         head_bytes: HEAD_LIMIT_BYTES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Options;
+
+    fn served(maps: &[&str]) -> (Vec<SocketAddr>, Vec<Bound>) {
+        let options = Options {
+            maps: maps.iter().map(|&map| map.to_owned()).collect(),
+            admin: Some("off".to_owned()),
+            workload: "orders".to_owned(),
+            ..Options::default()
+        };
+        let proxy = Proxy::bind(Config::from_options(options).unwrap()).unwrap();
+        (proxy.config.origin.serves.clone(), proxy.bound())
+    }
+
+    #[test]
+    fn a_workload_is_called_at_its_inbound_listeners_only() {
+        let (serves, bound) = served(&[
+            "outbound:127.0.0.1:0=127.0.0.1:1",
+            "inbound:127.0.0.1:0=127.0.0.1:2",
+            "inbound:127.0.0.1:0=127.0.0.1:3",
+        ]);
+        assert_eq!(serves, [bound[1].address, bound[2].address]);
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_called_at_each_of_them() {
+        let (serves, bound) = served(&["inbound:0.0.0.0:0=127.0.0.1:1"]);
+        let port = bound[0].address.port();
+        assert!(serves.contains(&SocketAddr::from(([127, 0, 0, 1], port))));
+        assert!(!serves.iter().any(|address| address.ip().is_unspecified()));
     }
 }
