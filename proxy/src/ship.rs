@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use remora_store::block::Origin;
-use remora_store::spool::Spool;
+use remora_store::spool::{Recovered, Spool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -114,14 +114,15 @@ impl Shipper {
         metrics: ShipMetrics,
     ) -> io::Result<(Self, Flushes)> {
         let hub = Hub::new(&config.ingest, config.token_file.clone())?;
-        let spool = open_spool(&config)?;
-        let queue = Queue::new(
+        let (spool, recovered) = open_spool(&config)?;
+        let mut queue = Queue::new(
             config.origin.incarnation,
             config.queue_limit_bytes,
             spool,
             budget.clone(),
             metrics.clone(),
         );
+        queue.evicted(recovered.damaged);
         let sealer = Sealer::new(
             config.origin.clone(),
             RedactionKey::local(),
@@ -211,9 +212,9 @@ fn cost_bytes(batch: &Batch) -> usize {
     batch.calls.iter().map(|recorded| recorded.cost_bytes).sum()
 }
 
-fn open_spool(config: &ShipConfig) -> io::Result<Option<Spool>> {
+fn open_spool(config: &ShipConfig) -> io::Result<(Option<Spool>, Recovered)> {
     let Some(dir) = &config.spool_dir else {
-        return Ok(None);
+        return Ok((None, Recovered::default()));
     };
     let (spool, recovered) =
         Spool::open(dir, config.spool_limit_bytes).map_err(io::Error::other)?;
@@ -226,7 +227,7 @@ fn open_spool(config: &ShipConfig) -> io::Result<Option<Spool>> {
             "spool of an earlier run found"
         );
     }
-    Ok(Some(spool))
+    Ok((Some(spool), recovered))
 }
 
 /// Shipping gives way to traffic where the processor is scarce.

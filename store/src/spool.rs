@@ -69,6 +69,8 @@ pub struct Spooled {
 /// A block that is lost, with all that it would have told, so that the loss is counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evicted {
+    /// It was there when the spool was opened: its sequence is that of another run.
+    pub recovered: bool,
     /// The sequence that it was appended with.
     pub sequence: u64,
     /// How many finished calls were in it.
@@ -290,6 +292,7 @@ impl Evicted {
         };
         let summary = block.summary();
         Self {
+            recovered: false,
             sequence,
             calls: summary.calls.into(),
             first_ns: summary.first_ns,

@@ -45,8 +45,6 @@ pub(super) struct Queue {
     memory_bytes: usize,
     limit_bytes: usize,
     spool: Option<Spool>,
-    /// How many blocks in the spool an earlier run of the sidecar has left.
-    earlier_blocks: u64,
     budget: Budget,
     drops: Drops,
     /// Sequences of this run that are neither acknowledged nor dropped.
@@ -69,7 +67,6 @@ impl Queue {
             under_way: 0,
             memory_bytes: 0,
             limit_bytes,
-            earlier_blocks: spool.as_ref().map_or(0, Spool::blocks),
             spool,
             budget,
             drops: Drops::default(),
@@ -179,12 +176,11 @@ impl Queue {
         self.evicted(appended.evicted);
     }
 
-    fn evicted(&mut self, evicted: Vec<Evicted>) {
+    /// Counts blocks that the spool lost.
+    pub(super) fn evicted(&mut self, evicted: Vec<Evicted>) {
         for lost in evicted {
-            // The oldest go first, so those of earlier runs, whose sequences mean nothing here.
-            let own = self.earlier_blocks == 0;
-            self.earlier_blocks = self.earlier_blocks.saturating_sub(1);
-            let sequence = own.then_some(lost.sequence);
+            // The sequences of an earlier run mean nothing here.
+            let sequence = (!lost.recovered).then_some(lost.sequence);
             self.lose(lost.calls, lost.drops, sequence, Reason::Spool);
         }
     }
@@ -315,11 +311,8 @@ impl Queue {
     }
 
     fn leave_spool(&mut self, spooled: &Spooled) {
-        match spooled.own_sequence {
-            Some(sequence) => {
-                self.unsettled.remove(&sequence);
-            }
-            None => self.earlier_blocks = self.earlier_blocks.saturating_sub(1),
+        if let Some(sequence) = spooled.own_sequence {
+            self.unsettled.remove(&sequence);
         }
         if let Some(spool) = &mut self.spool {
             spool.acknowledge(spooled.ticket);

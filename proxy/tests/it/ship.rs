@@ -9,8 +9,9 @@ use remora_proxy::observe::Recorded;
 use remora_proxy::record::{Batch, Flushes};
 use remora_proxy::redact::Redaction;
 use remora_proxy::ship::{ShipConfig, ShipMetrics, Shipper};
-use remora_store::block::Origin;
+use remora_store::block::{self, BlockMeta, Codec, Origin};
 use remora_store::call::{Call, Connection, Detail, Engine, Leg, Message, Phases, Protocol, State};
+use remora_store::spool::Spool;
 use test_case::test_case;
 
 use crate::hub::{Hub, Mood, eventually};
@@ -407,6 +408,30 @@ async fn a_restarted_sidecar_ships_what_the_one_before_has_spooled() {
     assert_eq!((of(&first), of(&second)), (6, 1));
     let finished = ship.shipper.finish(LONG).await;
     assert_eq!((finished.spooled_blocks, finished.lost_calls), (0, 0));
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_lost_to_a_damaged_spool_is_told() {
+    let hub = Hub::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let calls = [call(1, 10), call(2, 10), call(3, 10)];
+    let block = block::seal(&BlockMeta::default(), &calls, None, Codec::Raw);
+    let (mut spool, _) = Spool::open(dir.path(), 1 << 20).unwrap();
+    spool.append(1, &block);
+    drop(spool);
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let _ship = Ship::start(ShipConfig {
+        spool_dir: Some(dir.path().to_owned()),
+        ..config(&hub)
+    });
+    eventually("the loss being told", || hub.dropped(Some("spool")) == 3).await;
 }
 
 #[tokio::test]

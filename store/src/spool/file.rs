@@ -28,6 +28,8 @@ const LEFT: u8 = 1;
 pub(super) struct SpoolFile {
     path: PathBuf,
     file: File,
+    /// It was there when the spool was opened.
+    recovered: bool,
     bytes: u64,
     /// Blocks that have not left, oldest first.
     entries: Vec<Entry>,
@@ -61,6 +63,7 @@ impl SpoolFile {
         Ok(Self {
             path: path.to_owned(),
             file,
+            recovered: false,
             bytes: MAGIC.len() as u64,
             entries: Vec::new(),
         })
@@ -77,6 +80,7 @@ impl SpoolFile {
         let mut recovered_file = Self {
             path: path.to_owned(),
             file,
+            recovered: true,
             bytes: 0,
             entries: Vec::new(),
         };
@@ -126,7 +130,7 @@ impl SpoolFile {
             recovered.calls += u64::from(entry.calls);
             self.entries.push(entry);
         } else {
-            recovered.damaged.push(entry.lost(&block));
+            recovered.damaged.push(self.lost(&entry, &block));
             self.mark_left(&entry);
         }
         Ok(true)
@@ -174,7 +178,7 @@ impl SpoolFile {
             }
             let block = self.read(&entry)?;
             if crc32fast::hash(&block) != entry.crc32 {
-                taken.damaged.push(entry.lost(&block));
+                taken.damaged.push(self.lost(&entry, &block));
                 self.acknowledge(entry.ticket);
                 continue;
             }
@@ -216,7 +220,7 @@ impl SpoolFile {
         for entry in &self.entries {
             // A block that cannot be read is lost all the same, and counted as far as it is known.
             let block = self.read(entry).unwrap_or_default();
-            evicted.push(entry.lost(&block));
+            evicted.push(self.lost(entry, &block));
         }
         self.remove();
     }
@@ -253,6 +257,15 @@ impl SpoolFile {
         let offset = entry.offset + HEADER_BYTES as u64;
         self.file.read_exact_at(&mut block, offset)?;
         Ok(block.into())
+    }
+
+    /// What is lost with a block: its calls at least, and more if it can still be read.
+    fn lost(&self, entry: &Entry, block: &Bytes) -> Evicted {
+        Evicted {
+            recovered: self.recovered,
+            calls: entry.calls.into(),
+            ..Evicted::of(entry.sequence, block)
+        }
     }
 
     /// Keeps a block from coming again after a restart. Should that fail, it does come again, and
@@ -300,13 +313,6 @@ impl Entry {
         hasher.update(&self.sequence.to_le_bytes());
         hasher.update(&self.calls.to_le_bytes());
         hasher.finalize()
-    }
-
-    /// What is lost with the block: its calls at least, and more if it can still be read.
-    fn lost(&self, block: &Bytes) -> Evicted {
-        let mut lost = Evicted::of(self.sequence, block);
-        lost.calls = self.calls.into();
-        lost
     }
 
     fn end(&self) -> u64 {

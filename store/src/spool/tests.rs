@@ -127,6 +127,7 @@ fn the_oldest_make_room_and_are_counted_with_what_they_would_have_told() {
     assert_eq!(
         evicted[0],
         Evicted {
+            recovered: false,
             sequence: 1,
             calls: 100,
             first_ns: 5,

@@ -130,3 +130,22 @@ fn retiring_moves_everything_to_the_spool() {
     assert_eq!((finished.spooled_blocks, finished.lost_calls), (4, 0));
     assert_eq!(queue.budget.used_bytes(), 0);
 }
+
+#[test]
+fn a_lost_block_settles_even_while_those_of_an_earlier_run_are_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let earlier = sealed(99, 1, Vec::new()).bytes;
+    let (mut spool, _) = Spool::open(dir.path(), 1 << 20).unwrap();
+    spool.append(1, &earlier);
+    let room = 2 * spool.bytes();
+    drop(spool);
+    let (spool, _) = Spool::open(dir.path(), room).unwrap();
+    let mut queue = queue(1, Some(spool));
+    let under_way = queue.shipment(usize::MAX, usize::MAX).unwrap();
+    (1..=4).for_each(|sequence| queue.push(own(sequence)));
+    queue.acknowledge(&under_way);
+    while let Some(shipment) = queue.shipment(usize::MAX, usize::MAX) {
+        queue.acknowledge(&shipment);
+    }
+    assert_eq!(queue.settled(), 4);
+}
