@@ -282,17 +282,21 @@ impl Queue {
         self.show();
     }
 
-    /// The hub will never take block `index` of the shipment, and kept none of the others.
-    pub(super) fn reject(&mut self, shipment: &Shipment, index: usize) {
+    /// The hub will never take block `index` of the shipment, and kept none of the others. Gives how
+    /// many calls are lost.
+    pub(super) fn reject(&mut self, shipment: &Shipment, index: usize) -> u64 {
         self.under_way = 0;
+        let mut lost_calls = 0;
         if let Some(spooled) = shipment.from_spool.get(index) {
             self.leave_spool(spooled);
             let drops = spooled.drops.clone();
+            lost_calls = spooled.calls;
             self.lose(spooled.calls, drops, None, Reason::Rejected);
         } else if shipment.from_spool.is_empty()
             && let Some(block) = self.memory.remove(index)
         {
             self.leave_memory(&block);
+            lost_calls = block.calls;
             self.lose(
                 block.calls,
                 block.drops,
@@ -302,6 +306,7 @@ impl Queue {
         }
         self.put_back_spool();
         self.show();
+        lost_calls
     }
 
     /// Nobody knows what became of the shipment: it goes again.

@@ -166,8 +166,9 @@ impl Sender {
         let message = bad.map_or("", |reason| reason.message.as_str());
         tracing::error!(reason = message, "hub refused a block, its calls are lost");
         state.metrics().request("bad_block");
-        state.queue().reject(shipment, index);
-        None
+        let lost_calls = state.queue().reject(shipment, index);
+        // It only told of drops, and the next one that does may be refused as well, and so on.
+        (lost_calls == 0).then(|| self.backoff.wait(REFUSED_WAIT))
     }
 
     fn say(&mut self, state: &State, outcome: &'static str, reason: &str) {

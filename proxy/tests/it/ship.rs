@@ -354,6 +354,18 @@ async fn a_bad_block_is_counted_and_the_others_are_stored() {
 }
 
 #[tokio::test]
+async fn a_hub_that_refuses_every_block_is_not_hammered() {
+    let hub = Hub::start().await;
+    hub.ledger().bad = (1..100_000).collect();
+    let mut ship = Ship::start(config(&hub));
+    ship.send(3, 100);
+    eventually("the hub having refused", || hub.requests() >= 2).await;
+    // Nothing is waited for: the longer this takes, the more a hub would be hammered.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(hub.requests() < 40, "{}", hub.requests());
+}
+
+#[tokio::test]
 async fn a_new_token_is_used_as_soon_as_it_is_written() {
     let hub = Hub::start().await;
     hub.ledger().token = Some("Bearer new".to_owned());
