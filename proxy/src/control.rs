@@ -152,7 +152,10 @@ impl Control {
             self.epoch = orders.epoch;
             return news;
         }
-        hand_over(flushes).await;
+        if !hand_over(flushes).await {
+            // Asked again at once, and answered only when it is true.
+            return true;
+        }
         let sequence = barrier().await;
         state.settled(sequence).await;
         self.epoch = orders.epoch;
@@ -179,8 +182,8 @@ impl Control {
     }
 }
 
-/// Waits until the data plane has handed over all that it observed.
-async fn hand_over(flushes: &FlushSender) {
+/// Waits until the data plane has handed over all that it observed; false if it took too long.
+async fn hand_over(flushes: &FlushSender) -> bool {
     let (answer, answered) = oneshot::channel();
     let asking = async {
         // A data plane that is gone has nothing more to hand over.
@@ -188,12 +191,11 @@ async fn hand_over(flushes: &FlushSender) {
             let _ = answered.await;
         }
     };
-    if tokio::time::timeout(HANDOVER_TIMEOUT, asking)
-        .await
-        .is_err()
-    {
+    let handed_over = tokio::time::timeout(HANDOVER_TIMEOUT, asking).await.is_ok();
+    if !handed_over {
         tracing::warn!("data plane did not hand over its calls in time");
     }
+    handed_over
 }
 
 fn identity(origin: &Origin) -> String {

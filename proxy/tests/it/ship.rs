@@ -13,6 +13,7 @@ use remora_store::block::{self, BlockMeta, Codec, Origin};
 use remora_store::call::{Call, Connection, Detail, Engine, Leg, Message, Phases, Protocol, State};
 use remora_store::spool::Spool;
 use test_case::test_case;
+use tokio::time::timeout;
 
 use crate::hub::{Hub, Mood, eventually};
 
@@ -498,6 +499,19 @@ async fn an_epoch_is_answered_once_all_before_it_is_stored() {
     eventually("the epoch being answered", || answered(&hub, 1).is_some()).await;
     assert!(answered(&hub, 1).unwrap() >= 2);
     assert_eq!(hub.calls(), 4);
+}
+
+#[tokio::test]
+async fn an_epoch_is_not_answered_before_the_data_plane_has_handed_over() {
+    let hub = Hub::start().await;
+    let mut ship = Ship::start(config(&hub));
+    hub.ask_for(1);
+    let too_long = ship.flushes.recv().await.unwrap();
+    let asked_again = timeout(LONG, ship.flushes.recv()).await.unwrap().unwrap();
+    assert!(too_long.is_closed());
+    assert_eq!(answered(&hub, 1), None);
+    asked_again.send(()).unwrap();
+    eventually("the epoch being answered", || answered(&hub, 1).is_some()).await;
 }
 
 #[tokio::test]
