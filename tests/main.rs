@@ -14,12 +14,16 @@
 mod support;
 
 mod command_line;
+mod damage;
 mod demo;
 mod house;
 mod hub_away;
 mod hub_blocked;
 mod hub_killed;
+mod node;
 mod open_calls;
+mod questions;
 mod redirected;
 mod restarted_in_place;
+mod secrets;
 mod sidecar_killed;

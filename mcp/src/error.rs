@@ -213,13 +213,16 @@ impl From<StoreError> for ApiError {
     }
 }
 
+/// The hint where nothing better is known of a filter.
+const FILTER_EXAMPLE: &str = r#"a filter looks like this: http && status_code >= 500 && path.startsWith("/api") && elapsed_time > 2000000"#;
+
 impl ApiError {
     /// A filter that cannot be read or evaluated.
     pub fn bad_filter(error: remora_store::filter::FilterError) -> Self {
         let refusal = Self::bad_request("bad_filter", error.message).field("filter");
         match error.hint {
             Some(hint) => refusal.hint(hint),
-            None => refusal,
+            None => refusal.hint(FILTER_EXAMPLE),
         }
     }
 }
