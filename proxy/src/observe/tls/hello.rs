@@ -10,6 +10,9 @@ use crate::observe::draft::{Grant, keep_up_to};
 /// Longest hello that is read. Post-quantum key shares need some thousand bytes.
 const HELLO_BYTES: usize = 64 * 1024;
 
+/// Longest name of a host (RFC 1035 section 2.3.4).
+const NAME_BYTES: usize = 255;
+
 /// Most names or versions that are kept of a list.
 const LIST_ITEMS: usize = 32;
 
@@ -129,6 +132,8 @@ fn server_name(mut content: Reader<'_>) -> Option<String> {
         let kind = names.u8()?;
         let name = names.vector16()?;
         if kind == 0 {
+            // What is kept of the hello outlives the room that was taken for it.
+            let name = name.get(..NAME_BYTES).unwrap_or(name);
             return Some(String::from_utf8_lossy(name).into_owned());
         }
     }

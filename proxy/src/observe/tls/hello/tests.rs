@@ -16,12 +16,16 @@ fn vector16(content: &[u8]) -> Vec<u8> {
 
 /// A hello with a server name, two protocols, two versions, and padding of `padding` bytes.
 fn handshake(padding: usize) -> Vec<u8> {
+    handshake_with(b"shop.example", padding)
+}
+
+fn handshake_with(server_name: &[u8], padding: usize) -> Vec<u8> {
     let extension = |kind: u16, content: &[u8]| {
         let mut bytes = kind.to_be_bytes().to_vec();
         bytes.extend(vector16(content));
         bytes
     };
-    let name = [&[0][..], &vector16(b"shop.example")].concat();
+    let name = [&[0][..], &vector16(server_name)].concat();
     let extensions = [
         extension(0, &vector16(&name)),
         extension(16, &vector16(b"\x02h2\x08http/1.1")),
@@ -109,4 +113,14 @@ fn other_records_are_no_hello() {
         let progress = HelloReader::default().read(bytes, &mut grant());
         assert_eq!(progress, Progress::Malformed);
     }
+}
+
+#[test]
+fn of_a_server_name_no_more_is_kept_than_a_name_can_have() {
+    let hello = handshake_with(&[0xff; 20_000], 0);
+    let mut reader = HelloReader::default();
+    let Progress::Done(hello) = reader.read(&records(&hello, 16_000), &mut grant()) else {
+        panic!("a long name makes a hello unreadable");
+    };
+    assert_eq!(hello.sni.unwrap().chars().count(), 255);
 }
