@@ -215,6 +215,8 @@ impl Recorder {
             tap.stopped();
         }
         self.flush();
+        // What was refused just now is told now or never, and there may be room for that much.
+        self.flush();
     }
 
     fn live_taps(&self) -> Vec<Rc<Tap>> {

@@ -124,6 +124,23 @@ fn what_the_shipper_has_no_room_for_is_counted_and_told_later() {
 }
 
 #[test]
+fn what_is_refused_at_the_end_is_told_all_the_same() {
+    let (sender, batches) = mpsc::channel();
+    let only_news: Sink = Box::new(move |batch| match batch.calls.is_empty() {
+        true => sender.send(batch).map_err(|refused| refused.0),
+        false => Err(batch),
+    });
+    let metrics = Metrics::register(&mut registry()).record;
+    let budget = Budget::new(1 << 20);
+    let recorder = Recorder::new(LIMITS, budget.clone(), only_news, metrics);
+    call(&connection(&recorder, 1));
+    recorder.finish();
+    let told = batches.try_recv().unwrap().drops;
+    assert_eq!((told[0].reason.as_str(), told[0].calls), ("queue", 1));
+    assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
 fn what_the_budget_has_no_room_for_is_counted() {
     let budget = Budget::new(0);
     let (recorder, batches) = recorder(&budget, &Metrics::register(&mut registry()));
