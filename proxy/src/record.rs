@@ -20,6 +20,8 @@ use crate::observe::{ConnectionFacts, Limits, Recorded};
 use crate::record::open::OpenList;
 use crate::tap::Tap;
 
+pub(crate) use open::kept_bytes;
+
 mod open;
 
 /// Calls after which a batch leaves.

@@ -201,4 +201,4 @@ impl Redactor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use crate::budget::Budget;
 use crate::control;
 use crate::keys::RedactionKey;
-use crate::record::{Batch, Flushes};
+use crate::record::{Batch, Flushes, kept_bytes};
 use crate::redact::Redaction;
 use crate::seal::Sealer;
 use client::Hub;
@@ -208,8 +208,11 @@ impl Shipper {
     }
 }
 
+/// What a batch takes while it waits. The copies in a list of running calls are in no budget.
 fn cost_bytes(batch: &Batch) -> usize {
-    batch.calls.iter().map(|recorded| recorded.cost_bytes).sum()
+    let calls = batch.calls.iter().map(|recorded| recorded.cost_bytes);
+    let running = batch.open.iter().flatten().map(kept_bytes);
+    calls.chain(running).sum()
 }
 
 fn open_spool(config: &ShipConfig) -> io::Result<(Option<Spool>, Recovered)> {
@@ -289,4 +292,32 @@ async fn barrier(messages: &mpsc::WeakSender<Message>) -> u64 {
     }
     drop(messages);
     sealed.await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::redact::tests::call;
+
+    #[test]
+    fn lists_of_running_calls_take_room_too() {
+        let (messages, _waiting) = mpsc::channel(8);
+        let shipper = Shipper {
+            messages,
+            waiting_bytes: Arc::default(),
+            limit_bytes: 1500,
+        };
+        let list = || {
+            let mut running = call();
+            running.request.head = Bytes::from(vec![b'x'; 1000]);
+            Batch {
+                open: Some(vec![running]),
+                ..Batch::default()
+            }
+        };
+        assert!(shipper.try_send(list()).is_ok());
+        assert!(shipper.try_send(list()).is_err());
+    }
 }

@@ -129,10 +129,10 @@ fn gather(taps: &[Rc<Tap>], min_age: Duration) -> (Vec<Call>, bool) {
                 younger = true;
                 continue;
             }
-            if bytes + size(&call) > BODIES_LIMIT_BYTES {
+            if bytes + kept_bytes(&call) > BODIES_LIMIT_BYTES {
                 leave_bodies_out(&mut call);
             }
-            bytes += size(&call);
+            bytes += kept_bytes(&call);
             if bytes > LIST_LIMIT_BYTES || listed.len() >= LIST_LIMIT_CALLS {
                 return (listed, younger);
             }
@@ -142,7 +142,8 @@ fn gather(taps: &[Rc<Tap>], min_age: Duration) -> (Vec<Call>, bool) {
     (listed, younger)
 }
 
-fn size(call: &Call) -> usize {
+/// Bytes of heads, bodies and trailers in a record.
+pub(crate) fn kept_bytes(call: &Call) -> usize {
     let message = |message: &remora_store::call::Message| {
         message.head.len() + message.body.len() + message.trailers.len()
     };

@@ -11,7 +11,7 @@ use test_case::test_case;
 
 use super::*;
 
-pub(super) fn call() -> Call {
+pub(crate) fn call() -> Call {
     let address = "10.0.0.1:80".parse().unwrap();
     Call {
         time_ns: 0,
