@@ -130,6 +130,7 @@ impl Tap {
                 connection.id = self.id,
                 "observer panicked, the rest of the connection is recorded as opaque"
             );
+            self.recorder.count_drop("crash", calls_lost_with(observer));
             *watch = Watch::Blind(Blind::new(facts.clone(), self.at_ns()));
         }
     }
@@ -137,6 +138,16 @@ impl Tap {
     fn at_ns(&self) -> u64 {
         u64::try_from(self.accepted.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+/// Calls of which an observer that panicked will not tell any more, as far as it still can say.
+fn calls_lost_with(observer: &mut Observer) -> u64 {
+    let count = || {
+        let mut running = Vec::new();
+        observer.open_calls(u64::MAX, &mut running);
+        running.len() as u64 + observer.take_dropped()
+    };
+    catch_unwind(AssertUnwindSafe(count)).unwrap_or(0)
 }
 
 impl Drop for Tap {

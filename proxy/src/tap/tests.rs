@@ -31,8 +31,14 @@ fn an_observer_that_panics_leaves_an_opaque_record() {
     tap.end(Side::Client, End::Closed);
     tap.closed(Side::Client);
     recorder.flush();
-    let calls = batches.recv().unwrap().calls;
+    let batch = batches.recv().unwrap();
+    let calls = batch.calls;
     assert_eq!(calls.len(), 1);
+    let drops = batch
+        .drops
+        .first()
+        .map(|drop| (drop.reason.as_str(), drop.calls));
+    assert_eq!(drops, Some(("crash", 1)), "the request that was under way");
     let call = &calls[0].call;
     assert_eq!(call.protocol, Protocol::Opaque);
     assert_eq!((call.request.body_size, call.response.body_size), (4, 10));
