@@ -42,7 +42,7 @@ pub(super) fn redact(
         let first = memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1);
         let (first, folded) = line.split_at_checked(first).unwrap_or((line, b""));
         let started = match field.start == 0 || line.starts_with(b"HTTP/") {
-            true => start_line(rules, first),
+            true => start_line(rules, first, cut && folded.is_empty()),
             false => None,
         };
         // A start line cannot be continued: what looks like that is a field that was indented.
@@ -88,14 +88,14 @@ impl Scratch {
 }
 
 /// A request or status line; `None` if the line is a field.
-fn start_line(rules: &Rules, line: &[u8]) -> Option<Edits> {
+fn start_line(rules: &Rules, line: &[u8], cut: bool) -> Option<Edits> {
     let first = memchr::memchr(b' ', line)?;
     let behind = line.get(first..)?.trim_ascii_start();
     if line.get(..first)?.contains(&b':') || behind.starts_with(b":") {
         return None;
     }
     if line.starts_with(b"HTTP/") {
-        return Some(text::scan(rules, line, false));
+        return Some(text::scan(rules, line, cut));
     }
     let line = line.trim_ascii_end();
     let end = match memchr::memrchr(b' ', line) {
@@ -104,7 +104,10 @@ fn start_line(rules: &Rules, line: &[u8]) -> Option<Edits> {
     };
     let target = line.get(first + 1..end)?;
     let mut edits = Edits::default();
-    edits.absorb(query::url(rules, target), first + 1);
+    edits.absorb(
+        query::url(rules, target, cut && end == line.len()),
+        first + 1,
+    );
     if line.starts_with(b"CONNECT ")
         && let Some(userinfo) = query::userinfo(target, 0)
     {

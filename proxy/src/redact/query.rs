@@ -71,19 +71,19 @@ fn encoded(text: &[u8]) -> Vec<u8> {
 
 /// Masks the secrets of a request target or another text that is a URL: its userinfo, its query,
 /// and tokens and card numbers in its path.
-pub(super) fn url(rules: &Rules, url: &[u8]) -> Edits {
+pub(super) fn url(rules: &Rules, url: &[u8], cut: bool) -> Edits {
     let split = memchr::memchr(b'?', url).unwrap_or(url.len());
     let (path, query) = url.split_at_checked(split).unwrap_or((url, b""));
     let mut edits = Edits::default();
-    path_secrets(rules, path, &mut edits);
+    path_secrets(rules, path, cut && query.is_empty(), &mut edits);
     if let Some(query) = query.get(1..) {
-        edits.absorb(parameters(rules, query, false), split + 1);
+        edits.absorb(parameters(rules, query, cut), split + 1);
     }
     edits
 }
 
-fn path_secrets(rules: &Rules, path: &[u8], edits: &mut Edits) {
-    let found = text::scan(rules, path, false);
+fn path_secrets(rules: &Rules, path: &[u8], cut: bool, edits: &mut Edits) {
+    let found = text::scan(rules, path, cut);
     // In a target a mask may hold no space: the start line would have a word too many.
     for mut edit in found.into_iter() {
         if edit.with.contains(&b' ') {

@@ -65,3 +65,16 @@ fn nothing_of_it_is_left_in_a_body(body: &str) {
     assert!(!left.contains(&SECRET[..4]), "{left}");
     assert!(left.contains("[redacted"), "{left}");
 }
+
+#[test_case("GET /x?a=TOKEN"; "in a query")]
+#[test_case("GET /x/TOKEN"; "in a path")]
+#[test_case("HTTP/1.1 401 no TOKEN"; "in a reason")]
+fn a_token_that_is_still_coming_is_masked_in_a_start_line(head: &str) {
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9";
+    let mut call = call();
+    call.state = State::Open;
+    call.request.head = head.replace("TOKEN", token).into();
+    redact(&mut call);
+    let left = text(&call.request.head);
+    assert!(!left.contains("eyJ"), "{left}");
+}
