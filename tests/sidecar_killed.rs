@@ -31,20 +31,12 @@ async fn what_a_killed_sidecar_had_spooled_is_shipped_once_and_what_is_missing_i
     let (sidecar, port) = start_mapped(&relay.ingest(), "inbound", upstream, &options);
     let client = Client::new();
     send(&client, port, 0..1).await;
-    eventually("the first call is stored", || async {
-        let calls = client.calls(&place.api()).await?;
-        (calls.len() == 1).then_some(())
-    })
-    .await;
+    wait_for(&client, &place, &["/call/0"]).await;
 
     // A block is under way and never arrives, others wait in memory, most in the spool.
     relay.hold();
     send(&client, port, 1..2).await;
-    eventually("a block is under way", || async {
-        let shipped = String::from_utf8_lossy(&relay.shipped()).into_owned();
-        shipped.contains("POST /ingest/v1/blocks").then_some(())
-    })
-    .await;
+    wait_for_blocks(&relay).await;
     send(&client, port, 2..SENT).await;
     eventually("something is spooled", || async {
         (spooled_calls(spool.path()) > 0).then_some(())
@@ -72,6 +64,55 @@ async fn what_a_killed_sidecar_had_spooled_is_shipped_once_and_what_is_missing_i
         "{stored} of {} calls are stored, and nothing is said of the others: {coverage}",
         SENT + 1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_memory_of_a_killed_sidecar_held_is_missing_by_number() {
+    let place = HubPlace::new();
+    let _hub = place.start();
+    let relay = Relay::start(place.ingest_port).await;
+    let spool = tempfile::tempdir().unwrap();
+    let folder = spool.path().display().to_string();
+    let options = ["--workload", "tested", "--spool", &folder];
+    let upstream = origin::start().await;
+    let (sidecar, port) = start_mapped(&relay.ingest(), "inbound", upstream, &options);
+    let client = Client::new();
+    send(&client, port, 0..1).await;
+    wait_for(&client, &place, &["/call/0"]).await;
+
+    relay.hold();
+    send(&client, port, 1..2).await;
+    wait_for_blocks(&relay).await;
+    sidecar.kill();
+
+    let (_successor, port) = start_mapped(&place.ingest(), "inbound", upstream, &options);
+    send(&client, port, 2..3).await;
+    wait_for(&client, &place, &["/call/0", "/call/2"]).await;
+    eventually("the block that was lost is told", || async {
+        let status = client.status(&place.api()).await?;
+        (status["coverage"]["missing_blocks"] == 1).then_some(())
+    })
+    .await;
+}
+
+/// Waits until just these are stored.
+async fn wait_for(client: &Client, place: &HubPlace, paths: &[&str]) {
+    let calls = eventually(&format!("{paths:?} are stored"), || async {
+        let calls = client.calls(&place.api()).await?;
+        (calls.len() >= paths.len()).then_some(calls)
+    })
+    .await;
+    let found: Vec<&Value> = calls.iter().map(|call| &call["path"]).collect();
+    assert_eq!(found, paths);
+}
+
+/// Waits until a block is under way that goes no further than the relay.
+async fn wait_for_blocks(relay: &Relay) {
+    eventually("a block is under way", || async {
+        let shipped = String::from_utf8_lossy(&relay.shipped()).into_owned();
+        shipped.contains("POST /ingest/v1/blocks").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,6 +101,22 @@ impl Sealer {
         outcome
     }
 
+    /// An empty block with the number behind the last one. It uses the number up only if it is
+    /// shipped, by a later run.
+    pub fn last_word(&self) -> Bytes {
+        block::seal(&self.meta(Vec::new()), &[], None, Codec::Raw)
+    }
+
+    fn meta(&self, drops: Vec<Drop>) -> BlockMeta {
+        BlockMeta {
+            origin: self.origin.clone(),
+            sequence: self.sequence + 1,
+            sealed_ns: wall_clock_ns(),
+            redaction_key: self.key.id().to_owned(),
+            drops,
+        }
+    }
+
     /// Prepares a call; false if that panicked.
     fn prepared(&mut self, call: &mut Call) -> bool {
         catch_unwind(AssertUnwindSafe(|| self.prepare(call))).is_ok()
@@ -125,13 +141,7 @@ impl Sealer {
         codec: Codec,
         blocks: &mut Vec<Sealed>,
     ) {
-        let meta = BlockMeta {
-            origin: self.origin.clone(),
-            sequence: self.sequence + 1,
-            sealed_ns: wall_clock_ns(),
-            redaction_key: self.key.id().to_owned(),
-            drops,
-        };
+        let meta = self.meta(drops);
         let bytes = block::seal(&meta, calls, open, codec);
         if bytes.len() <= BLOCK_LIMIT || calls.len() + usize::from(open.is_some()) <= 1 {
             self.sequence = meta.sequence;

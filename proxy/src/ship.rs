@@ -7,6 +7,7 @@
 pub(crate) mod backoff;
 pub(crate) mod client;
 mod drops;
+mod last_word;
 mod metrics;
 mod queue;
 pub(crate) mod sender;
@@ -32,6 +33,7 @@ use crate::record::{Batch, Flushes, kept_bytes};
 use crate::redact::Redaction;
 use crate::seal::Sealer;
 use client::Hub;
+use last_word::LastWord;
 pub use metrics::ShipMetrics;
 use queue::Queue;
 use state::State;
@@ -114,7 +116,7 @@ impl Shipper {
         metrics: ShipMetrics,
     ) -> io::Result<(Self, Flushes)> {
         let hub = Hub::new(&config.ingest, config.token_file.clone())?;
-        let (spool, recovered) = open_spool(&config)?;
+        let (spool, last_word, recovered) = open_spool(&config)?;
         let mut queue = Queue::new(
             config.origin.incarnation,
             config.queue_limit_bytes,
@@ -148,7 +150,7 @@ impl Shipper {
                 lower_priority();
                 let limit = config.queue_limit_bytes;
                 let mut ended = None;
-                let state = State::new(queue, limit, sealer, budget, metrics);
+                let state = State::new(queue, limit, sealer, last_word, budget, metrics);
                 let barrier = async || barrier(&weak).await;
                 runtime.block_on(async {
                     tokio::select! {
@@ -215,12 +217,14 @@ fn cost_bytes(batch: &Batch) -> usize {
     calls.chain(running).sum()
 }
 
-fn open_spool(config: &ShipConfig) -> io::Result<(Option<Spool>, Recovered)> {
+fn open_spool(config: &ShipConfig) -> io::Result<(Option<Spool>, Option<LastWord>, Recovered)> {
     let Some(dir) = &config.spool_dir else {
-        return Ok((None, Recovered::default()));
+        return Ok((None, None, Recovered::default()));
     };
-    let (spool, recovered) =
+    let (mut spool, mut recovered) =
         Spool::open(dir, config.spool_limit_bytes).map_err(io::Error::other)?;
+    let last_word = LastWord::beside_spool(dir);
+    last_word.recover(&mut spool, &mut recovered);
     if recovered.blocks > 0 || !recovered.damaged.is_empty() {
         tracing::info!(
             blocks = recovered.blocks,
@@ -230,7 +234,7 @@ fn open_spool(config: &ShipConfig) -> io::Result<(Option<Spool>, Recovered)> {
             "spool of an earlier run found"
         );
     }
-    Ok((Some(spool), recovered))
+    Ok((Some(spool), Some(last_word), recovered))
 }
 
 /// Shipping gives way to traffic where the processor is scarce.
@@ -272,6 +276,7 @@ async fn finish(state: &State, within: Duration) -> Finished {
     let _ = tokio::time::timeout_at(deadline, state.drained()).await;
     state.seal_drops_for_the_spool();
     let finished = state.queue().retire();
+    state.end_in_good_order();
     tracing::info!(
         spooled_blocks = finished.spooled_blocks,
         lost_calls = finished.lost_calls,

@@ -7,6 +7,7 @@ use remora_store::block::Codec;
 use tokio::sync::Notify;
 
 use super::drops::Reason;
+use super::last_word::LastWord;
 use super::metrics::ShipMetrics;
 use super::queue::Queue;
 use super::sender::REQUEST_LIMIT;
@@ -21,6 +22,7 @@ pub(crate) struct State {
     queue: RefCell<Queue>,
     queue_limit_bytes: usize,
     sealer: RefCell<Sealer>,
+    last_word: RefCell<Option<LastWord>>,
     budget: Budget,
     metrics: ShipMetrics,
     /// A key that came and is not used yet.
@@ -41,6 +43,7 @@ impl State {
         queue: Queue,
         queue_limit_bytes: usize,
         sealer: Sealer,
+        last_word: Option<LastWord>,
         budget: Budget,
         metrics: ShipMetrics,
     ) -> Self {
@@ -48,6 +51,7 @@ impl State {
             queue: RefCell::new(queue),
             queue_limit_bytes,
             sealer: RefCell::new(sealer),
+            last_word: RefCell::new(last_word),
             budget,
             metrics,
             new_key: RefCell::default(),
@@ -172,12 +176,22 @@ impl State {
             self.metrics.redaction_panics.inc_by(outcome.panicked);
             queue.count_drop(Reason::Rejected, outcome.panicked);
         }
+        if let Some(last_word) = &mut *self.last_word.borrow_mut() {
+            last_word.keep(&sealer.last_word());
+        }
         outcome
             .blocks
             .into_iter()
             .for_each(|block| queue.push(block));
         drop(queue);
         self.blocks_wait.notify_one();
+    }
+
+    /// Nothing more will be sealed, and all that was is shipped, spooled or counted.
+    pub(super) fn end_in_good_order(&self) {
+        if let Some(last_word) = self.last_word.take() {
+            last_word.remove();
+        }
     }
 
     /// Seals a block that only tells of drops, if they are the last thing left to tell.
