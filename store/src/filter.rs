@@ -154,6 +154,13 @@ impl Filter {
         &self.source
     }
 
+    /// The protocols that the filter names and that are not recorded yet: false in every call.
+    pub fn unrecorded_protocols(&self) -> Vec<&'static str> {
+        scan::words(&self.source)
+            .filter_map(vocabulary::unrecorded_protocol)
+            .collect()
+    }
+
     /// What is asked of a call; `None` for the filter that lets everything through.
     pub(crate) fn expr(&self) -> Option<&Expr> {
         self.expr.as_deref()
@@ -228,14 +235,35 @@ fn syntax_error(errors: &ParseErrors) -> FilterError {
         return FilterError::new("the filter cannot be read".to_owned());
     };
     let message = first.msg.trim_start_matches("Syntax error: ");
-    let message: String = message.chars().take(160).collect();
-    let message = format!("the filter cannot be read: {message}");
+    let message = format!("the filter cannot be read: {}", plainly(message));
     match first.pos {
         (line, column) if line > 1 => {
             FilterError::new(format!("{message} (at line {line}, character {column})"))
         }
         (_, column) => FilterError::at(usize::try_from(column).unwrap_or(1), message),
     }
+}
+
+/// What the parser says, without the names of its grammar.
+fn plainly(message: &str) -> String {
+    const SHOWN_CHARS: usize = 160;
+    let unexpected = [
+        "mismatched input",
+        "extraneous input",
+        "no viable alternative",
+    ];
+    let found = message
+        .split_once('\'')
+        .and_then(|(_, rest)| rest.split_once('\''))
+        .filter(|_| unexpected.iter().any(|words| message.starts_with(words)));
+    match found {
+        Some((found, _)) if found.ends_with("<EOF>") => "it ends too early".to_owned(),
+        Some((found, _)) => format!("`{found}` does not belong here"),
+        None => message.to_owned(),
+    }
+    .chars()
+    .take(SHOWN_CHARS)
+    .collect()
 }
 
 /// Why a text is not a filter. Says the place, and the nearest right name where there is one.

@@ -181,6 +181,9 @@ impl Checker<'_> {
                 Some(parts) if !parts.is_empty() => {
                     error.hint(format!("one of: {}", parts.join(", ")))
                 }
+                _ if is_shouted(&name) => {
+                    error.hint(format!("a text is quoted: `\"{}\"`", shortened(&name)))
+                }
                 _ => error.hint(EXAMPLES),
             },
         })
@@ -266,6 +269,11 @@ fn segments(syntax: &IdedExpr) -> Option<Vec<&str>> {
             _ => return None,
         }
     }
+}
+
+/// Whether `name` looks like the value of something, such as `GET`, and not like a name.
+fn is_shouted(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// A name from a filter, short enough for a message.

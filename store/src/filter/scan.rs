@@ -61,6 +61,16 @@ pub(crate) fn scan(source: &str) -> Result<Cow<'_, str>, FilterError> {
     Ok(without_reserved(source, &tokens))
 }
 
+/// The words of `source` that stand for themselves: neither in a text nor a part of something.
+pub(crate) fn words(source: &str) -> impl Iterator<Item = &str> {
+    let mut part = false;
+    let tokens = tokens(source).unwrap_or_default();
+    tokens.into_iter().filter_map(move |token| {
+        let own = !std::mem::replace(&mut part, token.text == ".");
+        (own && token.kind == Kind::Word).then_some(token.text)
+    })
+}
+
 fn without_reserved<'a>(source: &'a str, tokens: &[Token<'_>]) -> Cow<'a, str> {
     let (reserved, instead) = RESERVED;
     let mut text = Cow::Borrowed(source);
@@ -218,7 +228,8 @@ fn check_shape(tokens: &[Token<'_>]) -> Result<(), FilterError> {
         )));
     }
     if chains.len() > 1 {
-        return Err(FilterError::new("a bracket is not closed".to_owned()));
+        return Err(FilterError::new("a bracket is not closed".to_owned())
+            .hint("each of ( [ { needs its counterpart"));
     }
     Ok(())
 }

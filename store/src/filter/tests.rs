@@ -268,7 +268,13 @@ fn our_filters(filter: &str, expected: &[usize]) {
 #[test_case("src.pod == \"x\"", "is an object", "src.pod.name")]
 #[test_case("src.pdo.name == \"x\"", "src.pdo.name", "src.pod.name")]
 #[test_case("request == \"x\"", "is an object", "request.headers")]
+#[test_case("timestamp > \"2026-01-01\"", "a time", "T15:04:05Z")]
 #[test_case("xyzzy", "xyzzy", "names are such as")]
+#[test_case("method == GET", "`GET`", "`\"GET\"`")]
+#[test_case("duration > 5", "`duration`", "`elapsed_time`")]
+#[test_case("status >= 400 || ", "ends too early", "")]
+#[test_case("status == 4xx", "`xx` does not belong here", "")]
+#[test_case("((path == \"/\")", "not closed", "counterpart")]
 #[test_case("path > 5", "`path` is text", "\"5\"")]
 #[test_case("status == \"x\"", "`status` is a whole number", "status == 200")]
 #[test_case("status == \"404\"", "`status` is a whole number", "`404`")]
@@ -535,4 +541,14 @@ proptest::proptest! {
             shop().iter().for_each(|call| drop(filter.matches(call)));
         }
     }
+}
+
+#[test_case("grpc && grpc_status != 0", &["grpc"])]
+#[test_case("path == \"grpc\" || request.json.dns == 1", &[]; "in a text and as a part")]
+#[test_case("http", &[])]
+fn protocols_that_are_not_recorded(filter: &str, expected: &[&str]) {
+    assert_eq!(
+        Filter::parse(filter).unwrap().unrecorded_protocols(),
+        expected
+    );
 }

@@ -273,6 +273,12 @@ pub(crate) const UNRECORDED_PROTOCOLS: &[&str] = &[
     "udp_flow",
 ];
 
+/// The protocol called `name`, if it is not recorded yet.
+pub(crate) fn unrecorded_protocol(name: &str) -> Option<&'static str> {
+    let known = UNRECORDED_PROTOCOLS.iter();
+    known.copied().find(|protocol| *protocol == name)
+}
+
 /// Names that people and models write by mistake, and what they mean.
 const MISTAKES: &[(&str, &str)] = &[
     ("request.path", "path"),
@@ -291,6 +297,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("response.time", "elapsed_time"),
     ("response.duration", "elapsed_time"),
     ("latency", "elapsed_time"),
+    ("duration", "elapsed_time"),
     ("elapsed", "elapsed_time"),
     ("code", "status_code"),
     ("src.ns", "src.namespace"),

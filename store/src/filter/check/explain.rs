@@ -4,6 +4,7 @@ use cel::common::ast::{IdedExpr, operators};
 
 use super::{Checker, Typed, shortened};
 use crate::filter::FilterError;
+use crate::filter::literal;
 use crate::filter::suggest::nearest;
 use crate::filter::value::Type;
 
@@ -73,7 +74,12 @@ impl Checker<'_> {
             (Type::Int, Type::Text) if one.starts_with("status") => {
                 error.hint(format!("such as `{one} == 200` or `{one} >= 500`"))
             }
-            (Type::Time, Type::Text) => error.hint(format!("`timestamp({other})`")),
+            (Type::Time, Type::Text) if literal::time(bare).is_some() => {
+                error.hint(format!("`timestamp({other})`"))
+            }
+            (Type::Time, Type::Text) => {
+                error.hint("a time is written `timestamp(\"2026-01-02T15:04:05Z\")`")
+            }
             (Type::Time, Type::Int | Type::Span) => {
                 error.hint("such as `timestamp > now() - duration(\"5m\")`".to_owned())
             }

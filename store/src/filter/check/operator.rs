@@ -167,9 +167,10 @@ impl Checker<'_> {
             return Ok(());
         }
         let error = self.error(syntax, format!("{:?} never occurs here", shortened(word)));
-        Err(match nearest(word, words.iter().copied()) {
+        let named = words.iter().copied().filter(|word| !word.is_empty());
+        Err(match nearest(word, named.clone()) {
             Some(near) => error.hint(format!("\"{near}\"")),
-            None => error.hint(format!("one of: {}", words.join(", "))),
+            None => error.hint(format!("one of: {}", named.collect::<Vec<_>>().join(", "))),
         })
     }
 
