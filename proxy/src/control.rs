@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::keys::RedactionKey;
 use crate::ship::backoff::Backoff;
 use crate::ship::client::{Answer, Client, Failure, Hub, Payload};
-use crate::ship::sender::chain;
+use crate::ship::sender::{chain, refusal};
 use crate::ship::state::State;
 
 /// How long a poll may take: the hub answers after 25 s with or without news.
@@ -125,7 +125,7 @@ impl Control {
                     Some(after) => Backoff::asked(after),
                     None => self.backoff.wait(REFUSED_WAIT),
                 };
-                (answer.status.to_string(), wait)
+                (refusal(answer.status), wait)
             }
             Err(failure @ Failure::Timeout { .. }) => (chain(&failure), Duration::ZERO),
             Err(failure) => (chain(&failure), self.backoff.wait(ABSENT_WAIT)),

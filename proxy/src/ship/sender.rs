@@ -134,7 +134,7 @@ impl Sender {
                 if status == StatusCode::PAYLOAD_TOO_LARGE {
                     self.max_blocks = 1;
                 }
-                self.say(state, outcome(status), status.as_str());
+                self.say(state, outcome(status), &refusal(status));
                 Some(match answer.retry_after {
                     Some(after) => Backoff::asked(after),
                     None => self.backoff.wait(REFUSED_WAIT),
@@ -213,6 +213,19 @@ fn outcome(status: StatusCode) -> &'static str {
         429 => "too_many",
         503 => "unavailable",
         _ => "refused",
+    }
+}
+
+/// What the hub's answer means, with what to do about it where that is known.
+pub(crate) fn refusal(status: StatusCode) -> String {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("{status}: give the hub's token with --token-file")
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            format!("{status}: --ingest takes the hub's ingest address, usually port 8898")
+        }
+        _ => status.to_string(),
     }
 }
 
