@@ -232,8 +232,8 @@ pub struct Emptiness<'a> {
     pub examined: u64,
     /// Set when the time budget ran out before all were looked at.
     pub cut_short: bool,
-    /// Only some calls were asked for.
-    pub filtered: bool,
+    /// Which calls were asked for.
+    pub filter: &'a Filter,
     /// The answer continues an earlier one.
     pub continued: bool,
 }
@@ -241,6 +241,18 @@ pub struct Emptiness<'a> {
 impl EmptyBecause {
     /// Finds out why an answer is empty.
     pub async fn of(app: &App, empty: Emptiness<'_>) -> Self {
+        let mut because = Self::examined(app, empty).await;
+        let unread = empty.filter.unrecorded_protocols();
+        if because.code == "nothing_matches" && !unread.is_empty() {
+            because
+                .message
+                .push_str("; not recorded yet, and so false in every call: ");
+            because.message.push_str(&unread.join(", "));
+        }
+        because
+    }
+
+    async fn examined(app: &App, empty: Emptiness<'_>) -> Self {
         let health = app.store.health().await;
         let because = |code, message| Self { code, message };
         if empty.continued {
@@ -273,7 +285,7 @@ impl EmptyBecause {
                     rfc3339(newest)
                 );
                 // Blocks in which nothing can match are passed by without an examination.
-                if empty.filtered && empty.window.touches(oldest, newest) {
+                if !empty.filter.source().is_empty() && empty.window.touches(oldest, newest) {
                     because(
                         "nothing_matches",
                         format!("no call of that time matches the filter; {recorded}"),

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::params::quoted;
 use crate::tools::{self, Definition, Outcome, ToolError};
 
 /// Largest request, in bytes.
@@ -127,11 +128,20 @@ impl ServerHandler for Server {
         match tools::call(&self.app, &caller.scope, &request.name, arguments).await {
             Some(outcome) => Ok(result(outcome).into()),
             None => Err(ErrorData::invalid_params(
-                format!("there is no tool {:?}", request.name),
+                format!(
+                    "there is no tool {}; the tools are {}",
+                    quoted(&request.name),
+                    names(&self.tools)
+                ),
                 None,
             )),
         }
     }
+}
+
+fn names(tools: &[Tool]) -> String {
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
+    names.join(", ")
 }
 
 fn tool(definition: Definition) -> Tool {

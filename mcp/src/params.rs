@@ -172,7 +172,7 @@ fn unknown_parameter(name: &str, known: &[&'static str]) -> ApiError {
         "unknown_parameter",
         format!("there is no parameter {}", quoted(name)),
     )
-    .field(quoted(name));
+    .field(quoted(name).trim_matches('"').to_owned());
     if known.is_empty() {
         return error.hint("this path takes no parameters");
     }

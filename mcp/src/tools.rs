@@ -140,7 +140,8 @@ fn read<I: DeserializeOwned + JsonSchema>(
     for given in arguments.keys() {
         if !known.iter().any(|name| name == given) {
             let near = nearest(given, known.iter().map(String::as_str));
-            let meant = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let meant =
+                near.map_or_else(|| ".".to_owned(), |near| format!(": did you mean {near}?"));
             return Err(ToolError::new(format!(
                 "{tool} has no argument {}{meant} Its arguments are: {}.",
                 quoted(given),
@@ -150,9 +151,12 @@ fn read<I: DeserializeOwned + JsonSchema>(
     }
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
         let path = error.path().to_string();
+        let wrong = error
+            .into_inner()
+            .to_string()
+            .replace("expected a sequence", "expected a list");
         ToolError::new(format!(
-            "{tool}: argument {path}: {}. Call {tool} again with that mended.",
-            error.into_inner()
+            "{tool}: argument {path}: {wrong}. Call {tool} again with that mended."
         ))
     })
 }

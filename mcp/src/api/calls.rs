@@ -79,7 +79,7 @@ enum Format {
         ("order" = Option<String>, Query, description = "newest (default) or oldest first"),
         ("limit" = Option<usize>, Query, description = "Most calls in the answer, 1 to 1000; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "The next of the answer before"),
-        ("fields" = Option<String>, Query, description = "Comma list of the parts to show, such as id,request.headers; leave bodies out where they are not needed"),
+        ("fields" = Option<String>, Query, description = "Comma list of the parts to show, such as id,request.headers; leave bodies out where they are not needed; a call then has no other parts"),
         ("format" = Option<String>, Query, description = "json (default), or ndjson: a call a line, and in the end a line with next if there is more, or with empty_because if there was nothing; coverage is in the header remora-coverage"),
         ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
@@ -242,7 +242,7 @@ impl Reader {
             window,
             examined: self.examined,
             cut_short: self.scanned_until_ns.is_some(),
-            filtered: !self.query.filter.source().is_empty(),
+            filter: &self.query.filter,
             continued: self.continued,
         };
         Some(EmptyBecause::of(&self.app, empty).await)

@@ -149,7 +149,7 @@ pub async fn summary(
                 window,
                 examined,
                 cut_short: scanned_until_ns.is_some(),
-                filtered: !query.filter.source().is_empty(),
+                filter: &query.filter,
                 continued: false,
             };
             Some(EmptyBecause::of(&app, empty).await)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use remora_store::head::{RequestHead, response_status};
-use remora_store::query::{Cursor, FoundCall, Order, Page, Query};
+use remora_store::query::{BadCursor, Cursor, FoundCall, Order, Page, Query};
 use remora_store::route::route;
 use remora_store::store::Scope;
 use schemars::JsonSchema;
@@ -13,12 +13,13 @@ use super::filter::FilterInput;
 use super::recorder_status::coverage_line;
 use super::table::{Table, ms};
 use super::{Outcome, RESULT_BYTES, ToolError, bounded, nothing, text, window};
-use crate::api::query::{TIME_BUDGET, ask, read_cursor};
+use crate::api::query::{TIME_BUDGET, ask};
 use crate::app::App;
 use crate::call_json::milliseconds;
 use crate::clock::rfc3339;
 use crate::coverage::{Coverage, Emptiness};
 use crate::metrics::Asked;
+use crate::params::quoted;
 
 /// Its name.
 pub const NAME: &str = "calls_search";
@@ -124,7 +125,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         until_ns: window.until_ns,
         order,
         limit: bounded("limit", input.limit, DEFAULT_LIMIT, MOST)?,
-        cursor: input.cursor.as_deref().map(read_cursor).transpose()?,
+        cursor: input.cursor.as_deref().map(cursor).transpose()?,
         probes: input.probes,
         bodies: false,
         time_budget: TIME_BUDGET,
@@ -137,7 +138,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             window,
             examined: page.examined,
             cut_short: page.scanned_until_ns.is_some(),
-            filtered: !query.filter.source().is_empty(),
+            filter: &query.filter,
             continued,
         };
         return Ok(nothing(app, empty).await);
@@ -145,6 +146,16 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
     let mut text = write_page(&page, &columns, order);
     let _ = writeln!(text, "{}", coverage_line(&coverage));
     Ok(Outcome::text(text))
+}
+
+fn cursor(text: &str) -> Result<Cursor, ToolError> {
+    text.parse().map_err(|_: BadCursor| {
+        ToolError::new(format!(
+            "cursor: {} is not a cursor. Repeat the one at the end of the page before, or leave it out for \
+             the first page.",
+            quoted(text)
+        ))
+    })
 }
 
 fn columns(chosen: Option<Vec<Column>>) -> Vec<Column> {

@@ -9,7 +9,10 @@ use crate::error::ApiError;
 
 /// Every field that is set must hold.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"status\":\"5xx\"} or {\"where\":\"status >= 500\"}"
+)]
 pub struct FilterInput {
     /// Caller: workload, service, pod or address
     pub src: Option<String>,

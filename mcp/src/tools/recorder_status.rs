@@ -98,7 +98,9 @@ impl Output {
         let live = status.coverage.live();
         let recording = status.store.writable && live > 0;
         let calls = status.store.calls;
-        let next = if calls > 0 {
+        let next = if namespace.is_some() && workloads.is_empty() && calls > 0 {
+            "recorder_status() without namespace: no workload of that one is recorded"
+        } else if calls > 0 {
             "traffic_summary(snapshot=\"live:15m\")"
         } else {
             "start a sidecar beside a program and send it a request, then recorder_status()"

@@ -99,7 +99,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             window,
             examined: summary.examined,
             cut_short: summary.scanned_until_ns.is_some(),
-            filtered: !query.filter.source().is_empty(),
+            filter: &query.filter,
             continued: false,
         };
         return Ok(nothing(app, empty).await);

@@ -183,7 +183,7 @@ async fn questions_that_are_wrong_are_refused_with_the_field() {
     let hub = TestHub::start().await;
     let long_filter = format!("filter={}", "a".repeat(40_000));
     for (query, code, field) in [
-        ("limt=5", "unknown_parameter", "\"limt\""),
+        ("limt=5", "unknown_parameter", "limt"),
         ("limit=0", "bad_parameter", "limit"),
         ("limit=1001", "bad_parameter", "limit"),
         ("limit=5&limit=6", "repeated_parameter", "limit"),
