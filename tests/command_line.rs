@@ -117,3 +117,18 @@ fn a_port_range_that_is_none_is_refused_with_the_flag() {
     let said = refused(&["init", "--print", "--skip-inbound-ports", "http"]);
     assert!(said.contains("--skip-inbound-ports"), "{said}");
 }
+
+#[test]
+fn output_that_nobody_reads_ends_the_program_without_a_word() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(REMORA)
+        .args(["init", "--print"])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(1), ""));
+}

@@ -56,9 +56,9 @@ async fn demo(options: &Demo) -> anyhow::Result<ExitCode> {
     let api = format!("http://{}", hub.api_address());
     let audit = show(&api, &street).await?;
     let code = if options.once {
-        verdict(&audit, complete)
+        verdict(&audit, complete)?
     } else {
-        print_invitation(&api);
+        print_invitation(&api)?;
         stay(&api, &street).await?;
         ExitCode::SUCCESS
     };
@@ -111,33 +111,33 @@ async fn show(api: &str, street: &Street) -> anyhow::Result<ledger::Audit> {
         .await?;
     let audit = ledger::audit(&client, api, &street.ledger()).await?;
     progress("");
-    println!(
-        "What Remora saw of the shop (customers ─▶ storefront ─▶ orders ─▶ inventory, payments):\n"
-    );
-    println!("{}", table::render(&summary));
+    runtime::print(format_args!(
+        "What Remora saw of the shop (customers ─▶ storefront ─▶ orders ─▶ inventory, payments):\n\n{}\n",
+        table::render(&summary)
+    ))?;
     let right = audit.legs - audit.faults.len();
-    println!(
-        "The shop's own ledger has {} calls, seen from {} sides; {right} of these legs are stored once per leg.",
+    runtime::print(format_args!(
+        "The shop's own ledger has {} calls, which sidecars saw as {} legs; {right} of them are stored, each once.\n",
         audit.calls, audit.legs
-    );
+    ))?;
     for fault in audit.faults.iter().take(20) {
-        println!("  wrong: {fault}");
+        runtime::print(format_args!("  wrong: {fault}\n"))?;
     }
     Ok(audit)
 }
 
-fn verdict(audit: &ledger::Audit, complete: bool) -> ExitCode {
+fn verdict(audit: &ledger::Audit, complete: bool) -> anyhow::Result<ExitCode> {
     if audit.faults.is_empty() && complete && audit.calls > 0 {
-        println!("Every call of the ledger is stored once per leg.");
-        ExitCode::SUCCESS
+        runtime::print("Every call of the ledger is stored once per leg.\n")?;
+        Ok(ExitCode::SUCCESS)
     } else {
-        println!("The ledger and the hub do not agree.");
-        ExitCode::FAILURE
+        runtime::print("The ledger and the hub do not agree.\n")?;
+        Ok(ExitCode::FAILURE)
     }
 }
 
-fn print_invitation(api: &str) {
-    println!(
+fn print_invitation(api: &str) -> anyhow::Result<()> {
+    runtime::print(format_args!(
         "
 Look around:
   curl -s '{api}/api/v1/summary?group_by=edge,route,status'
@@ -148,13 +148,14 @@ The customers' token and card number never reach the hub, yet you can see where 
 Ask with your assistant:
   claude mcp add --transport http remora {api}/mcp
   or in an MCP client's JSON: {{\"mcpServers\": {{\"remora\": {{\"type\": \"http\", \"url\": \"{api}/mcp\"}}}}}}
+
 "
-    );
+    ))
 }
 
 /// Customers keep coming until Ctrl-C; one line tells how many calls there are.
 async fn stay(api: &str, street: &Street) -> anyhow::Result<()> {
-    println!("Customers keep coming; end with Ctrl-C.");
+    runtime::print("Customers keep coming; end with Ctrl-C.\n")?;
     let client = Client::new();
     let stop = runtime::stop_signal();
     tokio::pin!(stop);

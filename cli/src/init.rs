@@ -7,7 +7,7 @@ use remora_proxy::config::{ConfigError, RedirectPorts};
 use remora_proxy::redirect::{RedirectOptions, RuleSet};
 
 use crate::arguments::Init;
-use crate::runtime::UsageError;
+use crate::runtime::{self, UsageError};
 
 pub(crate) fn run(arguments: Init) -> anyhow::Result<ExitCode> {
     let options = RedirectOptions {
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: Init) -> anyhow::Result<ExitCode> {
     };
     let rules = RuleSet::new(&options).map_err(UsageError::from)?;
     if arguments.print {
-        print!("{rules}");
+        runtime::print(rules)?;
     } else {
         rules.install().context("write the redirect rules")?;
         tracing::info!(proxy.uid = options.proxy_uid, "redirect rules are in place");
@@ -32,7 +32,7 @@ impl From<ConfigError> for UsageError {
         let problems = error
             .problems
             .iter()
-            .map(|problem| format!("{} {}", problem.field, problem.message));
+            .map(|problem| format!("{}: {}", problem.field, problem.message));
         Self::all(&problems.collect::<Vec<_>>())
     }
 }

@@ -1,6 +1,7 @@
 //! What every role needs once: logs, the signal to stop, the exit code.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -54,9 +55,35 @@ async fn received(signal: Result<Signal, ()>) {
     }
 }
 
+/// Writes `text` to standard output. Where nobody reads it any more, as behind `| head`, the error is
+/// [`OutputClosed`], which ends the program without a word.
+pub(crate) fn print(text: impl Display) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputClosed.into()),
+        Err(error) => Err(error).context("write to standard output"),
+    }
+}
+
+/// Nobody reads standard output any more.
+#[derive(Debug)]
+pub(crate) struct OutputClosed;
+
+impl Display for OutputClosed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("standard output is closed")
+    }
+}
+
+impl std::error::Error for OutputClosed {}
+
 /// Prints a failure with its chain of causes; a usage problem ends with 2, everything else with 1.
 pub(crate) fn exit_code(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
+        if error.is::<OutputClosed>() {
+            return ExitCode::FAILURE;
+        }
         eprintln!("error: {error:#}");
         if error.is::<UsageError>() {
             ExitCode::from(2)
@@ -77,7 +104,7 @@ impl UsageError {
     }
 }
 
-impl std::fmt::Display for UsageError {
+impl Display for UsageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }

@@ -36,7 +36,7 @@ fn row(group: &Value) -> [String; 8] {
     };
     let millis = |name: &str| {
         let value = group.get(name).and_then(Value::as_f64);
-        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
+        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
     };
     let calls = group
         .get("calls")
@@ -89,8 +89,8 @@ mod tests {
         let table = render(&json!({"groups": [group("storefront", 120), group("x", 7)]}));
         let expected = [
             "  LEG      FROM        TO      REQUEST           STATUS  CALLS  P50 ms  P95 ms",
-            "  inbound  storefront  orders  GET /orders/{id}  200       120     1.2       -",
-            "  inbound  x           orders  GET /orders/{id}  200         7     1.2       -",
+            "  inbound  storefront  orders  GET /orders/{id}  200       120    1.25       -",
+            "  inbound  x           orders  GET /orders/{id}  200         7    1.25       -",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
     }
