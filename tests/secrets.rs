@@ -6,8 +6,11 @@ mod street;
 
 use std::path::Path;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
 use remora_store::spool::Spool;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::planted::{PLANTED, planted};
 use self::street::Street;
@@ -117,6 +120,13 @@ async fn check_answers(place: &HubPlace, calls: &[Value], secrets: &[&str]) {
         assert_eq!(status, 200, "{path}");
         assert_clean(secrets, &body, path);
     }
+    for call in calls {
+        let text = told_over_mcp(place, "call_get", json!({"call_ids": [call["id"]]})).await;
+        assert!(contains(&text, b"redacted"), "{call}");
+        assert_clean(secrets, &text, "what call_get tells");
+    }
+    let text = told_over_mcp(place, "calls_search", json!({})).await;
+    assert_clean(secrets, &text, "what calls_search tells");
     // Nor can a secret be found out by asking for it.
     for secret in secrets {
         let filter = format!(
@@ -127,6 +137,33 @@ async fn check_answers(place: &HubPlace, calls: &[Value], secrets: &[&str]) {
         let found = Client::new().json(&uri).await.unwrap();
         assert_eq!(found["calls"], Value::Array(Vec::new()), "{secret}");
     }
+}
+
+/// What a tool answers, as it is on the wire.
+async fn told_over_mcp(place: &HubPlace, tool: &str, arguments: Value) -> Bytes {
+    let version = "2026-07-28";
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    });
+    let params = json!({"name": tool, "arguments": arguments, "_meta": meta});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let request = Request::post(format!("{}/mcp", place.api()))
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", version)
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", tool)
+        .body(Full::from(message.to_string()))
+        .unwrap();
+    let answer = Client::new().send(request).await.unwrap();
+    let text = String::from_utf8_lossy(answer.body());
+    assert!(
+        answer.status() == 200 && text.contains("content") && !text.contains("\"isError\":true"),
+        "{tool} answered {text}"
+    );
+    answer.into_body()
 }
 
 fn assert_clean(secrets: &[&str], bytes: &[u8], place: &str) {

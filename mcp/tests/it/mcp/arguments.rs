@@ -57,6 +57,11 @@ async fn errors_name_the_argument_and_what_it_takes() {
         ("traffic_summary", json!({"group_by": ["path"]}), "`edge`"),
         ("traffic_summary", json!({"limit": 1000}), "1 to 100"),
         ("call_get", json!({}), "call_ids"),
+        (
+            "call_get",
+            json!({"xyz": 1}),
+            "no argument \"xyz\". Its arguments are: call_ids",
+        ),
         ("call_get", json!({"call_ids": []}), "1 to 3"),
         (
             "call_get",
