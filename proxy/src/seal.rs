@@ -44,7 +44,6 @@ pub struct Outcome {
 }
 
 /// Makes calls fit to leave the pod, and seals them.
-#[derive(Debug)]
 pub struct Sealer {
     origin: Origin,
     key: RedactionKey,

@@ -1,7 +1,14 @@
 //! The keyed digests of a call: by one its two legs are joined, by the other a body is known again.
 //!
 //! Both are taken over a fixed prefix that depends on no limit, before anything is masked.
+//!
+//! A digest is a pseudo-random function of its bytes, built as hash-then-PRF: POLYVAL (RFC 8452
+//! section 3) under a secret key brings the bytes to one block, keyed BLAKE3 makes of it what tells
+//! nothing without the key. BLAKE3 over all the bytes would say the same at several times the price,
+//! which every call pays.
 
+use polyval::Polyval;
+use polyval::universal_hash::UniversalHash;
 use remora_store::call::{
     BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, State,
 };
@@ -9,20 +16,37 @@ use remora_store::call::{
 use crate::keys::RedactionKey;
 
 /// Digests calls under one key.
-#[derive(Debug)]
 pub(super) struct Digester {
+    /// POLYVAL under its own key, fed with nothing yet.
+    universal: Polyval,
+    /// Key of the PRF.
     key: [u8; 32],
     /// Most requests have no body.
-    empty_body: Digest,
+    empty_body: Option<Digest>,
+}
+
+/// What is digested; bytes that are the same give unequal digests in each.
+#[derive(Clone, Copy)]
+enum Domain {
+    Join = 0,
+    Body = 1,
 }
 
 impl Digester {
     pub(super) fn new(key: &RedactionKey) -> Self {
         let key = *key.digests();
-        Self {
+        let mut universal_key = [0; 16];
+        blake3::Hasher::new_keyed(&key)
+            .update(b"remora digests, key of POLYVAL")
+            .finalize_xof()
+            .fill(&mut universal_key);
+        let mut digester = Self {
+            universal: Polyval::new(&universal_key.into()),
             key,
-            empty_body: body(&key, &[], 0),
-        }
+            empty_body: None,
+        };
+        digester.empty_body = digester.body(&Message::default());
+        digester
     }
 
     /// Fills in what digests the kept bytes allow. An open call has none yet: its bytes are still
@@ -46,24 +70,35 @@ impl Digester {
         let head = prefix(&request.head, JOIN_DIGEST_PREFIX_BYTES);
         let wanted = JOIN_DIGEST_PREFIX_BYTES - head.len();
         let body = kept(request, wanted)?;
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(head).update(body);
-        Some(cut(&hasher))
+        Some(self.prf(Domain::Join, &[head, body], 0))
     }
 
     fn body(&self, message: &Message) -> Option<Digest> {
-        if message.body_size == 0 {
-            return Some(self.empty_body);
+        if message.body_size == 0 && self.empty_body.is_some() {
+            return self.empty_body;
         }
         let kept = kept(message, BODY_DIGEST_PREFIX_BYTES)?;
-        Some(body(&self.key, kept, message.body_size))
+        Some(self.prf(Domain::Body, &[kept], message.body_size))
     }
-}
 
-fn body(key: &[u8; 32], prefix: &[u8], size: u64) -> Digest {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    hasher.update(prefix).update(&size.to_le_bytes());
-    cut(&hasher)
+    /// Digests the concatenation of `parts`, and `size` beside it.
+    fn prf(&self, domain: Domain, parts: &[&[u8]], size: u64) -> Digest {
+        let mut universal = self.universal.clone();
+        let mut lengths = [0_u64; 2];
+        for (part, length) in parts.iter().zip(&mut lengths) {
+            universal.update_padded(part);
+            *length = part.len() as u64;
+        }
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&universal.finalize());
+        // Each part was padded: its length tells the padding from the part.
+        for number in [domain as u64, size].into_iter().chain(lengths) {
+            hasher.update(&number.to_le_bytes());
+        }
+        let mut digest = [0; 16];
+        hasher.finalize_xof().fill(&mut digest);
+        Digest(digest)
+    }
 }
 
 /// The first `wanted` bytes of the body, or all if it is shorter; `None` if they were not kept.
@@ -75,12 +110,6 @@ fn kept(message: &Message, wanted: usize) -> Option<&[u8]> {
 
 fn prefix(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(..length).unwrap_or(bytes)
-}
-
-fn cut(hasher: &blake3::Hasher) -> Digest {
-    let mut digest = [0; 16];
-    hasher.finalize_xof().fill(&mut digest);
-    Digest(digest)
 }
 
 #[cfg(test)]
