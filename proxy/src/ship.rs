@@ -48,8 +48,9 @@ const CHANNEL_FLUSHES: usize = 1;
 /// first call on is worth a moment, and calls wait within the budget.
 const FIRST_KEY_WAIT: Duration = Duration::from_millis(500);
 
-/// How much less urgent than traffic the ship thread is, on the scale of `nice`.
-const NICENESS: i32 = 10;
+/// How much less urgent than traffic the ship thread is, on the scale of `nice`: on a core that both
+/// want whole it gets a quarter of it, which is what recording at full speed takes.
+const NICENESS: i32 = 5;
 
 /// How long the last blocks may take if nobody said.
 const FINISH_DEFAULT: Duration = Duration::from_secs(2);
