@@ -61,6 +61,7 @@ impl Drop for Running {
 pub struct Rig {
     folder: tempfile::TempDir,
     pub server_port: u16,
+    api_port: u16,
     ingest_port: u16,
     _nginx: Running,
     _hub: Running,
@@ -90,10 +91,29 @@ impl Rig {
         Self {
             folder,
             server_port,
+            api_port,
             ingest_port,
             _nginx: nginx,
             _hub: hub,
         }
+    }
+
+    /// How many calls the hub has.
+    pub fn stored_calls(&self) -> u64 {
+        use std::io::{Read, Write};
+        let mut hub = TcpStream::connect(("127.0.0.1", self.api_port)).unwrap();
+        hub.write_all(
+            b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        )
+        .unwrap();
+        let mut answer = String::new();
+        hub.read_to_string(&mut answer).unwrap();
+        let json = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let json = json
+            .get(json.find('{').unwrap_or(0)..=json.rfind('}').unwrap_or(0))
+            .unwrap_or("");
+        let status: serde_json::Value = serde_json::from_str(json).unwrap();
+        status["store"]["calls"].as_u64().unwrap()
     }
 
     /// Starts a contender in front of the server; gives it and the port it listens on.

@@ -35,21 +35,50 @@ pub struct Sample {
     pub cpu_us: f64,
     /// Voluntary context switches of the proxy, all threads, per request.
     pub wakes: f64,
+    /// Share of the requests that the hub has a record of: a price without it would say nothing.
+    pub kept: Option<f64>,
 }
 
 pub fn load(rig: &Rig, contender: Contender, cell: Cell, length: Duration) -> Sample {
     let (running, port) = rig.contender(contender);
     let process = running.as_ref().map(crate::contender::Running::id);
-    wrk(port, cell.path, Duration::from_millis(300));
-    let before = process.map(accounts).unwrap_or_default();
+    let warm_up = wrk(port, cell.path, Duration::from_secs(1));
+    settle(rig, contender);
+    let (before, kept_before) = (
+        process.map(accounts).unwrap_or_default(),
+        rig.stored_calls(),
+    );
     let requests = wrk(port, cell.path, length);
     // What is still on its way to the hub belongs to the price.
-    std::thread::sleep(Duration::from_millis(500));
+    settle(rig, contender);
     let after = process.map(accounts).unwrap_or_default();
+    assert!(
+        warm_up > 0 && requests > 0,
+        "{} served nothing",
+        contender.name()
+    );
+    let kept = rig.stored_calls() - kept_before;
     Sample {
         requests,
         cpu_us: (after.cpu_ns - before.cpu_ns) as f64 / 1000.0 / requests as f64,
         wakes: (after.voluntary_switches - before.voluntary_switches) as f64 / requests as f64,
+        kept: (contender == Contender::RecordOn).then(|| kept as f64 / requests as f64),
+    }
+}
+
+/// Waits until the hub has what it will get of the traffic so far.
+fn settle(rig: &Rig, contender: Contender) {
+    if contender != Contender::RecordOn {
+        return;
+    }
+    let mut stored = rig.stored_calls();
+    loop {
+        std::thread::sleep(Duration::from_millis(700));
+        let now = rig.stored_calls();
+        if now == stored {
+            return;
+        }
+        stored = now;
     }
 }
 

@@ -13,16 +13,17 @@ struct Ratio {
 pub fn cpu(cell: Cell, samples: &[Vec<Sample>]) {
     println!("\n{}", cell.name);
     println!(
-        "{:<16} {:>9} {:>12} {:>14}",
-        "", "requests", "CPU us/req", "wake-ups/req"
+        "{:<16} {:>9} {:>12} {:>14} {:>9}",
+        "", "requests", "CPU us/req", "wake-ups/req", "recorded"
     );
     for (contender, samples) in Contender::ALL.into_iter().zip(samples) {
         println!(
-            "{:<16} {:>9} {:>12.2} {:>14.4}",
+            "{:<16} {:>9} {:>12.2} {:>14.4} {:>9}",
             contender.name(),
             median(samples.iter().map(|s| s.requests as f64)) as u64,
             median(samples.iter().map(|s| s.cpu_us)),
             median(samples.iter().map(|s| s.wakes)),
+            kept(samples),
         );
     }
     let small = cell.path == "/1k";
@@ -70,6 +71,14 @@ fn print(ratio: &Ratio, what: &str, samples: &[Vec<Sample>], figure: impl Fn(&Sa
     let (low, high) = (values.first().unwrap(), values.last().unwrap());
     let pair = format!("{} / {}", ratio.of.name(), ratio.to.name());
     println!("  {what:<9} {pair:<30} {middle:.2} [{low:.2} .. {high:.2}]  {target}");
+}
+
+/// The least share of a round, as a percentage.
+fn kept(samples: &[Sample]) -> String {
+    let shares = samples.iter().filter_map(|sample| sample.kept);
+    shares
+        .min_by(f64::total_cmp)
+        .map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
