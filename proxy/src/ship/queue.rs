@@ -98,12 +98,6 @@ impl Queue {
             && self.spool.as_ref().is_none_or(Spool::is_empty)
     }
 
-    /// Whether blocks wait longer than one request takes: then it pays to make them small.
-    pub(super) fn is_backed_up(&self) -> bool {
-        self.memory.len() > self.under_way + BACKED_UP_BLOCKS
-            || self.spool.as_ref().is_some_and(|spool| !spool.is_empty())
-    }
-
     /// Drops that a block has to tell of, if it is the last thing left to ship.
     pub(super) fn only_drops_are_left(&self) -> bool {
         !self.drops.is_empty()
@@ -361,9 +355,6 @@ impl Queue {
 
 /// Bytes that a block takes up in a request beside its own: its length.
 pub(super) const FRAME_BYTES: usize = 4;
-
-/// So many blocks may wait for a request under way without anything being wrong.
-const BACKED_UP_BLOCKS: usize = 8;
 
 #[cfg(test)]
 mod tests;

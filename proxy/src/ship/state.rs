@@ -29,6 +29,8 @@ pub(crate) struct State {
     new_key: RefCell<Option<RedactionKey>>,
     /// The hub has answered on the control channel, with a key or without.
     hub_known: Cell<bool>,
+    /// The last attempt to ship failed.
+    hub_away: Cell<bool>,
     stopping: Cell<bool>,
     /// An attempt to ship failed since the sidecar was asked to stop.
     failed_while_stopping: Cell<bool>,
@@ -56,6 +58,7 @@ impl State {
             metrics,
             new_key: RefCell::default(),
             hub_known: Cell::new(false),
+            hub_away: Cell::new(false),
             stopping: Cell::new(false),
             failed_while_stopping: Cell::new(false),
             blocks_wait: Notify::new(),
@@ -87,6 +90,7 @@ impl State {
 
     /// Says that an attempt to ship is over.
     pub(super) fn attempted(&self, well: bool) {
+        self.hub_away.set(!well);
         if self.stopping.get() && !well {
             self.failed_while_stopping.set(true);
         }
@@ -163,9 +167,9 @@ impl State {
             recorded.call
         };
         let calls = batch.calls.into_iter().map(take).collect();
-        // While the hub keeps up, compressing costs more than it saves; once blocks wait, it
-        // makes room for more of them.
-        let codec = match queue.is_backed_up() {
+        // While the hub takes blocks, compressing them costs more than it saves, most of all when
+        // both are short of CPU; while it does not, it makes room for more of them.
+        let codec = match self.hub_away.get() {
             true => Codec::Lz4,
             false => Codec::Raw,
         };
