@@ -273,7 +273,7 @@ fn ship_config(config: &Config) -> ShipConfig {
 fn bind_admin(address: SocketAddr) -> Result<TcpListener, Error> {
     socket::listen(address).map_err(|source| Error::Listen {
         address,
-        purpose: "metrics and probes",
+        purpose: "metrics and probes (--admin says where else, or off)",
         source,
     })
 }
