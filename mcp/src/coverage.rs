@@ -39,6 +39,9 @@ pub struct Coverage {
     pub opaque: u64,
     /// Sidecars that were heard of before, and are not any more.
     pub silent: u64,
+    /// Sidecars that were heard of lately, listed or not.
+    #[serde(skip)]
+    pub live: u64,
     /// The sidecars that this hub has heard of since it started, the silent ones first.
     pub sidecars: Vec<SidecarCoverage>,
     /// How many more of them there are than are listed.
@@ -129,14 +132,6 @@ impl Coverage {
         Ok(coverage)
     }
 
-    /// How many of the listed sidecars were heard of lately.
-    pub fn live(&self) -> usize {
-        self.sidecars
-            .iter()
-            .filter(|sidecar| sidecar.state == "live")
-            .count()
-    }
-
     fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {
         let mut coverage = Self::default();
         for recorder in recorders {
@@ -159,7 +154,8 @@ impl Coverage {
             .filter(|sidecar| by_incarnation.contains_key(&sidecar.incarnation))
             .count();
         coverage.past_sidecars = recorders.len().saturating_sub(seen) as u64;
-        coverage.silent = heard.iter().filter(|sidecar| !sidecar.live).count() as u64;
+        coverage.live = heard.iter().filter(|sidecar| sidecar.live).count() as u64;
+        coverage.silent = heard.len() as u64 - coverage.live;
 
         heard.sort_by(|a, b| {
             (a.live, &a.name, a.incarnation).cmp(&(b.live, &b.name, b.incarnation))
@@ -306,5 +302,32 @@ impl EmptyBecause {
                 "sidecars have reached this hub, and recorded no call yet".to_owned(),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::SidecarName;
+
+    fn heard(incarnation: u128, live: bool) -> SidecarState {
+        SidecarState {
+            incarnation,
+            name: SidecarName::default(),
+            heard_ns: 0,
+            live,
+            sequence: 0,
+        }
+    }
+
+    #[test]
+    fn a_live_sidecar_counts_even_where_silent_ones_fill_the_list() {
+        let silent = (1..=LISTED_SIDECARS as u128).map(|incarnation| heard(incarnation, false));
+        let all = silent.chain([heard(0, true)]).collect();
+        let coverage = Coverage::new(&[], all, Window::default());
+        assert_eq!(
+            (coverage.live, coverage.silent, coverage.sidecars_omitted),
+            (1, LISTED_SIDECARS as u64, 1)
+        );
     }
 }

@@ -95,7 +95,7 @@ impl Output {
             calls: one.calls,
             last: one.last.clone(),
         });
-        let live = status.coverage.live();
+        let live = status.coverage.live;
         let recording = status.store.writable && live > 0;
         let calls = status.store.calls;
         let next = if namespace.is_some() && workloads.is_empty() && calls > 0 {
