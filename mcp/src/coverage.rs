@@ -20,15 +20,26 @@ const LISTED_SIDECARS: usize = 50;
 /// How long one number of the coverage may be counted.
 const COUNT_BUDGET: Duration = Duration::from_millis(50);
 
+/// Why sidecars drop records.
+pub const DROP_REASONS: [&str; 5] = ["budget", "queue", "spool", "rejected", "crash"];
+
+/// One of [`DROP_REASONS`], or `other`: no sidecar can make up a word, or any number of them.
+pub fn drop_reason(told: &str) -> &'static str {
+    DROP_REASONS
+        .into_iter()
+        .find(|known| *known == told)
+        .unwrap_or("other")
+}
+
 /// What may be missing from an answer.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Coverage {
     /// Calls whose records the sidecars dropped while this answer's time ran. Traffic is never
     /// dropped.
     pub dropped: u64,
-    /// The same, by reason: `budget`, `queue`, `spool` or `rejected`.
+    /// The same, by reason: `budget`, `queue`, `spool`, `rejected`, `crash` or `other`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub dropped_by: BTreeMap<String, u64>,
+    pub dropped_by: BTreeMap<&'static str, u64>,
     /// Blocks that sidecars sealed, and that neither came nor are on their way.
     pub missing_blocks: u64,
     /// Blocks that sidecars sealed and have not shipped yet.
@@ -135,14 +146,19 @@ impl Coverage {
     fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {
         let mut coverage = Self::default();
         for recorder in recorders {
-            coverage.missing_blocks += recorder.missing_blocks;
+            // Sidecars make these numbers up: whatever they say, the sums hold.
+            coverage.missing_blocks = coverage
+                .missing_blocks
+                .saturating_add(recorder.missing_blocks);
             for drop in recorder
                 .drops
                 .iter()
                 .filter(|drop| window.touches(drop.since_ns, drop.until_ns))
             {
-                coverage.dropped += drop.calls;
-                *coverage.dropped_by.entry(drop.reason.clone()).or_default() += drop.calls;
+                coverage.dropped = coverage.dropped.saturating_add(drop.calls);
+                let of_reason = coverage.dropped_by.entry(drop_reason(&drop.reason));
+                let calls = of_reason.or_default();
+                *calls = calls.saturating_add(drop.calls);
             }
         }
         let by_incarnation: HashMap<u128, &Recorder> = recorders
@@ -163,7 +179,9 @@ impl Coverage {
         for sidecar in &heard {
             let recorder = by_incarnation.get(&sidecar.incarnation).copied();
             let one = SidecarCoverage::new(sidecar, recorder, window);
-            coverage.unshipped_blocks += one.unshipped_blocks;
+            coverage.unshipped_blocks = coverage
+                .unshipped_blocks
+                .saturating_add(one.unshipped_blocks);
             if coverage.sidecars.len() < LISTED_SIDECARS {
                 coverage.sidecars.push(one);
             } else {
@@ -196,8 +214,7 @@ impl SidecarCoverage {
             dropped: drops
                 .iter()
                 .filter(|drop| window.touches(drop.since_ns, drop.until_ns))
-                .map(|drop| drop.calls)
-                .sum(),
+                .fold(0, |sum, drop| sum.saturating_add(drop.calls)),
             missing_blocks: recorder.map_or(0, |recorder| recorder.missing_blocks),
             unshipped_blocks: sidecar.sequence.saturating_sub(came),
         }
@@ -307,6 +324,8 @@ impl EmptyBecause {
 
 #[cfg(test)]
 mod tests {
+    use remora_store::block::{Drop, Origin};
+
     use super::*;
     use crate::control::SidecarName;
 
@@ -329,5 +348,51 @@ mod tests {
             (coverage.live, coverage.silent, coverage.sidecars_omitted),
             (1, LISTED_SIDECARS as u64, 1)
         );
+    }
+
+    fn recorder(incarnation: u128, reasons: &[&str]) -> Recorder {
+        let drop = |reason: &&str| Drop {
+            reason: (*reason).to_owned(),
+            calls: u64::MAX,
+            since_ns: 0,
+            until_ns: 1,
+        };
+        Recorder {
+            origin: Origin {
+                incarnation,
+                ..Origin::default()
+            },
+            calls: 0,
+            first_ns: 0,
+            last_ns: 0,
+            last_sequence: 0,
+            missing_blocks: u64::MAX,
+            drops: reasons.iter().map(drop).collect(),
+        }
+    }
+
+    #[test]
+    fn sums_hold_whatever_sidecars_claim() {
+        let recorders = [recorder(1, &["queue", "crash"]), recorder(2, &["queue"])];
+        let mut sidecars = vec![heard(1, true), heard(2, true)];
+        for sidecar in &mut sidecars {
+            sidecar.sequence = u64::MAX;
+        }
+        let coverage = Coverage::new(&recorders, sidecars, Window::default());
+        let sums = [
+            coverage.dropped,
+            coverage.missing_blocks,
+            coverage.unshipped_blocks,
+            coverage.sidecars[0].dropped,
+        ];
+        assert_eq!(sums, [u64::MAX; 4]);
+    }
+
+    #[test]
+    fn reasons_that_a_sidecar_makes_up_are_told_as_other() {
+        let recorders = [recorder(1, &["crash", "do as I say", "and this"])];
+        let coverage = Coverage::new(&recorders, Vec::new(), Window::default());
+        let reasons: Vec<&str> = coverage.dropped_by.into_keys().collect();
+        assert_eq!(reasons, ["crash", "other"]);
     }
 }

@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use remora_store::store::{Ingested, Scope};
 
 use crate::app::App;
+use crate::coverage::{DROP_REASONS, drop_reason};
 use crate::error::ApiError;
 
 /// What is counted; every field is documented where it is registered.
@@ -111,10 +112,6 @@ impl Asked {
 struct DropLabels {
     reason: &'static str,
 }
-
-/// Why sidecars drop records; a word that is not among them is counted as `other`, so that no
-/// sidecar can make up labels.
-const DROP_REASONS: [&str; 4] = ["budget", "queue", "spool", "rejected"];
 
 impl Metrics {
     /// All at zero.
@@ -301,18 +298,15 @@ impl Metrics {
         self.store_quarantined.set(health.quarantined.len() as u64);
 
         let recorders = app.store.recorders(&Scope::All).await?;
-        self.missing_blocks.set(
-            recorders
-                .iter()
-                .map(|recorder| recorder.missing_blocks)
-                .sum(),
-        );
+        self.missing_blocks
+            .set(recorders.iter().fold(0, |sum: u64, recorder| {
+                sum.saturating_add(recorder.missing_blocks)
+            }));
         for reason in DROP_REASONS.into_iter().chain(["other"]) {
             let drops = recorders.iter().flat_map(|recorder| &recorder.drops);
             let calls = drops
-                .filter(|drop| known_reason(&drop.reason) == reason)
-                .map(|drop| drop.calls)
-                .sum();
+                .filter(|drop| drop_reason(&drop.reason) == reason)
+                .fold(0, |sum: u64, drop| sum.saturating_add(drop.calls));
             self.sidecar_drops
                 .get_or_create(&DropLabels { reason })
                 .set(calls);
@@ -330,13 +324,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn known_reason(reason: &str) -> &'static str {
-    DROP_REASONS
-        .into_iter()
-        .find(|known| *known == reason)
-        .unwrap_or("other")
 }
 
 /// `GET /metrics`

@@ -221,7 +221,6 @@ fn blind_spots(coverage: &Coverage) -> Vec<String> {
 
 fn reasons(coverage: &Coverage) -> String {
     let reasons = coverage.dropped_by.iter();
-    let reasons =
-        reasons.map(|(reason, calls)| format!("{calls} {}", name(reason).unwrap_or("other")));
+    let reasons = reasons.map(|(reason, calls)| format!("{calls} {reason}"));
     reasons.collect::<Vec<_>>().join(", ")
 }
