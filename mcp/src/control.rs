@@ -30,6 +30,9 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(40);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Most sidecars that one hub talks to.
 const SIDECARS: usize = 10_000;
+/// Largest epoch of a sidecar that the hub's own follows: far beyond any that a hub gives out, and
+/// far enough below [`question::LARGEST_NUMBER`] that those which come after can still be answered.
+const LARGEST_EPOCH: u64 = 1 << 61;
 
 /// What is known of the sidecars, and how they are told things.
 #[derive(Debug)]
@@ -201,8 +204,10 @@ impl Control {
         };
         // The clock stepped back between two runs of the hub: go on above what was given out before.
         self.epoch.send_if_modified(|epoch| {
-            let behind = *epoch < question.epoch;
-            *epoch = (*epoch).max(question.epoch);
+            let behind = *epoch < question.epoch && question.epoch <= LARGEST_EPOCH;
+            if behind {
+                *epoch = question.epoch;
+            }
             behind
         });
         self.heard.send_replace(());

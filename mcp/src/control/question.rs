@@ -10,8 +10,8 @@ use crate::params::{Params, quoted};
 
 /// Longest name a sidecar may give itself: that of a Kubernetes object.
 const NAME_BYTES: usize = 253;
-/// Largest epoch that is believed; far beyond any that a hub gives out, far below an overflow.
-const LARGEST_EPOCH: u64 = 1 << 62;
+/// Largest epoch or sequence that is taken; far below an overflow.
+pub(super) const LARGEST_NUMBER: u64 = 1 << 62;
 
 const PARAMETERS: &[&str] = &[
     "incarnation",
@@ -79,12 +79,12 @@ fn counter(params: &Params, field: &'static str) -> Result<u64, ApiError> {
     let text = params.text(field).unwrap_or("0");
     text.parse()
         .ok()
-        .filter(|&number| number <= LARGEST_EPOCH)
+        .filter(|&number| number <= LARGEST_NUMBER)
         .ok_or_else(|| {
             ApiError::bad_request(
                 "bad_parameter",
                 format!(
-                    "{field} is {}; it takes a number from 0 to {LARGEST_EPOCH}",
+                    "{field} is {}; it takes a number from 0 to {LARGEST_NUMBER}",
                     quoted(text)
                 ),
             )

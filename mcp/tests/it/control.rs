@@ -115,3 +115,18 @@ async fn odd_questions_are_refused_with_the_field() {
         assert_eq!(answer.json()["error"]["field"], field, "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_sidecar_that_makes_up_an_epoch_does_not_lock_the_others_out() {
+    let hub = TestHub::start().await;
+    let liar = "incarnation=000000000000000000000000000000bb&epoch=4611686018427387904";
+    ask(&hub, liar).await;
+    hub.flush(Duration::ZERO).await;
+    let epoch = ask(&hub, &question(0)).await["epoch"].as_u64().unwrap();
+    let answer = get(
+        hub.ingest_address(),
+        &format!("/ingest/v1/control?incarnation=000000000000000000000000000000cc&epoch={epoch}"),
+    )
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
