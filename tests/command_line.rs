@@ -75,6 +75,18 @@ fn a_hub_off_loopback_wants_a_token() {
 }
 
 #[test]
+fn a_demo_that_everybody_could_reach_is_refused() {
+    let said = refused(&["demo", "--once", "--listen", "0.0.0.0:0"]);
+    assert!(said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_refused() {
+    let said = refused(&["--log", "remora_proxy=loud", "init", "--print"]);
+    assert!(said.contains("--log") && said.contains("debug"), "{said}");
+}
+
+#[test]
 fn two_hubs_do_not_share_a_folder() {
     let place = crate::support::process::HubPlace::new();
     let _first = place.start();

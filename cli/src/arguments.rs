@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 /// Tells you, and your AI assistant, what your code really does on the wire.
 #[derive(Debug, Parser)]
@@ -12,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) struct Remora {
     /// What is logged to standard error, such as `debug` or `warn,remora_proxy=debug` [default: info,
     /// for the demo warn]
-    #[arg(long, global = true, env = "REMORA_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "REMORA_LOG", value_name = "FILTER", value_parser = log_filter)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -28,6 +29,16 @@ impl Remora {
         self.log
             .as_deref()
             .unwrap_or(if quiet { "warn" } else { "info" })
+    }
+}
+
+/// Takes what the logs understand; a misspelt filter must not silently log something else.
+fn log_filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{error}; write it like `debug` or `warn,remora_proxy=debug`"
+        )),
     }
 }
 

@@ -20,7 +20,7 @@ use remora_mcp::config::{Config, Keep, Options};
 
 use crate::arguments::Demo;
 use crate::http::Client;
-use crate::runtime;
+use crate::runtime::{self, UsageError};
 use street::Street;
 
 /// Rounds of customers before the first table.
@@ -73,9 +73,8 @@ async fn start_hub(listen: Option<SocketAddr>) -> anyhow::Result<Hub> {
     if let Some(listen) = listen {
         options.listen = listen;
         options.ingest.set_port(0);
-        return Hub::start(Config::check(options)?)
-            .await
-            .context("start the hub");
+        let config = Config::check(options).map_err(UsageError::from)?;
+        return Hub::start(config).await.context("start the hub");
     }
     match Hub::start(Config::check(options)?).await {
         Ok(hub) => Ok(hub),

@@ -18,12 +18,17 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
         retain_bytes: Some(arguments.retain_bytes.as_u64()),
         allowed_hosts: arguments.allowed_hosts,
     };
-    let config =
-        Config::check(options).map_err(|ConfigError(problems)| UsageError::all(&problems))?;
+    let config = Config::check(options).map_err(UsageError::from)?;
     // Queries and the store have threads of their own; one thread answers.
     runtime::single_threaded()?.block_on(async {
         let stop = runtime::stop_signal();
         remora_mcp::run(config, stop).await.context("run the hub")
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl From<ConfigError> for UsageError {
+    fn from(ConfigError(problems): ConfigError) -> Self {
+        Self::all(&problems)
+    }
 }
