@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use remora_store::store::Scope;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -26,6 +27,10 @@ pub use question::{control, parse_incarnation};
 const LONG_POLL: Duration = Duration::from_secs(25);
 /// A sidecar that was not heard of for so long is called silent. More than a long poll and a breath.
 pub const SILENT_AFTER: Duration = Duration::from_secs(40);
+/// A sidecar that was not heard of for so long is not waited for before a question is answered.
+const PROMPT_WITHIN: Duration = Duration::from_secs(2);
+/// How long sidecars have to hand over before a question is answered without.
+const HAND_OVER: Duration = Duration::from_millis(500);
 /// A sidecar that was not heard of for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Most sidecars that one hub talks to.
@@ -105,7 +110,7 @@ pub struct Question {
 /// What a sidecar is told.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    epoch: u64,
+    pub(crate) epoch: u64,
     redaction_key: KeyAnswer,
     hub: &'static str,
 }
@@ -229,9 +234,24 @@ impl Control {
     /// Raises the epoch and waits until every sidecar that is there has answered it, or `patience`
     /// is over.
     pub async fn flush(&self, patience: Duration) -> Flushed {
+        self.flush_those(&self.expected(Sidecar::is_live), patience)
+            .await
+    }
+
+    /// Has sidecars ship what they hold, so that a question which comes now is answered with what
+    /// happened just before. Waits for half a second at most, and not at all for a sidecar that did
+    /// not speak lately or whose records `scope` does not see.
+    pub async fn hand_over(&self, scope: &Scope) {
+        let expected =
+            self.expected(|sidecar| sidecar.is_prompt() && scope.sees(&sidecar.name.namespace));
+        if !expected.is_empty() {
+            self.flush_those(&expected, HAND_OVER).await;
+        }
+    }
+
+    async fn flush_those(&self, expected: &[u128], patience: Duration) -> Flushed {
         let deadline = Instant::now() + patience;
         let mut heard = self.heard.subscribe();
-        let expected = self.live();
         let mut target = 0;
         self.epoch.send_modify(|epoch| {
             *epoch += 1;
@@ -239,22 +259,22 @@ impl Control {
         });
         loop {
             heard.mark_unchanged();
-            let flushed = self.answered(&expected, target);
+            let flushed = self.answered(expected, target);
             if flushed.unanswered.is_empty() {
                 return flushed;
             }
             tokio::select! {
                 // The sender lives in `self`: this ends only with news.
                 _ = heard.changed() => {}
-                () = sleep_until(deadline) => return self.answered(&expected, target),
+                () = sleep_until(deadline) => return self.answered(expected, target),
             }
         }
     }
 
-    fn live(&self) -> Vec<u128> {
+    fn expected(&self, is_expected: impl Fn(&Sidecar) -> bool) -> Vec<u128> {
         let sidecars = self.lock();
-        let live = sidecars.iter().filter(|(_, sidecar)| sidecar.is_live());
-        live.map(|(&incarnation, _)| incarnation).collect()
+        let expected = sidecars.iter().filter(|(_, sidecar)| is_expected(sidecar));
+        expected.map(|(&incarnation, _)| incarnation).collect()
     }
 
     fn answered(&self, expected: &[u128], target: u64) -> Flushed {
@@ -302,7 +322,16 @@ impl Control {
 
 impl Sidecar {
     fn is_live(&self) -> bool {
-        self.waiting > 0 || self.heard.elapsed() < SILENT_AFTER
+        self.was_heard_within(SILENT_AFTER)
+    }
+
+    fn is_prompt(&self) -> bool {
+        self.was_heard_within(PROMPT_WITHIN)
+    }
+
+    /// One that waits for news counts as heard of now.
+    fn was_heard_within(&self, time: Duration) -> bool {
+        self.waiting > 0 || self.heard.elapsed() < time
     }
 }
 

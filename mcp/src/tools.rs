@@ -221,3 +221,6 @@ impl From<ApiError> for ToolError {
         Self::new(format!("{field}{}{hint}", error.message()))
     }
 }
+
+#[cfg(test)]
+mod tests;

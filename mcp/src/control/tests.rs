@@ -142,3 +142,39 @@ async fn waiting_sidecars_are_answered_when_the_hub_stops() {
     ask.await.unwrap();
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn sidecars_that_answer_hand_over_at_once() {
+    let control = control();
+    tokio::spawn(sidecar(Arc::clone(&control), 1, 5));
+    registered(&control, 1).await;
+    let (began, epoch) = (Instant::now(), *control.epoch.borrow());
+    control.hand_over(&Scope::All).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(control.lock()[&1].epoch > epoch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_hangs_delays_a_question_by_half_a_second_and_then_no_more() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining).await.unwrap();
+    let mut began = Instant::now();
+    control.hand_over(&Scope::All).await;
+    assert_eq!(began.elapsed(), HAND_OVER);
+    tokio::time::advance(PROMPT_WITHIN).await;
+    began = Instant::now();
+    control.hand_over(&Scope::All).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_out_of_scope_is_not_waited_for() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining).await.unwrap();
+    let began = Instant::now();
+    let scope = Scope::Namespaces(["elsewhere".to_owned()].into());
+    control.hand_over(&scope).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}

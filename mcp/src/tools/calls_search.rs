@@ -130,6 +130,9 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         bodies: false,
         time_budget: TIME_BUDGET,
     };
+    if !continued {
+        app.control.hand_over(scope).await;
+    }
     let page = ask(app, Asked::List, app.store.list(scope, &query)).await?;
     let coverage = Coverage::of(app, scope, window).await?;
     if page.calls.is_empty() {

@@ -72,6 +72,7 @@ struct WorkloadOutput {
 ///
 /// The store failed.
 pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, ToolError> {
+    app.control.hand_over(scope).await;
     let status = Status::of(app, scope).await?;
     let output = Output::new(&status, input.namespace.as_deref());
     let structured =

@@ -91,6 +91,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         limit: bounded("limit", input.limit, DEFAULT_LIMIT, MOST)?,
         time_budget: TIME_BUDGET,
     };
+    app.control.hand_over(scope).await;
     let summary = ask(app, Asked::Summary, app.store.summarize(scope, &query)).await?;
     let coverage = Coverage::of(app, scope, window).await?;
     if summary.groups.is_empty() {
