@@ -16,7 +16,7 @@ pub mod traffic_summary;
 pub mod window;
 
 use remora_store::filter::nearest;
-use remora_store::store::Scope;
+use remora_store::store::{Recorder, Scope};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -172,19 +172,48 @@ impl Outcome {
     }
 }
 
-/// Says why there is nothing to say, and what to call next.
-async fn nothing(app: &App, empty: Emptiness<'_>) -> Outcome {
-    let because = EmptyBecause::of(app, empty).await;
+/// Says why there is nothing to say, and what to call next. `ends` are the caller and the callee that
+/// were asked for.
+async fn nothing(
+    app: &App,
+    scope: &Scope,
+    empty: Emptiness<'_>,
+    ends: &[(&'static str, String)],
+) -> Result<Outcome, ToolError> {
+    let mut because = EmptyBecause::of(app, empty).await;
+    if because.code == "nothing_matches" {
+        let recorders = app.store.recorders(scope).await.map_err(ApiError::from)?;
+        for (field, given) in ends {
+            if let Some(near) = nearest_party(given, &recorders) {
+                because.message.push_str(&format!(
+                    "; nobody is known as {field} {}: did you mean {near}?",
+                    quoted(given)
+                ));
+            }
+        }
+    }
     let next = match because.code {
         "nothing_in_window" => "the same call with a longer window, such as snapshot=\"live:2h\"",
         "nothing_matches" => "traffic_summary() without filter, to see what there is",
         _ => "recorder_status()",
     };
     let coverage = coverage_line(empty.coverage);
-    Outcome::text(format!(
+    Ok(Outcome::text(format!(
         "no calls: {}\n{coverage}\nnext: {next}\n",
         because.message
-    ))
+    )))
+}
+
+/// The recorded workload or pod that a name which none of them has most likely stands for.
+fn nearest_party<'a>(given: &str, recorders: &'a [Recorder]) -> Option<&'a str> {
+    let names = recorders
+        .iter()
+        .flat_map(|recorder| [&recorder.origin.workload, &recorder.origin.pod])
+        .filter_map(|name| text::name(name));
+    if names.clone().any(|name| name == given) {
+        return None;
+    }
+    nearest(given, names)
 }
 
 /// Checks a number: what the schema says of its bounds is not enforced on the way in.

@@ -119,6 +119,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         Some(OrderInput::Oldest) => Order::Oldest,
         Some(OrderInput::Newest) | None => Order::Newest,
     };
+    let ends = FilterInput::ends(input.filter.as_ref());
     let query = Query {
         filter: FilterInput::lower(input.filter)?,
         since_ns: window.since_ns,
@@ -144,7 +145,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             filter: &query.filter,
             continued,
         };
-        return Ok(nothing(app, empty).await);
+        return nothing(app, scope, empty, &ends).await;
     }
     let mut text = write_page(&page, &columns, order);
     let _ = writeln!(text, "{}", coverage_line(&coverage));

@@ -43,6 +43,18 @@ pub struct FilterInput {
 }
 
 impl FilterInput {
+    /// The names of caller and callee that were asked for, each with its field.
+    pub fn ends(filter: Option<&Self>) -> Vec<(&'static str, String)> {
+        let Some(filter) = filter else {
+            return Vec::new();
+        };
+        let ends = [("src", &filter.src), ("dst", &filter.dst)];
+        let given = ends
+            .into_iter()
+            .filter_map(|(field, name)| Some((field, name.clone()?)));
+        given.collect()
+    }
+
     /// The filter, read and checked.
     ///
     /// # Errors

@@ -82,6 +82,7 @@ impl From<Key> for GroupKey {
 /// An argument is wrong, or the store failed.
 pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, ToolError> {
     let window = window::read(input.snapshot.as_deref())?;
+    let ends = FilterInput::ends(input.filter.as_ref());
     let query = SummaryQuery {
         filter: FilterInput::lower(input.filter)?,
         since_ns: window.since_ns,
@@ -103,7 +104,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             filter: &query.filter,
             continued: false,
         };
-        return Ok(nothing(app, empty).await);
+        return nothing(app, scope, empty, &ends).await;
     }
     let mut table = Table::new(&columns(&query.group_by), RESULT_BYTES - ROOM_BYTES);
     let rows = summary

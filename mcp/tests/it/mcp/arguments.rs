@@ -1,6 +1,7 @@
 //! What is wrong with arguments is said so that a model can mend it.
 
 use serde_json::json;
+use test_case::test_case;
 
 use super::text;
 use crate::hub::TestHub;
@@ -105,5 +106,25 @@ async fn a_huge_argument_gets_a_short_error() {
     ] {
         let (answer, error) = text(&hub, "calls_search", arguments).await;
         assert!(error && answer.len() <= 2_100, "{} bytes", answer.len());
+    }
+}
+
+#[test_case("traffic_summary", "dst", "ordres", Some("did you mean orders?"); "a workload")]
+#[test_case("calls_search", "src", "web-l", Some("did you mean web-1?"); "a pod")]
+#[test_case("calls_search", "src", "orders", None; "a name that is right and matches nothing")]
+#[test_case("calls_search", "dst", "10.9.9.9", None; "an address")]
+#[tokio::test]
+async fn an_empty_answer_names_the_party_that_was_meant(
+    tool: &str,
+    field: &str,
+    given: &str,
+    expected: Option<&str>,
+) {
+    let hub = TestHub::with_shop().await;
+    let (text, _) = text(&hub, tool, json!({"filter": {field: given}})).await;
+    assert!(text.starts_with("no calls: "), "{text}");
+    match expected {
+        Some(expected) => assert!(text.contains(expected), "{text}"),
+        None => assert!(!text.contains("did you mean"), "{text}"),
     }
 }
