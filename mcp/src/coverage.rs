@@ -53,6 +53,9 @@ pub struct Coverage {
     /// Sidecars that were heard of lately, listed or not.
     #[serde(skip)]
     pub live: u64,
+    /// The calls that are kept and that the caller may see.
+    #[serde(skip)]
+    pub kept: Kept,
     /// The sidecars that this hub has heard of since it started, the silent ones first.
     pub sidecars: Vec<SidecarCoverage>,
     /// How many more of them there are than are listed.
@@ -79,6 +82,28 @@ async fn count_of(app: &App, scope: &Scope, kind: &str, window: Window) -> Resul
     };
     let summary = app.store.summarize(scope, &query).await?;
     Ok(summary.groups.iter().map(|group| group.calls).sum())
+}
+
+/// How many calls are kept, and from when: as far as one caller sees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How many.
+    pub calls: u64,
+    /// When the oldest of them began: nanoseconds since the Unix epoch.
+    pub oldest_ns: Option<i64>,
+    /// When the newest of them began.
+    pub newest_ns: Option<i64>,
+}
+
+impl Kept {
+    fn of(recorders: &[Recorder]) -> Self {
+        let with_calls = recorders.iter().filter(|recorder| recorder.calls > 0);
+        Self {
+            calls: with_calls.clone().map(|recorder| recorder.calls).sum(),
+            oldest_ns: with_calls.clone().map(|recorder| recorder.first_ns).min(),
+            newest_ns: with_calls.map(|recorder| recorder.last_ns).max(),
+        }
+    }
 }
 
 /// What is known of one sidecar.
@@ -144,7 +169,10 @@ impl Coverage {
     }
 
     fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {
-        let mut coverage = Self::default();
+        let mut coverage = Self {
+            kept: Kept::of(recorders),
+            ..Self::default()
+        };
         for recorder in recorders {
             // Sidecars make these numbers up: whatever they say, the sums hold.
             coverage.missing_blocks = coverage
@@ -253,8 +281,8 @@ pub struct Emptiness<'a> {
 
 impl EmptyBecause {
     /// Finds out why an answer is empty.
-    pub async fn of(app: &App, empty: Emptiness<'_>) -> Self {
-        let mut because = Self::examined(app, empty).await;
+    pub fn of(empty: Emptiness<'_>) -> Self {
+        let mut because = Self::examined(empty);
         let unread = empty.filter.unrecorded_protocols();
         if because.code == "nothing_matches" && !unread.is_empty() {
             because
@@ -265,8 +293,7 @@ impl EmptyBecause {
         because
     }
 
-    async fn examined(app: &App, empty: Emptiness<'_>) -> Self {
-        let health = app.store.health().await;
+    fn examined(empty: Emptiness<'_>) -> Self {
         let because = |code, message| Self { code, message };
         if empty.continued {
             return because(
@@ -290,8 +317,9 @@ impl EmptyBecause {
             );
         }
         let nobody = empty.coverage.sidecars.is_empty() && empty.coverage.past_sidecars == 0;
-        match (health.oldest_ns, health.newest_ns) {
-            (Some(oldest), Some(newest)) if health.calls > 0 => {
+        let kept = empty.coverage.kept;
+        match (kept.oldest_ns, kept.newest_ns) {
+            (Some(oldest), Some(newest)) => {
                 let recorded = format!(
                     "calls are recorded from {} to {}",
                     rfc3339(oldest),
@@ -324,10 +352,16 @@ impl EmptyBecause {
 
 #[cfg(test)]
 mod tests {
-    use remora_store::block::{Drop, Origin};
+    use std::sync::Arc;
+
+    use remora_store::block::{BlockMeta, Codec, Drop, Origin, seal};
+    use remora_store::memory::Memory;
+    use remora_store::store::ReceivedBlock;
 
     use super::*;
-    use crate::control::SidecarName;
+    use crate::api::status::Status;
+    use crate::control::{Control, SidecarName};
+    use crate::keys::RedactionKey;
 
     fn heard(incarnation: u128, live: bool) -> SidecarState {
         SidecarState {
@@ -394,5 +428,33 @@ mod tests {
         let coverage = Coverage::new(&recorders, Vec::new(), Window::default());
         let reasons: Vec<&str> = coverage.dropped_by.into_keys().collect();
         assert_eq!(reasons, ["crash", "other"]);
+    }
+
+    #[tokio::test]
+    async fn what_other_namespaces_keep_is_not_told() {
+        let (_running, draining) = tokio::sync::watch::channel(false);
+        let store = Arc::new(Memory::new(1 << 20));
+        let origin = Origin {
+            incarnation: 1,
+            namespace: "secret".to_owned(),
+            ..Origin::default()
+        };
+        let meta = BlockMeta {
+            origin: origin.clone(),
+            sequence: 1,
+            ..BlockMeta::default()
+        };
+        let calls = [remora_store::testing::call(1_000, "/", 200)];
+        let bytes = seal(&meta, &calls, None, Codec::Raw);
+        let app = App::new(store, Control::new(RedactionKey::random()), draining);
+        let block = ReceivedBlock { origin, bytes };
+        app.store.ingest(vec![block]).await.unwrap();
+        let scopes = [Scope::All, Scope::Namespaces(["shop".to_owned()].into())];
+        for (scope, calls) in scopes.iter().zip([1, 0]) {
+            let status = Status::of(&app, scope).await.unwrap();
+            assert_eq!(status.store.calls, calls);
+            assert_eq!(status.store.oldest.is_some(), calls > 0);
+            assert_eq!(status.coverage.kept.calls, calls);
+        }
     }
 }

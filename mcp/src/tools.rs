@@ -180,7 +180,7 @@ async fn nothing(
     empty: Emptiness<'_>,
     ends: &[(&'static str, String)],
 ) -> Result<Outcome, ToolError> {
-    let mut because = EmptyBecause::of(app, empty).await;
+    let mut because = EmptyBecause::of(empty);
     if because.code == "nothing_matches" {
         let recorders = app.store.recorders(scope).await.map_err(ApiError::from)?;
         for (field, given) in ends {

@@ -220,7 +220,7 @@ impl Reader {
             .or(self.query.cursor.as_ref())
             .map(Cursor::to_string);
         Ok(Json(CallsAnswer {
-            empty_because: self.empty_because(calls.len(), &coverage, window).await,
+            empty_because: self.empty_because(calls.len(), &coverage, window),
             calls,
             next,
             scanned_until: self.scanned_until_ns.map(rfc3339),
@@ -228,7 +228,7 @@ impl Reader {
         }))
     }
 
-    async fn empty_because(
+    fn empty_because(
         &self,
         shown: usize,
         coverage: &Coverage,
@@ -245,7 +245,7 @@ impl Reader {
             filter: &self.query.filter,
             continued: self.continued,
         };
-        Some(EmptyBecause::of(&self.app, empty).await)
+        Some(EmptyBecause::of(empty))
     }
 
     /// Line by line. The first piece is read before the answer begins, so that what is wrong with
@@ -291,7 +291,7 @@ impl Reader {
             };
         }
         let next = self.query.cursor.as_ref().map(Cursor::to_string);
-        let last = match self.empty_because(shown, &coverage, window).await {
+        let last = match self.empty_because(shown, &coverage, window) {
             Some(because) => json!({"next": next, "empty_because": because}),
             None if next.is_some() => json!({"next": next}),
             None => return,

@@ -105,22 +105,24 @@ impl Status {
     pub async fn of(app: &App, scope: &Scope) -> Result<Self, ApiError> {
         let health = app.store.health().await;
         let recorders = app.store.recorders(scope).await?;
+        let coverage = Coverage::of(app, scope, Window::default()).await?;
+        let kept = coverage.kept;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             store: StoreStatus {
                 writable: health.writable,
-                calls: health.calls,
+                calls: kept.calls,
                 blocks: health.blocks,
                 bytes: health.bytes,
-                oldest: health.oldest_ns.map(rfc3339),
-                newest: health.newest_ns.map(rfc3339),
+                oldest: kept.oldest_ns.map(rfc3339),
+                newest: kept.newest_ns.map(rfc3339),
                 quarantined: health.quarantined,
             },
             workloads: workloads(&recorders),
             redaction: Redaction {
                 key: app.control.key_id().to_owned(),
             },
-            coverage: Coverage::of(app, scope, Window::default()).await?,
+            coverage,
         })
     }
 }

@@ -152,7 +152,7 @@ pub async fn summary(
                 filter: &query.filter,
                 continued: false,
             };
-            Some(EmptyBecause::of(&app, empty).await)
+            Some(EmptyBecause::of(empty))
         }
         _ => None,
     };
