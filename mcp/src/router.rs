@@ -53,7 +53,8 @@ pub fn api(app: App, gate: Gate) -> Router {
         )
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(api::health::healthz))
-        .route("/readyz", get(api::health::readyz));
+        .route("/readyz", get(api::health::readyz))
+        .method_not_allowed_fallback(wrong_method);
     asked
         .merge(open)
         .layer(from_fn(access::log))

@@ -20,19 +20,12 @@ async fn an_unknown_path_is_answered_with_the_nearest_one() {
 #[tokio::test]
 async fn a_wrong_method_is_answered_with_the_right_one() {
     let hub = TestHub::start().await;
-    let answer = send(
-        hub.api_address(),
-        Method::DELETE,
-        "/api/v1/calls",
-        &[],
-        Bytes::new(),
-    )
-    .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.error_code().as_str()),
-        (405, "method_not_allowed")
-    );
-    assert_eq!(answer.headers["allow"], "GET, HEAD");
+    for path in ["/api/v1/calls", "/metrics"] {
+        let answer = send(hub.api_address(), Method::DELETE, path, &[], Bytes::new()).await;
+        assert_eq!(answer.status, 405, "{path}");
+        assert_eq!(answer.error_code(), "method_not_allowed", "{path}");
+        assert_eq!(answer.headers["allow"], "GET, HEAD", "{path}");
+    }
 }
 
 #[tokio::test]
