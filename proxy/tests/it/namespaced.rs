@@ -267,7 +267,7 @@ fn python_and_nginx_talk_as_ever() {
     std::fs::write(folder.path().join("page"), vec![b'x'; 300_000]).unwrap();
     let root = folder.path().display();
     let settings = format!(
-        "daemon off; pid {root}/pid; error_log {root}/log; user root; events {{}} \
+        "daemon off; master_process off; pid {root}/pid; error_log {root}/log; user root; events {{}} \
          http {{ access_log off; client_body_temp_path {root}/a; proxy_temp_path {root}/b; \
          fastcgi_temp_path {root}/c; uwsgi_temp_path {root}/d; scgi_temp_path {root}/e; \
          server {{ listen 8081; root {root}; }} }}"
