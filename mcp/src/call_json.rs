@@ -199,7 +199,7 @@ impl CallJson {
         let request = head::fields(&call.request.head);
         let facts = RequestHead::parse(&call.request.head);
         let (tls, opaque) = match &call.detail {
-            Detail::None => (None, None),
+            Detail::None | Detail::Http2(_) => (None, None),
             Detail::Tls(hello) => (Some(tls(hello)), None),
             Detail::Opaque(opaque) => (None, Some(opaque_json(opaque))),
         };
@@ -228,7 +228,8 @@ impl CallJson {
             connection: ConnectionJson {
                 id: call.connection.id,
                 ordinal: call.connection.ordinal,
-                reused: call.connection.ordinal > 0,
+                // The first stream of a client is 1 (RFC 9113 section 5.1.1), or 1 by upgrade.
+                reused: call.connection.ordinal > u32::from(call.protocol.is_http2()),
             },
             closed_by: call.closed_by.map(|side| side.as_str()),
             tls,

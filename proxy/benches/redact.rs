@@ -135,6 +135,7 @@ fn exchange(request: &'static str, extra: &str, body: impl Into<Bytes>) -> Call 
         error: None,
         join_digest: None,
         detail: Detail::None,
+        stream: None,
     }
 }
 

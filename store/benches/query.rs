@@ -311,5 +311,6 @@ fn call(sidecar: usize, count: usize) -> Call {
         error: None,
         join_digest: None,
         detail: Detail::None,
+        stream: None,
     }
 }

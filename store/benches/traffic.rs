@@ -69,6 +69,7 @@ fn call(number: usize) -> Call {
         error: None,
         join_digest: None,
         detail: Detail::None,
+        stream: None,
     }
 }
 

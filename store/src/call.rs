@@ -61,6 +61,8 @@ pub struct Call {
     pub join_digest: Option<Digest>,
     /// What only some protocols have.
     pub detail: Detail,
+    /// The messages inside the bodies, where the protocol has such.
+    pub stream: Option<Box<Stream>>,
 }
 
 /// One direction of a call.
@@ -69,7 +71,9 @@ pub struct Message {
     /// The head as sent: order, case and duplicates kept.
     ///
     /// HTTP/1: the start line and the field lines with their line ends and the empty line.
-    /// Empty where the protocol has none.
+    /// HTTP/2: one line `name: value` per field in the order of the field block, pseudo-header
+    /// fields first (`:method: GET`), each with CR LF; bytes that may not stand in a value
+    /// (RFC 9113 section 8.2.1) are replaced by spaces. Empty where the protocol has none.
     pub head: Bytes,
     /// Body with the transfer coding removed and the content coding kept, up to the limit.
     pub body: Bytes,
@@ -144,6 +148,8 @@ pub enum Detail {
     Tls(TlsHello),
     /// A connection, or the rest of one, of which only bytes and times are known.
     Opaque(Opaque),
+    /// A stream of HTTP/2 that has more to tell than its messages.
+    Http2(Http2),
 }
 
 /// What a ClientHello says in the clear (RFC 8446 section 4.1.2).
@@ -216,6 +222,10 @@ macro_rules! words {
     };
 }
 
+mod stream;
+
+pub use stream::{Http2, MAX_KEPT_MESSAGES, MessageKind, Reset, Stream, StreamMessage};
+
 /// A word that none of the values has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown word {0:?}")]
@@ -232,6 +242,22 @@ words! {
         Http2 = 2 "http2",
         /// TLS that is passed through.
         Tls = 3 "tls",
+        /// gRPC over HTTP/2.
+        Grpc = 4 "grpc",
+        /// WebSocket, with the HTTP exchange that opened it.
+        WebSocket = 5 "websocket",
+    }
+}
+
+impl Protocol {
+    /// Whether its calls are exchanges of HTTP, whatever passes inside their bodies.
+    pub const fn is_http(self) -> bool {
+        matches!(self, Self::Http1 | Self::WebSocket) || self.is_http2()
+    }
+
+    /// Whether its calls are streams of HTTP/2. A WebSocket may be one, which only its head tells.
+    pub const fn is_http2(self) -> bool {
+        matches!(self, Self::Http2 | Self::Grpc)
     }
 }
 
@@ -322,6 +348,12 @@ words! {
         MalformedResponse = 9 "malformed_response",
         /// The sidecar stopped while the call was running.
         SidecarStopped = 10 "sidecar_stopped",
+        /// The client ended the stream early, such as on a deadline or when it lost interest.
+        ClientCancelled = 11 "client_cancelled",
+        /// The server ended the stream early.
+        ServerCancelled = 12 "server_cancelled",
+        /// The server did not look at the request: it may be sent again (RFC 9113 section 8.7).
+        ServerRefused = 13 "server_refused",
         /// A failure that only newer sidecars know.
         Other = 254 "other",
     }

@@ -12,8 +12,8 @@ use proptest::sample::select;
 
 use crate::block::{BlockMeta, Drop, Origin};
 use crate::call::{
-    Call, CallError, Connection, Detail, Digest, Engine, Leg, Message, Omitted, Opaque, Phases,
-    Protocol, Side, State, TlsHello,
+    Call, CallError, Connection, Detail, Digest, Engine, Http2, Leg, Message, MessageKind, Omitted,
+    Opaque, Phases, Protocol, Reset, Side, State, Stream, StreamMessage, TlsHello,
 };
 
 /// A small call that went well: `GET` of `path` at `time_ns`, 2 ms long, answered with `status`.
@@ -56,6 +56,7 @@ pub fn call(time_ns: i64, path: &str, status: u16) -> Call {
         error: None,
         join_digest: None,
         detail: Detail::None,
+        stream: None,
     }
 }
 
@@ -77,6 +78,7 @@ pub fn any_call() -> impl Strategy<Value = Call> {
         option::of(select(CallError::ALL)),
         option::of(any_digest()),
         any_detail(),
+        option::of(any_stream()),
     );
     (what, ends, said, fate).prop_map(|(what, ends, said, fate)| Call {
         time_ns: what.0,
@@ -96,6 +98,7 @@ pub fn any_call() -> impl Strategy<Value = Call> {
         error: fate.2,
         join_digest: fate.3,
         detail: fate.4,
+        stream: fate.5.map(Box::new),
     })
 }
 
@@ -259,11 +262,40 @@ fn any_detail() -> impl Strategy<Value = Detail> {
             reason,
         },
     );
+    let reset = (select(Side::ALL), any::<u32>()).prop_map(|(by, code)| Reset { by, code });
+    let http2 =
+        (option::of(reset), any::<bool>()).prop_map(|(reset, pushed)| Http2 { reset, pushed });
     prop_oneof![
         3 => Just(Detail::None),
         1 => tls.prop_map(Detail::Tls),
         1 => opaque.prop_map(Detail::Opaque),
+        1 => http2.prop_map(Detail::Http2),
     ]
+}
+
+fn any_stream() -> impl Strategy<Value = Stream> {
+    let message = (
+        (select(Side::ALL), select(MessageKind::ALL), any::<u64>()),
+        (any::<u64>(), any::<bool>(), any_bytes(40)),
+        (any::<bool>(), option::of(select(Omitted::ALL))),
+    )
+        .prop_map(|(what, said, kept)| StreamMessage {
+            from: what.0,
+            kind: what.1,
+            at: what.2,
+            size: said.0,
+            compressed: said.1,
+            payload: said.2,
+            decoded: kept.0,
+            omitted: kept.1,
+        });
+    (any::<u64>(), any::<u64>(), vec(message, 0..4)).prop_map(
+        |(client_messages, server_messages, messages)| Stream {
+            client_messages,
+            server_messages,
+            messages,
+        },
+    )
 }
 
 fn any_digest() -> impl Strategy<Value = Digest> {

@@ -189,6 +189,7 @@ impl Draft {
             error: self.error,
             join_digest: None,
             detail: Detail::None,
+            stream: None,
         }
     }
 }

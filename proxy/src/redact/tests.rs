@@ -35,6 +35,7 @@ pub(crate) fn call() -> Call {
         error: None,
         join_digest: Some(Digest([0; 16])),
         detail: Detail::None,
+        stream: None,
     }
 }
 

@@ -10,7 +10,7 @@
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
 use remora_store::call::{
-    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, State,
+    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, State,
 };
 
 use crate::keys::RedactionKey;
@@ -52,8 +52,7 @@ impl Digester {
     /// Fills in what digests the kept bytes allow. An open call has none yet: its bytes are still
     /// coming, and half of them would digest to something else.
     pub(super) fn digest(&self, call: &mut Call) {
-        let has_messages = matches!(call.protocol, Protocol::Http1 | Protocol::Http2);
-        if !has_messages || call.state == State::Open {
+        if !call.protocol.is_http() || call.state == State::Open {
             return;
         }
         call.join_digest = self.join(&call.request);

@@ -69,6 +69,7 @@ impl Blind {
             closed_by: Some(by),
             error: (by == Side::Sidecar).then_some(CallError::SidecarStopped),
             join_digest: None,
+            stream: None,
             detail: Detail::Opaque(Opaque {
                 reason: Some("the observer failed".to_owned()),
                 ..Opaque::default()

@@ -164,6 +164,7 @@ fn write_call(text: &mut String, call: &Call) {
 fn write_detail(text: &mut String, detail: &Detail) {
     match detail {
         Detail::None => {}
+        Detail::Http2(http2) => writeln!(text, "  http2 {http2:?}").unwrap(),
         Detail::Tls(hello) => writeln!(
             text,
             "  hello for {:?}, offers {:?}, versions {:04x?}, random {:02x?}…",

@@ -150,6 +150,7 @@ pub(crate) fn call(number: u64, body_bytes: usize) -> Call {
         error: None,
         join_digest: None,
         detail: Detail::None,
+        stream: None,
     }
 }
 

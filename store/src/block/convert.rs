@@ -15,6 +15,8 @@ use crate::call::{
     Protocol, Side, State, TlsHello,
 };
 
+mod stream;
+
 /// Longest head, trailers or interim heads that are written.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// Longest body that is written.
@@ -22,11 +24,13 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 impl HeadRecord {
     pub(super) fn of(call: &Call) -> Self {
-        let (tls, opaque) = match &call.detail {
-            Detail::None => (None, None),
-            Detail::Tls(hello) => (Some(TlsRecord::of(hello)), None),
-            Detail::Opaque(opaque) => (None, Some(OpaqueRecord::of(opaque))),
-        };
+        let (mut tls, mut opaque, mut http2) = (None, None, None);
+        match &call.detail {
+            Detail::None => {}
+            Detail::Tls(hello) => tls = Some(TlsRecord::of(hello)),
+            Detail::Opaque(known) => opaque = Some(OpaqueRecord::of(known)),
+            Detail::Http2(known) => http2 = Some(known.into()),
+        }
         Self {
             time_ns: call.time_ns,
             protocol: call.protocol.code().into(),
@@ -48,16 +52,20 @@ impl HeadRecord {
             join_digest: call.join_digest.map(Into::into),
             tls,
             opaque,
+            http2,
+            stream: call.stream.as_deref().map(Into::into),
         }
     }
 
     /// The call, with the bodies where they were read.
     pub(super) fn into_call(self, bodies: BodyRecord) -> Call {
-        let detail = match (self.tls, self.opaque) {
-            (Some(tls), _) => Detail::Tls(tls.into_hello()),
-            (None, Some(opaque)) => Detail::Opaque(opaque.into_opaque()),
-            (None, None) => Detail::None,
+        let detail = match (self.tls, self.opaque, self.http2) {
+            (Some(tls), _, _) => Detail::Tls(tls.into_hello()),
+            (_, Some(opaque), _) => Detail::Opaque(opaque.into_opaque()),
+            (_, _, Some(http2)) => Detail::Http2(http2.into()),
+            (None, None, None) => Detail::None,
         };
+        let messages = bodies.messages;
         Call {
             time_ns: self.time_ns,
             protocol: known(self.protocol, Protocol::from_code).unwrap_or(Protocol::Opaque),
@@ -88,6 +96,9 @@ impl HeadRecord {
                 .map(|code| known(code, CallError::from_code).unwrap_or(CallError::Other)),
             join_digest: self.join_digest.map(Into::into),
             detail,
+            stream: self
+                .stream
+                .map(|counts| Box::new(stream::read(counts, messages))),
         }
     }
 }
@@ -106,6 +117,7 @@ impl BodyRecord {
         Self {
             request: clip(&call.request.body, MAX_BODY_BYTES),
             response: clip(&call.response.body, MAX_BODY_BYTES),
+            messages: stream::written(call.stream.as_deref()),
         }
     }
 }

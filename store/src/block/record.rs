@@ -48,15 +48,21 @@ pub(super) struct HeadRecord {
     pub(super) tls: Option<TlsRecord>,
     #[prost(message, optional, tag = "20")]
     pub(super) opaque: Option<OpaqueRecord>,
+    #[prost(message, optional, tag = "21")]
+    pub(super) http2: Option<Http2Record>,
+    #[prost(message, optional, tag = "22")]
+    pub(super) stream: Option<StreamRecord>,
 }
 
-/// The bodies of a call.
+/// The bodies of a call, and the messages inside them.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct BodyRecord {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) request: Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub(super) response: Bytes,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) messages: Vec<StreamMessageRecord>,
 }
 
 /// A call that still runs, whole.
@@ -149,4 +155,43 @@ pub(super) struct OpaqueRecord {
     pub(super) from_byte: u64,
     #[prost(string, optional, tag = "4")]
     pub(super) reason: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct Http2Record {
+    #[prost(uint32, optional, tag = "1")]
+    pub(super) reset_by: Option<u32>,
+    #[prost(uint32, tag = "2")]
+    pub(super) reset_code: u32,
+    #[prost(bool, tag = "3")]
+    pub(super) pushed: bool,
+}
+
+/// How many messages there were; the kept ones stand with the bodies.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct StreamRecord {
+    #[prost(uint64, tag = "1")]
+    pub(super) client_messages: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) server_messages: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct StreamMessageRecord {
+    #[prost(uint32, tag = "1")]
+    pub(super) from: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) kind: u32,
+    #[prost(uint64, tag = "3")]
+    pub(super) at: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) size: u64,
+    #[prost(bool, tag = "5")]
+    pub(super) compressed: bool,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(super) payload: Bytes,
+    #[prost(bool, tag = "7")]
+    pub(super) decoded: bool,
+    #[prost(uint32, optional, tag = "8")]
+    pub(super) omitted: Option<u32>,
 }

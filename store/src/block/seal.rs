@@ -97,7 +97,11 @@ fn write_bodies(writer: &mut PartWriter, calls: &[Call]) {
 }
 
 fn has_body(call: &Call) -> bool {
-    !call.request.body.is_empty() || !call.response.body.is_empty()
+    let messages = call
+        .stream
+        .as_ref()
+        .is_some_and(|stream| !stream.messages.is_empty());
+    messages || !call.request.body.is_empty() || !call.response.body.is_empty()
 }
 
 /// Appends records with their lengths until there are `enough` bytes, and says how many it took.

@@ -252,9 +252,9 @@ pub(crate) fn code_value(field: Field, code: u8) -> Option<Value<'static>> {
         _ => {
             let protocol = Protocol::from_code(code)?;
             return Some(match field {
-                Field::Http => Value::Bool(matches!(protocol, Protocol::Http1 | Protocol::Http2)),
+                Field::Http => Value::Bool(protocol.is_http()),
                 Field::Http1 => Value::Bool(protocol == Protocol::Http1),
-                Field::Http2 => Value::Bool(protocol == Protocol::Http2),
+                Field::Http2 => Value::Bool(protocol.is_http2()),
                 Field::Tls => Value::Bool(protocol == Protocol::Tls),
                 Field::Opaque => Value::Bool(protocol == Protocol::Opaque),
                 _ => Value::text(protocol.as_str()),

@@ -49,9 +49,15 @@ impl<'a> WholeCall<'a> {
 
     fn http_version(&self) -> Value<'_> {
         match self.call().protocol {
-            Protocol::Http2 => Value::text("HTTP/2"),
-            Protocol::Http1 => Value::text(http1_version(&self.call().request.head)),
-            Protocol::Opaque | Protocol::Tls => Value::text(""),
+            protocol if protocol.is_http2() => Value::text("HTTP/2"),
+            // A WebSocket may have been opened by extended CONNECT (RFC 8441).
+            Protocol::WebSocket if self.call().request.head.first() == Some(&b':') => {
+                Value::text("HTTP/2")
+            }
+            Protocol::Http1 | Protocol::WebSocket => {
+                Value::text(http1_version(&self.call().request.head))
+            }
+            _ => Value::text(""),
         }
     }
 
@@ -89,7 +95,7 @@ impl<'a> WholeCall<'a> {
     fn tls_sni(&self) -> Value<'_> {
         match &self.call().detail {
             Detail::Tls(hello) => hello.sni.as_deref().map_or(Value::Absent, Value::text),
-            Detail::None | Detail::Opaque(_) => Value::Absent,
+            Detail::None | Detail::Opaque(_) | Detail::Http2(_) => Value::Absent,
         }
     }
 }
@@ -99,9 +105,9 @@ impl Facts for WholeCall<'_> {
         let call = self.call();
         let head_size = |message: &Message| Value::int(message.head.len() as u64);
         match field {
-            Field::Http => Value::Bool(matches!(call.protocol, Protocol::Http1 | Protocol::Http2)),
+            Field::Http => Value::Bool(call.protocol.is_http()),
             Field::Http1 => Value::Bool(call.protocol == Protocol::Http1),
-            Field::Http2 => Value::Bool(call.protocol == Protocol::Http2),
+            Field::Http2 => Value::Bool(call.protocol.is_http2()),
             Field::Tls => Value::Bool(call.protocol == Protocol::Tls),
             Field::Opaque => Value::Bool(call.protocol == Protocol::Opaque),
             Field::Method => Value::text(&self.request().method),

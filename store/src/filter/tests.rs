@@ -121,6 +121,7 @@ fn found(number: usize, told: &Told) -> FoundCall {
         error: (!http).then_some(CallError::ConnectRefused),
         join_digest: None,
         detail: Detail::None,
+        stream: None,
     };
     FoundCall {
         id: CallId {

@@ -340,6 +340,9 @@ fn expected(blocks: &Blocks, scope: &Scope, query: &Query) -> Vec<FoundCall> {
             if found.call.state != State::Open {
                 found.call.request.body = Bytes::new();
                 found.call.response.body = Bytes::new();
+                if let Some(stream) = &mut found.call.stream {
+                    stream.messages.clear();
+                }
             }
         }
     }
