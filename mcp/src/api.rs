@@ -3,6 +3,7 @@
 pub mod call;
 pub mod calls;
 pub mod health;
+pub mod map;
 pub mod openapi;
 pub mod query;
 pub mod status;

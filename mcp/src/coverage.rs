@@ -145,7 +145,8 @@ pub struct Window {
 }
 
 impl Window {
-    fn touches(&self, since_ns: i64, until_ns: i64) -> bool {
+    /// Whether a stretch of time, both ends inside, has a part in this one.
+    pub fn touches(&self, since_ns: i64, until_ns: i64) -> bool {
         self.since_ns.is_none_or(|since| until_ns >= since)
             && self.until_ns.is_none_or(|until| since_ns < until)
     }

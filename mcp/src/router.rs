@@ -21,6 +21,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/calls",
     "/api/v1/calls/{id}",
     "/api/v1/summary",
+    "/api/v1/map",
     "/openapi.json",
     "/mcp",
     "/metrics",
@@ -38,6 +39,7 @@ pub fn api(app: App, gate: Gate) -> Router {
         .route("/api/v1/calls", get(api::calls::calls))
         .route("/api/v1/calls/{id}", get(api::call::call))
         .route("/api/v1/summary", get(api::summary::summary))
+        .route("/api/v1/map", get(api::map::map))
         .route("/openapi.json", get(api::openapi::openapi))
         .route_service("/mcp", mcp::service(app.clone()))
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })

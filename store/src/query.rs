@@ -16,11 +16,12 @@ pub use look::found;
 pub use source::{BlockEntry, BlockSource};
 pub use summarize::summarize;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::block::Origin;
-use crate::call::{Call, CallId};
+use crate::call::{Call, CallError, CallId, Protocol};
 use crate::filter::Filter;
 use crate::names::Party;
 
@@ -118,6 +119,10 @@ pub struct SummaryQuery {
 pub enum GroupKey {
     /// Caller and callee.
     Edge,
+    /// Namespaces of caller and callee.
+    Namespaces,
+    /// What was spoken.
+    Protocol,
     /// Method and route.
     Route,
     /// Status, or the error where there is none.
@@ -141,6 +146,28 @@ pub struct Summary {
     pub examined: u64,
 }
 
+/// How a call ended: with a status, else with an error, else neither is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Status of the response.
+    Status(u16),
+    /// Why there was no response.
+    Error(CallError),
+    /// No response was seen, and no error; or one that only newer sidecars know.
+    Nothing,
+}
+
+impl fmt::Display for Outcome {
+    /// Writes the status, the word of the error, or `none`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Error(error) => error.fmt(f),
+            Self::Nothing => f.write_str("none"),
+        }
+    }
+}
+
 /// Calls with the same key, counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
@@ -150,12 +177,18 @@ pub struct Group {
     pub src: Option<String>,
     /// Callee's name, or its address; `None` if not grouped by edge.
     pub dst: Option<String>,
+    /// Caller's namespace, empty where unknown; `None` if not grouped by namespaces.
+    pub src_namespace: Option<String>,
+    /// Callee's namespace, the same way.
+    pub dst_namespace: Option<String>,
+    /// What was spoken; `None` if not grouped by protocol.
+    pub protocol: Option<Protocol>,
     /// Method; `None` if not grouped by route.
     pub method: Option<String>,
     /// Route; `None` if not grouped by route.
     pub route: Option<String>,
-    /// Status, `connect_refused` and the like, or `none`; `None` if not grouped by status.
-    pub status: Option<String>,
+    /// How the calls ended; `None` if not grouped by status.
+    pub outcome: Option<Outcome>,
     /// Revision; `None` if not grouped by it.
     pub revision: Option<String>,
     /// How many calls.

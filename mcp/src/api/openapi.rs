@@ -1,9 +1,11 @@
 //! `GET /openapi.json`: the contract of the API, generated from the code that fulfils it.
 
 use axum::Json;
-use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{Modify, OpenApi};
 
-use crate::api::{call, calls, status, summary};
+use crate::api::{call, calls, map, status, summary};
 use crate::error::ErrorBody;
 
 #[derive(OpenApi)]
@@ -13,10 +15,38 @@ use crate::error::ErrorBody;
         description = "Real calls of real programs, as the sidecars beside them saw them on the wire.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    paths(status::status, calls::calls, call::call, summary::summary),
-    components(schemas(ErrorBody))
+    paths(status::status, calls::calls, call::call, summary::summary, map::map),
+    components(schemas(ErrorBody)),
+    modifiers(&Selectable)
 )]
 struct Contract;
+
+/// The schemas of a call and its parts, of which `fields=` shows some.
+const SELECTABLE: &[&str] = &[
+    "Call",
+    "Party",
+    "Message",
+    "Phases",
+    "Connection",
+    "Tls",
+    "Opaque",
+];
+
+/// Takes back that a call has all its parts: `fields=` leaves out what was not asked for.
+struct Selectable;
+
+impl Modify for Selectable {
+    fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
+        let Some(components) = &mut contract.components else {
+            return;
+        };
+        for name in SELECTABLE {
+            if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(*name) {
+                object.required.clear();
+            }
+        }
+    }
+}
 
 /// `GET /openapi.json`
 pub async fn openapi() -> Json<utoipa::openapi::OpenApi> {

@@ -2,7 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::{Extension, Json};
-use remora_store::query::{Group, GroupKey, Summary, SummaryQuery};
+use remora_store::query::{Group, GroupKey, Outcome, Summary, SummaryQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +23,8 @@ const MOST: usize = 1_000;
 /// The words of `group_by`.
 pub const GROUP_KEYS: &[(&str, GroupKey)] = &[
     ("edge", GroupKey::Edge),
+    ("namespaces", GroupKey::Namespaces),
+    ("protocol", GroupKey::Protocol),
     ("route", GroupKey::Route),
     ("status", GroupKey::Status),
     ("revision", GroupKey::Revision),
@@ -60,15 +62,30 @@ pub struct GroupJson {
     /// Callee's name, or its address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<String>,
+    /// Caller's namespace, empty where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src_namespace: Option<String>,
+    /// Callee's namespace, the same way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst_namespace: Option<String>,
+    /// `http1`, `http2`, `tls` or `opaque`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'static str>,
     /// Method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// Status, the error where there is none, or `none`.
+    /// Status of the response, as in a call; `null` where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
+    #[schema(value_type = Option<u16>)]
+    pub status: Option<Option<u16>>,
+    /// Why the calls failed below their protocol, where there was no response; grouped by with the
+    /// status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub error: Option<Option<&'static str>>,
     /// Revision of the recording workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -95,7 +112,7 @@ pub struct GroupJson {
     get, path = "/api/v1/summary", operation_id = "summary",
     summary = "Counts, error rates and latencies, by group",
     params(
-        ("group_by" = Option<String>, Query, description = "Comma list of edge, route, status and revision; default edge,route"),
+        ("group_by" = Option<String>, Query, description = "Comma list of edge, namespaces, protocol, route, status and revision; default edge,route"),
         ("filter" = Option<String>, Query, description = "CEL over one call"),
         ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
         ("until" = Option<String>, Query, description = "Only calls that began before then"),
@@ -168,13 +185,23 @@ pub async fn summary(
 
 impl From<Group> for GroupJson {
     fn from(group: Group) -> Self {
+        let (status, error) = match group.outcome {
+            None => (None, None),
+            Some(Outcome::Status(status)) => (Some(Some(status)), Some(None)),
+            Some(Outcome::Error(error)) => (Some(None), Some(Some(error.as_str()))),
+            Some(Outcome::Nothing) => (Some(None), Some(None)),
+        };
         Self {
             leg: group.leg,
             src: group.src,
             dst: group.dst,
+            src_namespace: group.src_namespace,
+            dst_namespace: group.dst_namespace,
+            protocol: group.protocol.map(|protocol| protocol.as_str()),
             method: group.method,
             route: group.route,
-            status: group.status,
+            status,
+            error,
             revision: group.revision,
             calls: group.calls,
             errors: group.errors,
@@ -197,6 +224,6 @@ pub fn share(part: u64, whole: u64) -> f64 {
 }
 
 /// Milliseconds, to the microsecond: more would be noise.
-fn to_microsecond(ms: f64) -> f64 {
+pub fn to_microsecond(ms: f64) -> f64 {
     (ms * 1_000.0).round() / 1_000.0
 }

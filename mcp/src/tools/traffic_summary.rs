@@ -83,11 +83,12 @@ impl From<Key> for GroupKey {
 pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, ToolError> {
     let window = window::read(input.snapshot.as_deref())?;
     let ends = FilterInput::ends(input.filter.as_ref());
+    let keys = chosen_keys(input.group_by);
     let query = SummaryQuery {
         filter: FilterInput::lower(input.filter)?,
         since_ns: window.since_ns,
         until_ns: window.until_ns,
-        group_by: group_by(input.group_by),
+        group_by: keys.iter().copied().map(GroupKey::from).collect(),
         probes: input.probes,
         limit: bounded("limit", input.limit, DEFAULT_LIMIT, MOST)?,
         time_budget: TIME_BUDGET,
@@ -106,11 +107,8 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         };
         return nothing(app, scope, empty, &ends).await;
     }
-    let mut table = Table::new(&columns(&query.group_by), RESULT_BYTES - ROOM_BYTES);
-    let rows = summary
-        .groups
-        .iter()
-        .map(|group| cells(group, &query.group_by));
+    let mut table = Table::new(&columns(&keys), RESULT_BYTES - ROOM_BYTES);
+    let rows = summary.groups.iter().map(|group| cells(group, &keys));
     let shown = rows.take_while(|cells| table.try_row(cells)).count();
     let omitted = summary.groups_omitted + (summary.groups.len() - shown) as u64;
     let mut text = table.text().to_owned();
@@ -132,10 +130,9 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
     Ok(Outcome::text(text))
 }
 
-fn group_by(chosen: Option<Vec<Key>>) -> Vec<GroupKey> {
+fn chosen_keys(chosen: Option<Vec<Key>>) -> Vec<Key> {
     let mut keys = Vec::new();
     for key in chosen.unwrap_or_else(|| vec![Key::Edge, Key::Route]) {
-        let key = GroupKey::from(key);
         if !keys.contains(&key) {
             keys.push(key);
         }
@@ -143,14 +140,14 @@ fn group_by(chosen: Option<Vec<Key>>) -> Vec<GroupKey> {
     keys
 }
 
-fn columns(keys: &[GroupKey]) -> Vec<&'static str> {
+fn columns(keys: &[Key]) -> Vec<&'static str> {
     let mut columns = vec!["leg"];
     for key in keys {
         let more: &[&str] = match key {
-            GroupKey::Edge => &["src", "dst"],
-            GroupKey::Route => &["method", "route"],
-            GroupKey::Status => &["status"],
-            GroupKey::Revision => &["revision"],
+            Key::Edge => &["src", "dst"],
+            Key::Route => &["method", "route"],
+            Key::Status => &["status"],
+            Key::Revision => &["revision"],
         };
         columns.extend_from_slice(more);
     }
@@ -166,7 +163,7 @@ fn columns(keys: &[GroupKey]) -> Vec<&'static str> {
     columns
 }
 
-fn cells(group: &Group, keys: &[GroupKey]) -> Vec<String> {
+fn cells(group: &Group, keys: &[Key]) -> Vec<String> {
     let shown = |text: &Option<String>, show: fn(&str) -> &str| match text.as_deref() {
         None | Some("") => "-".to_owned(),
         Some(text) => show(text).to_owned(),
@@ -174,19 +171,23 @@ fn cells(group: &Group, keys: &[GroupKey]) -> Vec<String> {
     let mut cells = vec![group.leg.to_owned()];
     for key in keys {
         match key {
-            GroupKey::Edge => {
+            Key::Edge => {
                 cells.push(shown(&group.src, text::name_or_address));
                 cells.push(shown(&group.dst, text::name_or_address));
             }
-            GroupKey::Route => {
+            Key::Route => {
                 cells.push(shown(&group.method, text::method));
                 cells.push(match group.route.as_deref() {
                     None | Some("") => "-".to_owned(),
                     Some(route) => text::route(route),
                 });
             }
-            GroupKey::Status => cells.push(shown(&group.status, text::name_or_address)),
-            GroupKey::Revision => cells.push(shown(&group.revision, text::name_or_address)),
+            Key::Status => cells.push(
+                group
+                    .outcome
+                    .map_or_else(|| "-".to_owned(), |it| it.to_string()),
+            ),
+            Key::Revision => cells.push(shown(&group.revision, text::name_or_address)),
         }
     }
     let percent = share(group.errors, group.calls) * 100.0;

@@ -4,6 +4,7 @@ mod call;
 mod calls;
 mod fields;
 mod health;
+mod map;
 mod openapi;
 mod paths;
 mod status;

@@ -10,14 +10,15 @@ use std::collections::HashMap;
 
 use super::look::{Asked, Look, OpenBlock, Window, candidates, front};
 use super::{BlockEntry, BlockSource, FoundCall, GroupKey, Order, Summary, SummaryQuery};
-use crate::call::Leg;
+use crate::call::{Leg, Protocol};
 use crate::filter::columns::BlockFacts;
 use crate::filter::eval::Truth;
 use crate::filter::vocabulary::Peer;
 use crate::head::{RequestHead, response_status};
+use crate::names::Party;
 use crate::route::route;
 use crate::store::{Scope, StoreError};
-use group::{Groups, Key, Outcome, Tally};
+use group::{Ended, Groups, Key, Tally};
 use labels::{Label, Labels, name_of};
 
 /// The calls of a source that match, counted by group.
@@ -63,6 +64,8 @@ struct Count {
 #[derive(Debug, Clone, Copy)]
 struct By {
     edge: bool,
+    namespaces: bool,
+    protocol: bool,
     route: bool,
     status: bool,
     revision: bool,
@@ -74,6 +77,8 @@ impl Count {
         Self {
             by: By {
                 edge: by(GroupKey::Edge),
+                namespaces: by(GroupKey::Namespaces),
+                protocol: by(GroupKey::Protocol),
                 route: by(GroupKey::Route),
                 status: by(GroupKey::Status),
                 revision: by(GroupKey::Revision),
@@ -98,9 +103,12 @@ impl Count {
             leg: call.leg,
             src: label(by.edge, &name_of(&open.src)),
             dst: label(by.edge, &name_of(&open.dst)),
+            src_namespace: label(by.namespaces, &open.src.namespace),
+            dst_namespace: label(by.namespaces, &open.dst.namespace),
+            protocol: by.protocol.then_some(call.protocol),
             method: label(by.route, &head.method),
             route: label(by.route, &route(&head.path)),
-            outcome: by.status.then(|| Outcome::new(status, error)),
+            ended: by.status.then(|| Ended::new(status, error)),
             revision: label(by.revision, &open.origin.revision),
         };
         let failed = status >= 500 || error != 0;
@@ -150,8 +158,8 @@ impl Count {
         facts: &BlockFacts<'_>,
         row: usize,
         revision: Label,
-        texts: &mut Numbers,
-        ends: &mut Numbers,
+        texts: &mut Numbers<Label>,
+        ends: &mut Numbers<End>,
     ) -> Option<Key> {
         let columns = facts.columns();
         let leg = facts.leg(row)?;
@@ -172,21 +180,25 @@ impl Count {
             ],
             false => [Label::NONE; 2],
         };
-        let [src, dst] = match self.by.edge {
+        let [src, dst] = match self.by.edge || self.by.namespaces {
             true => [
                 self.end(facts, (Peer::Src, leg), row, ends)?,
                 self.end(facts, (Peer::Dst, leg), row, ends)?,
             ],
-            false => [Label::NONE; 2],
+            false => [End::NONE; 2],
         };
-        let outcome = Outcome::new(*columns.status.get(row)?, *columns.error.get(row)?);
+        let ended = Ended::new(*columns.status.get(row)?, *columns.error.get(row)?);
+        let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
         Some(Key {
             leg,
-            src,
-            dst,
+            src: src.name,
+            dst: dst.name,
+            src_namespace: src.namespace,
+            dst_namespace: dst.namespace,
+            protocol: self.by.protocol.then_some(protocol),
             method,
             route,
-            outcome: self.by.status.then_some(outcome),
+            ended: self.by.status.then_some(ended),
             revision,
         })
     }
@@ -196,16 +208,24 @@ impl Count {
         facts: &BlockFacts<'_>,
         (peer, leg): (Peer, Leg),
         row: usize,
-        ends: &mut Numbers,
-    ) -> Option<Label> {
+        ends: &mut Numbers<End>,
+    ) -> Option<End> {
         let number = facts.address(peer, row)?;
         let slot = number * 4 + usize::from(peer == Peer::Dst) * 2 + usize::from(leg.code());
         match facts.party_of(peer, leg, number) {
-            Some(party) => Some(ends.get(slot, || self.labels.number(&name_of(party)))),
-            None => Some(
-                self.labels
-                    .number(&name_of(facts.party(peer, row)?.as_ref())),
-            ),
+            Some(party) => Some(ends.get(slot, || self.label(party))),
+            None => Some(self.label(facts.party(peer, row)?.as_ref())),
+        }
+    }
+
+    fn label(&mut self, party: &Party) -> End {
+        let mut label = |wanted: bool, text: &str| match wanted {
+            true => self.labels.number(text),
+            false => Label::NONE,
+        };
+        End {
+            name: label(self.by.edge, &name_of(party)),
+            namespace: label(self.by.namespaces, &party.namespace),
         }
     }
 
@@ -261,19 +281,33 @@ fn add_row(tally: &mut Tally, facts: &BlockFacts<'_>, row: usize) {
     tally.add(status >= 500 || error != 0, latency, sizes);
 }
 
-/// Labels by a number of the block, each worked out once.
-struct Numbers {
-    labels: Vec<Option<Label>>,
+/// One end of a call, as far as calls are told apart by it.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    name: Label,
+    namespace: Label,
 }
 
-impl Numbers {
+impl End {
+    const NONE: Self = Self {
+        name: Label::NONE,
+        namespace: Label::NONE,
+    };
+}
+
+/// Labels by a number of the block, each worked out once.
+struct Numbers<T> {
+    labels: Vec<Option<T>>,
+}
+
+impl<T: Copy> Numbers<T> {
     fn new(count: usize) -> Self {
         Self {
             labels: vec![None; count],
         }
     }
 
-    fn get(&mut self, number: usize, work_out: impl FnOnce() -> Label) -> Label {
+    fn get(&mut self, number: usize, work_out: impl FnOnce() -> T) -> T {
         match self.labels.get_mut(number) {
             Some(known) => *known.get_or_insert_with(work_out),
             None => work_out(),

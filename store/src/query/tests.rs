@@ -393,6 +393,12 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
         if by.contains(&GroupKey::Edge) {
             key.extend([name(&found.src), name(&found.dst)]);
         }
+        if by.contains(&GroupKey::Namespaces) {
+            key.extend([found.src.namespace.clone(), found.dst.namespace.clone()]);
+        }
+        if by.contains(&GroupKey::Protocol) {
+            key.push(found.call.protocol.to_string());
+        }
         if by.contains(&GroupKey::Route) {
             key.extend([head.method.to_string(), crate::route::route(&head.path)]);
         }
@@ -425,12 +431,17 @@ fn counts_of(group: &Group) -> [u64; 4] {
 }
 
 fn key_of(group: &Group) -> Vec<String> {
+    let protocol = group.protocol.map(|protocol| protocol.to_string());
+    let outcome = group.outcome.map(|outcome| outcome.to_string());
     let key = [
         &group.src,
         &group.dst,
+        &group.src_namespace,
+        &group.dst_namespace,
+        &protocol,
         &group.method,
         &group.route,
-        &group.status,
+        &outcome,
         &group.revision,
     ];
     let given = key.into_iter().flatten().cloned();
@@ -487,7 +498,7 @@ proptest! {
     #[test]
     fn summaries_count_what_a_plain_loop_counts(
         blocks in any_blocks(), scope in any_scope(), query in any_query(),
-        by in proptest::sample::subsequence(vec![GroupKey::Edge, GroupKey::Route, GroupKey::Status, GroupKey::Revision], 0..=4),
+        by in proptest::sample::subsequence(vec![GroupKey::Edge, GroupKey::Namespaces, GroupKey::Protocol, GroupKey::Route, GroupKey::Status, GroupKey::Revision], 0..=6),
         limit in 1..8_usize,
     ) {
         let expected = expected_summary(&expected(&blocks, &scope, &query), &by);

@@ -21,10 +21,16 @@ async fn answers_are_as_the_contract_says() {
         ("/api/v1/status", "Status"),
         ("/api/v1/calls", "CallsAnswer"),
         ("/api/v1/calls?since=1s", "CallsAnswer"),
+        (
+            "/api/v1/calls?fields=id,src.workload,request.size,phases_ns.closed",
+            "CallsAnswer",
+        ),
         ("/api/v1/calls/c1-13", "CallAnswer"),
         ("/api/v1/calls/c2-13", "CallAnswer"),
         ("/api/v1/summary", "SummaryAnswer"),
         ("/api/v1/summary?group_by=status", "SummaryAnswer"),
+        ("/api/v1/map", "MapAnswer"),
+        ("/api/v1/map?since=1s", "MapAnswer"),
         ("/api/v1/calls?limit=0", "ErrorBody"),
         ("/nowhere", "ErrorBody"),
     ] {

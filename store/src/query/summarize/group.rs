@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::By;
 use super::labels::{Label, Labels};
-use crate::call::{CallError, Leg};
-use crate::query::Group;
+use crate::call::{CallError, Leg, Protocol};
+use crate::query::{Group, Outcome};
 use crate::stats::Latencies;
 
 /// Most groups that are counted apart; calls of further ones are only added up.
@@ -17,21 +17,24 @@ pub(super) struct Key {
     pub(super) leg: Leg,
     pub(super) src: Label,
     pub(super) dst: Label,
+    pub(super) src_namespace: Label,
+    pub(super) dst_namespace: Label,
+    pub(super) protocol: Option<Protocol>,
     pub(super) method: Label,
     pub(super) route: Label,
-    pub(super) outcome: Option<Outcome>,
+    pub(super) ended: Option<Ended>,
     pub(super) revision: Label,
 }
 
-/// How a call ended: its status, or the error where there is none.
+/// How a call ended, as its columns say it: its status, or the error where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Outcome {
+pub(super) struct Ended {
     status: u16,
     /// Code of the error plus one; 0 for none.
     error: u8,
 }
 
-impl Outcome {
+impl Ended {
     pub(super) fn new(status: u16, error: u8) -> Self {
         match status {
             0 => Self { status, error },
@@ -39,12 +42,12 @@ impl Outcome {
         }
     }
 
-    fn name(self) -> String {
+    fn outcome(self) -> Outcome {
         let error = self.error.checked_sub(1).and_then(CallError::from_code);
         match (self.status, error) {
-            (0, Some(error)) => error.as_str().to_owned(),
-            (0, None) => "none".to_owned(),
-            (status, _) => status.to_string(),
+            (0, Some(error)) => Outcome::Error(error),
+            (0, None) => Outcome::Nothing,
+            (status, _) => Outcome::Status(status),
         }
     }
 }
@@ -143,9 +146,12 @@ impl Groups {
             let key = [
                 named.src,
                 named.dst,
+                named.src_namespace,
+                named.dst_namespace,
+                named.protocol.map(|protocol| protocol.to_string()),
                 named.method,
                 named.route,
-                named.status,
+                named.outcome.map(|outcome| outcome.to_string()),
                 named.revision,
             ];
             (std::cmp::Reverse(tally.calls), named.leg, key)
@@ -191,9 +197,12 @@ fn named(key: Key, labels: &Labels, by: By) -> Group {
         leg: key.leg.as_str(),
         src: text(by.edge, key.src),
         dst: text(by.edge, key.dst),
+        src_namespace: text(by.namespaces, key.src_namespace),
+        dst_namespace: text(by.namespaces, key.dst_namespace),
+        protocol: key.protocol,
         method: text(by.route, key.method),
         route: text(by.route, key.route),
-        status: key.outcome.map(Outcome::name),
+        outcome: key.ended.map(Ended::outcome),
         revision: text(by.revision, key.revision),
         ..Group::default()
     }
