@@ -217,6 +217,20 @@ pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -
     }
 }
 
+/// The layer that lets everybody through, with or without a [`Caller`]; but nobody with a wrong token.
+pub async fn recognise(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let caller = match gate.admit(request.headers(), request.uri()) {
+        Ok(caller) => Some(caller),
+        Err(error) if request.headers().contains_key(header::AUTHORIZATION) => {
+            return error.into_response();
+        }
+        Err(_) => None,
+    };
+    request.extensions_mut().insert(caller);
+    request.headers_mut().remove(header::AUTHORIZATION);
+    next.run(request).await
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;

@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use remora_store::block::{Block, Origin};
-use remora_store::store::ReceivedBlock;
+use remora_store::store::{Ingested, ReceivedBlock, StoreError};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -67,11 +67,12 @@ async fn take(app: &App, request: Request) -> Result<Json<Stored>, ApiError> {
     };
     let body = read(body).await?;
     let size = body.len();
-    let blocks = split(&body)?;
-    let store = app.store.clone();
-    // Its own task: a sidecar that hangs up must not stop half-way what it asked for.
+    let received = split(&body)?;
+    // Its own task: a sidecar that hangs up must not stop half-way what it asked for, nor have what
+    // is kept go uncounted.
+    let keeper = app.clone();
     let kept = tokio::spawn(async move {
-        let kept = store.ingest(blocks).await;
+        let kept = keep(&keeper, received, size).await;
         drop(permit);
         kept
     });
@@ -83,11 +84,31 @@ async fn take(app: &App, request: Request) -> Result<Json<Stored>, ApiError> {
         )
     })??;
     app.control.heard_blocks_of(incarnation);
-    app.metrics.stored(&kept, size);
     Ok(Json(Stored {
         stored: kept.stored,
         duplicates: kept.duplicates,
     }))
+}
+
+/// Has the store keep blocks, and counts those that it had not kept before.
+async fn keep(
+    app: &App,
+    received: Vec<(Origin, Block)>,
+    size: usize,
+) -> Result<Ingested, StoreError> {
+    let blocks = received.iter().map(|(origin, block)| ReceivedBlock {
+        origin: origin.clone(),
+        bytes: block.bytes().clone(),
+    });
+    let kept = app.store.ingest(blocks.collect()).await?;
+    app.metrics.stored(&kept, size);
+    for (origin, block) in kept.places.iter().filter_map(|&place| received.get(place)) {
+        // The store has read the block through, so that this can be read.
+        if let Ok(columns) = block.columns() {
+            app.metrics.traffic.count(origin, &columns);
+        }
+    }
+    Ok(kept)
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<u128, ApiError> {
@@ -147,8 +168,9 @@ fn too_large() -> ApiError {
     .hint("send fewer blocks at a time")
 }
 
-/// Takes a body apart: a length of four bytes, little-endian, and the block, repeated.
-fn split(body: &Bytes) -> Result<Vec<ReceivedBlock>, ApiError> {
+/// Takes a body apart: a length of four bytes, little-endian, and the block, repeated. Gives the
+/// blocks, and who wrote each.
+fn split(body: &Bytes) -> Result<Vec<(Origin, Block)>, ApiError> {
     let bad = |index: usize, reason: String| {
         ApiError::bad_request(
             "bad_block",
@@ -184,11 +206,8 @@ fn split(body: &Bytes) -> Result<Vec<ReceivedBlock>, ApiError> {
             ));
         }
         rest = block.split_off(length);
-        let opened = Block::open(block.clone()).map_err(|error| bad(index, error.to_string()))?;
-        blocks.push(ReceivedBlock {
-            origin: stamp(&opened.meta().origin),
-            bytes: block,
-        });
+        let opened = Block::open(block).map_err(|error| bad(index, error.to_string()))?;
+        blocks.push((stamp(&opened.meta().origin), opened));
     }
     if blocks.is_empty() {
         return Err(ApiError::bad_request(

@@ -1,16 +1,21 @@
 //! Every metric of the hub.
 //!
 //! What is known to the store and the control channel alone is read when the metrics are asked for.
+//! The hub's own are told to everybody; what was recorded ([`traffic`]) only to who may ask for it.
+
+mod traffic;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,8 +24,10 @@ use prometheus_client::registry::{Registry, Unit};
 use remora_store::store::{Ingested, Scope};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::coverage::{DROP_REASONS, drop_reason};
 use crate::error::ApiError;
+use traffic::Traffic;
 
 /// What is counted; every field is documented where it is registered.
 #[derive(Debug)]
@@ -45,6 +52,7 @@ pub struct Metrics {
     store_bytes: Gauge<u64, AtomicU64>,
     store_quarantined: Gauge<u64, AtomicU64>,
     freed_calls: Counter,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -139,6 +147,7 @@ impl Metrics {
             store_bytes: Gauge::default(),
             store_quarantined: Gauge::default(),
             freed_calls: Counter::default(),
+            traffic: Arc::default(),
         };
         metrics.register_ingest();
         metrics.register_store();
@@ -326,11 +335,28 @@ impl Default for Metrics {
     }
 }
 
-/// `GET /metrics`
-pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+/// `GET /metrics`. Without a `caller`, only what says nothing of anybody's traffic.
+pub async fn metrics(
+    State(app): State<App>,
+    Extension(caller): Extension<Option<Caller>>,
+) -> Result<impl IntoResponse, ApiError> {
     app.metrics.refresh(&app).await?;
+    let mut traffic = Registry::with_prefix("remora");
+    let shown = Gauge::<i64>::default();
+    shown.set(i64::from(caller.is_some()));
+    traffic.register(
+        "hub_traffic_shown",
+        "Whether the metrics of recorded calls are shown: 0 to who has no token, or comes by a strange name",
+        shown,
+    );
+    if let Some(caller) = caller {
+        traffic.register_collector(app.metrics.traffic.shown_to(&caller.scope));
+    }
     let mut text = String::new();
-    if encode(&mut text, &app.metrics.registry).is_err() {
+    let encoded = encode_registry(&mut text, &app.metrics.registry)
+        .and_then(|()| encode_registry(&mut text, &traffic))
+        .and_then(|()| encode_eof(&mut text));
+    if encoded.is_err() {
         // A `String` takes everything that is written to it; only a metric's own encoding can fail.
         let _ = writeln!(text, "# EOF");
     }

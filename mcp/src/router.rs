@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use remora_store::filter::nearest;
 
 use crate::app::App;
-use crate::auth::{Gate, admit};
+use crate::auth::{Gate, admit, recognise};
 use crate::error::ApiError;
 use crate::params::quoted;
 use crate::{access, api, control, ingest, mcp, metrics};
@@ -44,7 +44,7 @@ pub fn api(app: App, gate: Gate) -> Router {
         .route_service("/mcp", mcp::service(app.clone()))
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(gate, admit));
+        .layer(from_fn_with_state(gate.clone(), admit));
     // For kubelet and Prometheus, which come by the pod's address and have no token; and for MCP
     // clients that were refused without one: told plainly that nobody here gives out tokens, they ask
     // their user instead of trying to register.
@@ -53,7 +53,10 @@ pub fn api(app: App, gate: Gate) -> Router {
             "/.well-known/{*name}",
             get(|uri: Uri| async move { unknown_path(&uri, API_PATHS) }),
         )
-        .route("/metrics", get(metrics::metrics))
+        .route(
+            "/metrics",
+            get(metrics::metrics).layer(from_fn_with_state(gate, recognise)),
+        )
         .route("/healthz", get(api::health::healthz))
         .route("/readyz", get(api::health::readyz))
         .method_not_allowed_fallback(wrong_method);

@@ -47,13 +47,14 @@ impl Shared {
     fn ingest(&self, blocks: Vec<CheckedBlock>) -> Ingested {
         let mut next_block = locked(&self.next_block);
         let mut ingested = Ingested::default();
-        for checked in blocks {
+        for (place, checked) in blocks.into_iter().enumerate() {
             let (incarnation, sequence) = (checked.meta.origin.incarnation, checked.meta.sequence);
             if self.index().holds(incarnation, sequence) {
                 ingested.duplicates += 1;
                 continue;
             }
             ingested.stored += 1;
+            ingested.places.push(place);
             ingested.calls += u64::from(checked.block.len());
             let number = *next_block;
             *next_block += 1;

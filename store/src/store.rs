@@ -75,6 +75,8 @@ pub struct Ingested {
     pub duplicates: u64,
     /// Calls in the blocks that are now kept.
     pub calls: u64,
+    /// Places of the blocks that are now kept among those that were given, from 0, ascending.
+    pub places: Vec<usize>,
 }
 
 /// What one incarnation of a sidecar has recorded.

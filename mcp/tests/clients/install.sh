@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the official MCP clients that tests/it/clients.rs runs, each at the version named here.
+# Installs the clients that the tests run, each at the version named here: the official ones of MCP,
+# and Prometheus' own reader of metrics.
 # Where: $REMORA_CLIENTS, else target/clients. Needs node 20, npm, and python 3.10 with venv.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -7,9 +8,10 @@ into=${REMORA_CLIENTS:-$root/target/clients}
 sdk_v1=1.32.2
 sdk_v2=2.4.0
 python_sdk=2.3.0
+prometheus=0.26.0
 
 # A mark that names the versions: a second run has nothing to do.
-mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk"
+mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk $prometheus"
 [ -e "$mark" ] && exit 0
 
 for program in node npm python3; do
@@ -20,5 +22,6 @@ mkdir -p "$into/node"
 npm install --prefix "$into/node" --no-audit --no-fund --no-save --loglevel=error \
   "@modelcontextprotocol/sdk@$sdk_v1" "@modelcontextprotocol/client@$sdk_v2"
 python3 -m venv "$into/python"
-"$into/python/bin/pip" install --quiet --disable-pip-version-check "mcp==$python_sdk"
+"$into/python/bin/pip" install --quiet --disable-pip-version-check "mcp==$python_sdk" \
+  "prometheus-client==$prometheus"
 touch "$mark"

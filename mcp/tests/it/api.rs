@@ -5,6 +5,7 @@ mod calls;
 mod fields;
 mod health;
 mod map;
+mod metrics;
 mod openapi;
 mod paths;
 mod status;

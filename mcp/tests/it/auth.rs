@@ -16,6 +16,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/calls",
     "/api/v1/calls/c1-1",
     "/api/v1/summary",
+    "/api/v1/map",
     "/openapi.json",
     "/mcp",
     "/nowhere",

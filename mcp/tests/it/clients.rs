@@ -11,13 +11,13 @@ use test_case::test_case;
 use crate::hub::TestHub;
 
 /// Where the clients are; `None`, said in a line, if they are not installed.
-fn installed() -> Option<PathBuf> {
+pub(crate) fn installed() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients");
     let clients = std::env::var_os("REMORA_CLIENTS").map_or(default, PathBuf::from);
     if clients.join("node/node_modules").is_dir() && clients.join("python/bin/python").is_file() {
         return Some(std::path::absolute(clients).unwrap());
     }
-    let how = "the official MCP clients are not installed: run mcp/tests/clients/install.sh";
+    let how = "the clients are not installed: run mcp/tests/clients/install.sh";
     assert!(
         std::env::var("REMORA_REQUIRE").as_deref() != Ok("all"),
         "{how}"
@@ -43,7 +43,7 @@ async fn run(command: impl FnOnce(&Path, &str) -> Command) -> Option<Value> {
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(name)

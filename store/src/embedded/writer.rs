@@ -159,13 +159,14 @@ impl Writer {
         let mut new = HashSet::new();
         for job in group {
             let mut counted = Ingested::default();
-            for checked in job.blocks {
+            for (place, checked) in job.blocks.into_iter().enumerate() {
                 let key = (checked.meta.origin.incarnation, checked.meta.sequence);
                 if self.shared.index().holds(key.0, key.1) || !new.insert(key) {
                     counted.duplicates += 1;
                     continue;
                 }
                 counted.stored += 1;
+                counted.places.push(place);
                 counted.calls += u64::from(checked.block.len());
                 self.add(&mut commit, checked);
             }

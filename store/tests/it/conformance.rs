@@ -42,6 +42,7 @@ async fn a_call_comes_back_as_it_was_given(kind: Kind) {
         stored: 1,
         duplicates: 0,
         calls: 100,
+        places: vec![0],
     };
     assert_eq!(ingested, expected);
     for found in all(&*held.store, &Scope::All).await {
@@ -77,6 +78,7 @@ async fn a_block_that_comes_again_is_kept_once(kind: Kind) {
     let request = vec![first.clone(), second.clone(), first.clone(), other];
     let ingested = held.store.ingest(request).await.unwrap();
     assert_eq!((ingested.stored, ingested.duplicates), (3, 1));
+    assert_eq!(ingested.places, [0, 1, 3]);
     let ingested = held.store.ingest(vec![second, first]).await.unwrap();
     assert_eq!((ingested.stored, ingested.duplicates), (0, 2));
     let kept = numbers(&all(&*held.store, &Scope::All).await);

@@ -1,0 +1,127 @@
+use proptest::prelude::*;
+use remora_store::block::{Block, BlockMeta, Codec, seal};
+use remora_store::call::{Call, CallError};
+use remora_store::testing::{any_call, call};
+
+use super::*;
+
+fn origin(workload: &str) -> Origin {
+    Origin {
+        workload: workload.to_owned(),
+        namespace: "shop".to_owned(),
+        ..Origin::default()
+    }
+}
+
+fn count(traffic: &Traffic, origin: &Origin, calls: &[Call]) {
+    let bytes = seal(&BlockMeta::default(), calls, None, Codec::Raw);
+    traffic.count(origin, &Block::open(bytes).unwrap().columns().unwrap());
+}
+
+fn series(traffic: &Traffic) -> Vec<(Labels, u64, u64)> {
+    let counted = traffic.0.lock().unwrap();
+    let all = counted.series.iter();
+    all.map(|(labels, series)| (labels.clone(), series.calls, series.errors))
+        .collect()
+}
+
+fn calls_to(paths: impl Iterator<Item = String>) -> Vec<Call> {
+    paths.map(|path| call(0, &path, 200)).collect()
+}
+
+#[test]
+fn routes_beyond_the_bound_are_one_and_counted() {
+    let traffic = Traffic::default();
+    let letters = |n: usize| {
+        let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
+        format!("/{}{}", letter(n / 26), letter(n))
+    };
+    count(&traffic, &origin("orders"), &calls_to((0..80).map(letters)));
+    // Those that were there stay as they are.
+    count(&traffic, &origin("orders"), &calls_to((0..10).map(letters)));
+    let series = series(&traffic);
+    assert_eq!(series.len(), ROUTES + 1);
+    let other = series
+        .iter()
+        .find(|(labels, ..)| labels.route == OTHER_ROUTE);
+    assert_eq!(other.unwrap().1, 30);
+    assert_eq!(traffic.0.lock().unwrap().beyond, 30);
+}
+
+#[test]
+fn workloads_without_number_make_a_constant_number_of_series() {
+    let traffic = Traffic::default();
+    for n in 0..SERIES + 100 {
+        count(
+            &traffic,
+            &origin(&format!("w{n}")),
+            &[call(0, "/a", 200), call(0, "/b", 500)],
+        );
+    }
+    let series = series(&traffic);
+    assert_eq!(series.len(), SERIES + 2);
+    let calls: u64 = series.iter().map(|(_, calls, _)| calls).sum();
+    assert_eq!(calls, 2 * (SERIES as u64 + 100));
+    assert!(traffic.0.lock().unwrap().routes.len() <= SERIES);
+}
+
+#[test]
+fn names_and_routes_that_make_no_label_stand_for_others() {
+    let traffic = Traffic::default();
+    let long = format!("/{}", "x".repeat(ROUTE_BYTES));
+    count(&traffic, &origin("a\"}\nfake 1"), &[call(0, "/", 200)]);
+    count(
+        &traffic,
+        &origin("orders"),
+        &[call(0, &long, 200), call(0, "/\u{e9}", 200)],
+    );
+    let told: Vec<_> = series(&traffic)
+        .into_iter()
+        .map(|(labels, calls, _)| (labels.workload, labels.route, calls))
+        .collect();
+    let expected = [(BEYOND, "/", 1), ("orders", OTHER_ROUTE, 2)];
+    let expected = expected.map(|(workload, route, n)| (workload.to_owned(), route.to_owned(), n));
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_failure_below_http_has_no_status_and_no_duration() {
+    let traffic = Traffic::default();
+    let mut refused = call(0, "/pay", 200);
+    refused.response.head.clear();
+    refused.error = Some(CallError::ConnectRefused);
+    refused.phases.response_last = None;
+    count(&traffic, &origin("web"), &[refused]);
+    let counted = traffic.0.lock().unwrap();
+    let (labels, series) = &counted.series[0];
+    assert_eq!(labels.status_class, "none");
+    assert_eq!((series.calls, series.errors), (1, 1));
+    assert_eq!(series.durations.iter().sum::<u64>(), 0);
+}
+
+#[test]
+fn a_duration_on_a_bound_lies_within_it() {
+    let traffic = Traffic::default();
+    let mut on_it = call(0, "/", 200);
+    on_it.phases.response_last = on_it.phases.request_first.map(|ns| ns + 5_000_000);
+    let mut above = on_it.clone();
+    above.phases.response_last = above.phases.response_last.map(|ns| ns + 1);
+    count(&traffic, &origin("web"), &[on_it, above]);
+    let counted = traffic.0.lock().unwrap();
+    assert_eq!(counted.series[0].1.durations[2..4], [1, 1]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn every_http_call_that_is_over_is_counted_once(calls in proptest::collection::vec(any_call(), 0..40)) {
+        let traffic = Traffic::default();
+        count(&traffic, &origin("orders"), &calls);
+        let is_counted = |call: &&Call| {
+            let http = matches!(call.protocol, Protocol::Http1 | Protocol::Http2);
+            http && !call.probe && call.state != State::Open
+        };
+        let counted: u64 = series(&traffic).iter().map(|(_, calls, _)| calls).sum();
+        prop_assert_eq!(counted, calls.iter().filter(is_counted).count() as u64);
+    }
+}
