@@ -94,6 +94,19 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
     })
 }
 
+/// Everything recorded of one call, as long as one call can be shown.
+pub fn whole(found: &FoundCall) -> String {
+    let view = View {
+        parts: ALL_PARTS.to_vec(),
+        body_bytes: MOST_BODY_BYTES,
+        pointer: None,
+        fields_bytes: RESULT_BYTES,
+    };
+    let mut text = String::new();
+    view.write(found, &mut text);
+    text
+}
+
 fn ids(given: &[String]) -> Result<Vec<CallId>, ToolError> {
     if given.is_empty() || given.len() > CALLS {
         return Err(ToolError::new(format!(

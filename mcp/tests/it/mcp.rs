@@ -2,6 +2,7 @@
 
 mod arguments;
 mod budget;
+mod offers;
 mod protocol;
 mod results;
 mod untrusted;
@@ -24,7 +25,8 @@ pub(crate) async fn rpc(hub: &TestHub, method: &str, params: Value) -> Value {
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
     });
-    let name = params["name"].as_str().map(str::to_owned);
+    let name = params["name"].as_str().or(params["uri"].as_str());
+    let name = name.map(str::to_owned);
     let mut headers = vec![("mcp-protocol-version", CURRENT), ("mcp-method", method)];
     if let Some(name) = &name {
         headers.push(("mcp-name", name));
@@ -36,6 +38,14 @@ pub(crate) async fn rpc(hub: &TestHub, method: &str, params: Value) -> Value {
     )
     .await;
     answer.json()
+}
+
+/// Sends one message of the protocol before, in which a request says little of itself.
+pub(crate) async fn legacy(hub: &TestHub, method: &str, params: Value) -> Value {
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    post(hub, &[("mcp-protocol-version", "2025-11-25")], message)
+        .await
+        .json()
 }
 
 pub(crate) async fn post(hub: &TestHub, headers: &[(&str, &str)], message: Value) -> Answer {
