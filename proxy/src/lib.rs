@@ -36,6 +36,7 @@ mod control;
 mod crash;
 pub mod detect;
 pub mod error;
+mod extensions;
 pub mod keys;
 mod listener;
 mod metrics;

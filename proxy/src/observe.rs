@@ -8,8 +8,10 @@ mod connection;
 mod draft;
 mod head;
 mod http1;
+mod messages;
 mod opaque;
 mod tls;
+mod websocket;
 
 use std::net::SocketAddr;
 

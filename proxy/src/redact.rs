@@ -8,7 +8,7 @@
 //! of cookies (names and attributes stay); fields, parameters and headers whose names promise a
 //! secret (`names`), whatever their value; JWTs, `Bearer` tokens and card numbers by their own
 //! form, anywhere; credentials in URLs; and what was found once in a call, wherever else the call
-//! tells it. In start lines, fields, trailers, interim heads, and bodies:
+//! tells it. In start lines, fields, trailers, interim heads, bodies and the messages inside them:
 //! plain, or inside gzip, deflate, brotli and zstd.
 //!
 //! **What stands in its place**: `[redacted bearer #7k2m9x4p1q]`. A masked value keeps its type,
@@ -30,6 +30,7 @@ mod echo;
 mod edit;
 mod fields;
 mod heads;
+mod messages;
 mod names;
 mod nested;
 mod query;
@@ -75,6 +76,13 @@ pub struct Redactor {
     enabled: bool,
     rules: Rules,
     scratch: Scratch,
+}
+
+/// A body that was looked through.
+struct Inspected {
+    content: Bytes,
+    /// Its coding was undone.
+    decoded: bool,
 }
 
 /// What is looked for, and under which key it is tagged.
@@ -125,7 +133,9 @@ impl Redactor {
                 self.body(message, broken);
             }
         }
+        self.messages(call);
         self.echoes(call);
+        self.echoes_in_messages(call);
     }
 
     fn head(&mut self, head: &mut Bytes, cut: bool) {
@@ -141,26 +151,41 @@ impl Redactor {
     fn body(&self, message: &mut Message, broken: bool) {
         let short = (message.body.len() as u64) < message.body_size;
         let cut = broken || short || message.truncated();
-        match coding::decoded(&message.head, &message.body, cut) {
-            Ok(None) => {
-                if let Some(masked) = self.content(&message.head, &message.body, cut) {
-                    message.body = masked;
-                }
-            }
-            Ok(Some(content)) => {
-                let masked = self.content(&message.head, &content, cut);
-                // Of a coded body that was cut, the last piece cannot be decoded, and may hold
-                // plain text for all that: only what was looked through is kept.
-                if let Some(content) = masked.or_else(|| cut.then(|| Bytes::from(content))) {
-                    message.body = content;
-                    message.decoded = true;
-                }
+        match self.inspected(&message.head, &message.body, cut) {
+            Ok(None) => {}
+            Ok(Some(inspected)) => {
+                message.body = inspected.content;
+                message.decoded |= inspected.decoded;
             }
             Err(coding::Undecodable) => {
                 message.body = Bytes::new();
                 message.omitted = Some(Omitted::Uninspectable);
             }
         }
+    }
+
+    /// What has to stand in place of `body` so that no secret is in it; `None` if it may stay.
+    fn inspected(
+        &self,
+        head: &[u8],
+        body: &[u8],
+        cut: bool,
+    ) -> Result<Option<Inspected>, coding::Undecodable> {
+        let Some(content) = coding::decoded(head, body, cut)? else {
+            let masked = self.content(head, body, cut);
+            return Ok(masked.map(|content| Inspected {
+                content,
+                decoded: false,
+            }));
+        };
+        let masked = self.content(head, &content, cut);
+        // Of a coded body that was cut, the last piece cannot be decoded, and may hold plain text for
+        // all that: only what was looked through is kept.
+        let content = masked.or_else(|| cut.then(|| Bytes::from(content)));
+        Ok(content.map(|content| Inspected {
+            content,
+            decoded: true,
+        }))
     }
 
     /// The content with its secrets masked, those of the heads told back in it too.

@@ -1,16 +1,18 @@
-//! From the calls of a batch to sealed blocks: digests first, then secrets out, then bodies cut to
-//! the user's limit, then sealed.
+//! From the calls of a batch to sealed blocks: digests first, then messages inflated, secrets out,
+//! bodies cut to the user's limit, then sealed.
 //!
 //! Digests are taken from the bytes as they passed, so this comes before redaction. Redaction comes
 //! before the cut, so that it sees secrets whole. Pure but for the clock that stamps a block.
 
+mod cut;
 mod digest;
+mod inflate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use remora_store::block::{self, BlockMeta, Codec, Drop, Origin};
-use remora_store::call::{Call, Message, Omitted};
+use remora_store::call::Call;
 
 use crate::keys::RedactionKey;
 use crate::record::wall_clock_ns;
@@ -124,12 +126,11 @@ impl Sealer {
     fn prepare(&mut self, call: &mut Call) {
         self.digester.digest(call);
         if self.body_limit_bytes == 0 {
-            cut(&mut call.request, 0);
-            cut(&mut call.response, 0);
+            cut::cut(call, 0);
         }
+        inflate::inflate(call);
         self.redactor.redact(call);
-        cut(&mut call.request, self.body_limit_bytes);
-        cut(&mut call.response, self.body_limit_bytes);
+        cut::cut(call, self.body_limit_bytes);
     }
 
     fn pack(
@@ -158,12 +159,5 @@ impl Sealer {
             self.pack(first, None, meta.drops, codec, blocks);
             self.pack(second, None, Vec::new(), codec, blocks);
         }
-    }
-}
-
-fn cut(message: &mut Message, limit: usize) {
-    if message.body.len() > limit {
-        message.body.truncate(limit);
-        message.omitted.get_or_insert(Omitted::Limit);
     }
 }

@@ -53,6 +53,11 @@ pub fn decoded(head: &[u8], body: &[u8], cut: bool) -> Result<Option<Vec<u8>>, U
     Ok(content)
 }
 
+/// Largest content that is made of so many coded bytes: honest senders do not send more.
+pub fn limit_bytes(coded_bytes: usize) -> usize {
+    DECODED_LIMIT.min(coded_bytes.saturating_mul(RATIO_LIMIT) + RATIO_FREE)
+}
+
 /// The codings that a head tells of, in the order in which they were applied.
 fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
     let mut found = Vec::new();
@@ -147,7 +152,7 @@ struct Content {
 
 impl Content {
     fn of(coded: &[u8], cut: bool) -> Self {
-        let limit = DECODED_LIMIT.min(coded.len().saturating_mul(RATIO_LIMIT) + RATIO_FREE);
+        let limit = limit_bytes(coded.len());
         Self {
             bytes: Vec::with_capacity((coded.len() * 4).min(limit)),
             limit,

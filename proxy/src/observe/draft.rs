@@ -8,6 +8,7 @@ use remora_store::call::{
 };
 
 use super::connection::Connection;
+use super::messages::Messages;
 use super::{Limits, Recorded};
 use crate::budget::Budget;
 
@@ -15,7 +16,7 @@ use crate::budget::Budget;
 const RECORD_BYTES: usize = size_of::<Call>() + 128;
 
 /// Most bytes of each body that the partial record of a running call carries.
-const OPEN_BODY_BYTES: usize = 4 * 1024;
+pub(super) const OPEN_BODY_BYTES: usize = 4 * 1024;
 
 /// The budget had no room for something without which a record is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) struct Refused;
 /// A call on its way to being a record.
 #[derive(Debug)]
 pub(super) struct Draft {
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
     ordinal: u32,
     pub(super) probe: bool,
     pub(super) phases: Phases,
@@ -35,6 +36,8 @@ pub(super) struct Draft {
     pub(super) response: MessageDraft,
     pub(super) interim: Vec<u8>,
     pub(super) detail: Detail,
+    /// The messages inside the bodies, where the protocol has such.
+    pub(super) messages: Option<Box<Messages>>,
     pub(super) grant: Grant,
 }
 
@@ -56,7 +59,7 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    fn take(&mut self, bytes: usize) -> Result<(), Refused> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Refused> {
         if bytes > 0 && !self.budget.try_take(bytes) {
             return Err(Refused);
         }
@@ -103,8 +106,16 @@ impl Draft {
             response: MessageDraft::default(),
             interim: Vec::new(),
             detail: Detail::None,
+            messages: None,
             grant,
         })
+    }
+
+    /// The bodies have messages inside, which are counted and kept from now on.
+    pub(super) fn expect_messages(&mut self) {
+        if self.messages.is_none() && self.grant.take(size_of::<Messages>()).is_ok() {
+            self.messages = Some(Box::default());
+        }
     }
 
     /// Whether the first byte of the call came no later than `at`.
@@ -139,11 +150,17 @@ impl Draft {
         if let Some((_, at)) = end {
             self.phases.closed = Some(at);
         }
+        self.note_omitted_messages();
+        let stream = self
+            .messages
+            .take()
+            .map(|messages| Box::new(messages.into_stream(&mut self.grant)));
         let call = Call {
             request: std::mem::take(&mut self.request).into_message(&mut self.grant),
             response: std::mem::take(&mut self.response).into_message(&mut self.grant),
             interim: Bytes::from(std::mem::take(&mut self.interim)),
             detail: std::mem::take(&mut self.detail),
+            stream,
             closed_by: end.map(|(side, _)| side),
             ..self.outline(connection, State::Complete)
         };
@@ -153,15 +170,42 @@ impl Draft {
         }
     }
 
-    /// The record as it stands now; of its bodies, the beginning.
+    /// A direction says whether all of its messages are kept whole.
+    fn note_omitted_messages(&mut self) {
+        let Some(messages) = &self.messages else {
+            return;
+        };
+        for (message, from) in [
+            (&mut self.request, Side::Client),
+            (&mut self.response, Side::Server),
+        ] {
+            message.omitted = message.omitted.or(messages.omitted(from));
+        }
+    }
+
+    /// The record as it stands now; of its bodies and messages, the beginning.
     pub(super) fn partial(&self, connection: &Connection) -> Call {
-        Call {
+        let mut call = Call {
             request: self.request.partial(),
             response: self.response.partial(),
             interim: Bytes::copy_from_slice(&self.interim),
             detail: self.detail.clone(),
             ..self.outline(connection, State::Open)
+        };
+        if let Some(messages) = &self.messages {
+            let (mut request, mut response) = (None, None);
+            call.stream = Some(Box::new(messages.partial(|from| match from {
+                Side::Server => response = Some(Omitted::Limit),
+                Side::Client | Side::Sidecar => request = Some(Omitted::Limit),
+            })));
+            for (message, from, cut) in [
+                (&mut call.request, Side::Client, request),
+                (&mut call.response, Side::Server, response),
+            ] {
+                message.omitted = message.omitted.or(messages.omitted(from)).or(cut);
+            }
         }
+        call
     }
 
     /// Everything but what was copied from the wire.
@@ -301,7 +345,7 @@ pub(super) fn keep_up_to(
 }
 
 /// Makes room for exactly `bytes` more, taken from the budget.
-fn reserve(kept: &mut Vec<u8>, bytes: usize, grant: &mut Grant) -> Result<(), Refused> {
+pub(super) fn reserve(kept: &mut Vec<u8>, bytes: usize, grant: &mut Grant) -> Result<(), Refused> {
     let before = kept.capacity();
     grant.take((kept.len() + bytes).saturating_sub(before))?;
     kept.reserve_exact(bytes);

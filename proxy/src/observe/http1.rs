@@ -1,11 +1,13 @@
 //! HTTP/1.0 and 1.1: which request belongs to which response, and where each of them ends.
 //!
 //! Requests are queued as their first bytes come, and responses belong to the first in the queue
-//! (RFC 9112 section 9.3). Where parsing has to end, what follows is counted as one opaque call.
+//! (RFC 9112 section 9.3). Where parsing has to end, what follows is counted as one opaque call; where
+//! a WebSocket begins, it stays the call of its handshake.
 
 mod exchange;
 mod requests;
 mod responses;
+mod upgraded;
 
 use std::collections::VecDeque;
 
@@ -17,6 +19,7 @@ use super::connection::Connection;
 use super::head::HeadReader;
 use super::opaque::Opaque;
 use exchange::Exchange;
+use upgraded::Upgraded;
 
 /// Both directions of an HTTP/1 connection.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Http1 {
     waiting: VecDeque<Exchange>,
     /// What is not parsed any more, or will not be once the current request is complete.
     rest: Option<Box<Opaque>>,
+    /// The WebSocket that the connection has become; both directions are blind then.
+    upgraded: Option<Box<Upgraded>>,
 }
 
 /// Where the reader of one direction stands.
@@ -37,7 +42,7 @@ enum Reading {
     Head(HeadReader),
     /// Within a body.
     Body(Body),
-    /// Not reading any more: the bytes are counted as opaque.
+    /// Not reading any more: the bytes are those of a WebSocket, or are counted as opaque.
     Blind,
 }
 
@@ -48,6 +53,7 @@ impl Http1 {
             server: Reading::Between,
             waiting: VecDeque::new(),
             rest: None,
+            upgraded: None,
         }
     }
 
@@ -83,7 +89,9 @@ impl Http1 {
 
     fn blind_bytes(&mut self, connection: &mut Connection, from: Side, rest: &mut &[u8], at: u64) {
         let bytes = std::mem::take(rest);
-        if let Some(opaque) = &mut self.rest {
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.bytes(connection, from, bytes, at);
+        } else if let Some(opaque) = &mut self.rest {
             opaque.bytes(connection, from, bytes, at);
         }
     }
@@ -106,6 +114,9 @@ impl Http1 {
         for exchange in self.waiting.drain(..) {
             let failure = connection.failure();
             exchange.finish(connection, failure, out);
+        }
+        if let Some(upgraded) = self.upgraded.take() {
+            upgraded.finish(connection, out);
         }
         if let Some(rest) = &mut self.rest {
             rest.finish(connection, out);
@@ -130,6 +141,8 @@ impl Http1 {
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
         let waiting = self.waiting.iter();
         out.extend(waiting.filter_map(|exchange| exchange.partial(connection, at)));
+        let upgraded = self.upgraded.iter();
+        out.extend(upgraded.filter_map(|upgraded| upgraded.partial(connection, at)));
         let rest = self.rest.iter();
         out.extend(rest.filter_map(|rest| rest.open_call(connection, at)));
     }

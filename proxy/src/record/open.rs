@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use remora_store::call::{Call, Omitted};
+use remora_store::call::{Call, Omitted, Side, StreamMessage};
 use tokio::time::Instant;
 
 use crate::tap::Tap;
@@ -19,7 +19,7 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// With ten thousand open connections a look takes milliseconds; it then happens less often.
 const LOOK_SHARE: u32 = 20;
 
-/// Bytes of heads and bodies in a list beyond which bodies are left out.
+/// Bytes of heads and bodies in a list beyond which bodies and messages are left out.
 const BODIES_LIMIT_BYTES: usize = 256 * 1024;
 
 /// Bytes in a list beyond which further calls are left out; a block has to hold it.
@@ -142,17 +142,33 @@ fn gather(taps: &[Rc<Tap>], min_age: Duration) -> (Vec<Call>, bool) {
     (listed, younger)
 }
 
-/// Bytes of heads, bodies and trailers in a record.
+/// What a message takes beside its payload.
+const MESSAGE_BYTES: usize = size_of::<StreamMessage>();
+
+/// Bytes of heads, bodies, trailers and messages in a record.
 pub(crate) fn kept_bytes(call: &Call) -> usize {
     let message = |message: &remora_store::call::Message| {
         message.head.len() + message.body.len() + message.trailers.len()
     };
-    message(&call.request) + message(&call.response) + call.interim.len()
+    let messages = call.stream.iter().flat_map(|stream| &stream.messages);
+    let messages: usize = messages
+        .map(|message| MESSAGE_BYTES + message.payload.len())
+        .sum();
+    message(&call.request) + message(&call.response) + call.interim.len() + messages
 }
 
 fn leave_bodies_out(call: &mut Call) {
-    for message in [&mut call.request, &mut call.response] {
-        if !message.body.is_empty() {
+    let messages = call
+        .stream
+        .as_mut()
+        .map(|stream| std::mem::take(&mut stream.messages))
+        .unwrap_or_default();
+    for (message, from) in [
+        (&mut call.request, Side::Client),
+        (&mut call.response, Side::Server),
+    ] {
+        let said = messages.iter().any(|message| message.from == from);
+        if !message.body.is_empty() || said {
             message.body = bytes::Bytes::new();
             message.omitted = Some(Omitted::Budget);
         }

@@ -1,6 +1,7 @@
 //! What is masked, how, and what is left alone: whole messages in, whole messages out.
 
 mod attacks;
+mod messages;
 mod planted;
 
 use std::cell::RefCell;

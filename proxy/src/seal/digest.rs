@@ -10,7 +10,7 @@
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
 use remora_store::call::{
-    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, State,
+    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, State,
 };
 
 use crate::keys::RedactionKey;
@@ -55,6 +55,13 @@ impl Digester {
         if !call.protocol.is_http() || call.state == State::Open {
             return;
         }
+        if call.protocol == Protocol::WebSocket {
+            // Its digest is that of the handshake, which has no body: what was said after it does not
+            // join, and messages are no body that could be known again.
+            let head = &call.request.head;
+            call.join_digest = (!head.is_empty()).then(|| self.head(head));
+            return;
+        }
         call.join_digest = self.join(&call.request);
         call.request.body_digest = self.body(&call.request);
         if !call.response.head.is_empty() {
@@ -70,6 +77,11 @@ impl Digester {
         let wanted = JOIN_DIGEST_PREFIX_BYTES - head.len();
         let body = kept(request, wanted)?;
         Some(self.prf(Domain::Join, &[head, body], 0))
+    }
+
+    fn head(&self, head: &[u8]) -> Digest {
+        let head = prefix(head, JOIN_DIGEST_PREFIX_BYTES);
+        self.prf(Domain::Join, &[head, b""], 0)
     }
 
     fn body(&self, message: &Message) -> Option<Digest> {
@@ -153,6 +165,18 @@ mod tests {
         let digester = digester(1);
         assert_eq!(digester.join(&long), digester.join(&short));
         assert_eq!(digester.body(&long), digester.body(&short));
+    }
+
+    #[test]
+    fn a_websocket_has_the_join_digest_of_its_handshake() {
+        let handshake = request("GET /chat", "");
+        let mut call = crate::redact::tests::call();
+        call.protocol = Protocol::WebSocket;
+        call.request = handshake.clone();
+        call.request.body_size = 5000;
+        digester(1).digest(&mut call);
+        assert_eq!(call.join_digest, digester(1).join(&handshake));
+        assert_eq!(call.request.body_digest, None);
     }
 
     #[test]

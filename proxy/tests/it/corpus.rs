@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ("malformed", include_str!("corpus/malformed.txt")),
     ("closing", include_str!("corpus/closing.txt")),
     ("tunnels", include_str!("corpus/tunnels.txt")),
+    ("websocket", include_str!("corpus/websocket.txt")),
     ("http2", include_str!("corpus/http2.txt")),
     ("tls", include_str!("corpus/tls.txt")),
     ("opaque", include_str!("corpus/opaque.txt")),

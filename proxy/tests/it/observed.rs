@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use remora_proxy::budget::Budget;
 use remora_proxy::observe::{ConnectionFacts, End, Limits, Observer, Recorded};
-use remora_store::call::{Call, Detail, Leg, Message, Phases, Side};
+use remora_store::call::{Call, Detail, Leg, Message, Phases, Side, Stream, StreamMessage};
 
 use crate::corpus::{Action, Exchange, exchanges};
 
@@ -152,6 +152,7 @@ fn write_call(text: &mut String, call: &Call) {
     write_lines(text, "interim", &call.interim);
     let response = (response_first, response_last);
     write_message(text, "response", &call.response, response);
+    write_stream(text, call.stream.as_deref());
     if let Some(closed) = closed {
         let by = call.closed_by.map_or("nobody", Side::as_str);
         writeln!(text, "  closed by {by} in step {closed}").unwrap();
@@ -187,6 +188,47 @@ fn write_detail(text: &mut String, detail: &Detail) {
         )
         .unwrap(),
     }
+}
+
+fn write_stream(text: &mut String, stream: Option<&Stream>) {
+    let Some(stream) = stream else {
+        return;
+    };
+    let (client, server) = (stream.client_messages, stream.server_messages);
+    writeln!(
+        text,
+        "  messages: {client} of the client, {server} of the server"
+    )
+    .unwrap();
+    let last = stream.messages.len().saturating_sub(2);
+    for (place, message) in stream.messages.iter().enumerate() {
+        match place {
+            12.. if place < last => {}
+            _ => write_stream_message(text, message),
+        }
+    }
+    if stream.messages.len() > 14 {
+        writeln!(text, "    {} in all", stream.messages.len()).unwrap();
+    }
+}
+
+fn write_stream_message(text: &mut String, message: &StreamMessage) {
+    let compressed = if message.compressed {
+        ", compressed"
+    } else {
+        ""
+    };
+    let omitted = message
+        .omitted
+        .map_or(String::new(), |why| format!(", omitted: {why}"));
+    let (from, kind) = (message.from, message.kind);
+    let (at, size) = (message.at, message.size);
+    writeln!(
+        text,
+        "    {kind} of the {from} in step {at}, {size} bytes{compressed}{omitted}"
+    )
+    .unwrap();
+    write_lines(text, "payload", &message.payload);
 }
 
 type Times = (Option<u64>, Option<u64>);

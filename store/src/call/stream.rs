@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use super::{Omitted, Side, UnknownWord};
 
-/// Most messages of one call that are kept; those beyond are counted.
+/// Most messages of one call that are kept; those beyond are counted. Of a WebSocket the last two
+/// places are for the Close frames.
 pub const MAX_KEPT_MESSAGES: usize = 1024;
 
 /// The messages inside the bodies of a call.

@@ -188,6 +188,11 @@ impl Exchange {
         }
     }
 
+    /// The record, to be continued by whoever reads on; `None` where there was no room for one.
+    pub(super) fn into_draft(self) -> Option<Box<Draft>> {
+        self.draft
+    }
+
     /// The record as it stands, of an exchange that began no later than `at`.
     pub(super) fn partial(&self, connection: &Connection, at: u64) -> Option<Call> {
         let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;

@@ -2,6 +2,7 @@
 
 use remora_store::call::{CallError, Side};
 
+use super::upgraded::Upgraded;
 use super::{Http1, Reading, skip_empty_lines, take};
 use crate::observe::Recorded;
 use crate::observe::body::{Body, Part};
@@ -151,6 +152,10 @@ impl Http1 {
             return;
         };
         exchange.end_response(at);
+        let is_websocket = status == 101 && upgrade.as_deref() == Some("websocket");
+        if is_websocket && self.rest.is_none() && self.waiting.len() == 1 && self.is_quiet() {
+            return self.open_websocket();
+        }
         let reason = if status == 101 { "upgrade" } else { "connect" };
         let here = connection.client_bytes;
         let rest = self
@@ -161,6 +166,18 @@ impl Http1 {
         if matches!(self.client, Reading::Between) {
             self.client = Reading::Blind;
         }
+    }
+
+    /// The client waits for the answer to its last request, as it has to before it changes protocol.
+    fn is_quiet(&self) -> bool {
+        matches!(self.client, Reading::Between)
+    }
+
+    fn open_websocket(&mut self) {
+        let handshake = self.waiting.pop_front();
+        self.upgraded = handshake.and_then(Upgraded::websocket).map(Box::new);
+        self.client = Reading::Blind;
+        self.server = Reading::Blind;
     }
 
     /// Nobody can say where this response ends, so those behind it cannot be found either.
