@@ -1,21 +1,22 @@
-//! Reads the field lines of a verbatim head the way they are shown: tolerantly, and without losing a
-//! line (pure). What the start line says is read by [`remora_store::head`].
+//! Field lines the way they are shown: as text, and without losing a line. [`super::fields`] leaves
+//! out what is no field; here it is shown.
 
-use remora_store::head::response_status;
+use super::{lines, response_status, skip_empty_lines};
 
 /// The field lines of a head, in order: name and value, as sent but for the white space around them.
+/// Those of HTTP/2 begin with its pseudo fields, such as `:method`.
 ///
 /// A line without a colon is shown as a name without a value; a folded line belongs to the one
 /// before it (RFC 9112 section 5.2).
 pub fn fields(head: &[u8]) -> Vec<(String, String)> {
-    let mut lines = head.split(|&byte| byte == b'\n').map(trim_line_end);
-    lines.next();
-    field_lines(lines)
+    let head = skip_empty_lines(head);
+    let start_lines = usize::from(head.first() != Some(&b':'));
+    field_lines(lines(head).skip(start_lines))
 }
 
 /// The same for trailers, which have no start line.
 pub fn trailers(lines: &[u8]) -> Vec<(String, String)> {
-    field_lines(lines.split(|&byte| byte == b'\n').map(trim_line_end))
+    field_lines(self::lines(lines))
 }
 
 fn field_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<(String, String)> {
@@ -30,10 +31,11 @@ fn field_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<(String, String
                 value.push_str(text(line).trim());
             }
             _ => {
-                let colon = line
-                    .iter()
-                    .position(|&byte| byte == b':')
-                    .unwrap_or(line.len());
+                let pseudo =
+                    line.first() == Some(&b':') && line.get(1).is_some_and(u8::is_ascii_alphabetic);
+                let behind = line.get(usize::from(pseudo)..).unwrap_or_default();
+                let colon =
+                    memchr::memchr(b':', behind).map_or(line.len(), |at| at + usize::from(pseudo));
                 let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
                 let value = value.get(1..).unwrap_or_default();
                 fields.push((text(name).trim().to_owned(), text(value).trim().to_owned()));
@@ -54,8 +56,7 @@ pub struct ResponseHead {
 
 /// The responses of a row of heads, one after the other.
 pub fn responses(heads: &[u8]) -> Vec<ResponseHead> {
-    let lines = heads.split(|&byte| byte == b'\n').map(trim_line_end);
-    let lines: Vec<&[u8]> = lines.collect();
+    let lines: Vec<&[u8]> = lines(heads).collect();
     let heads = lines.split(|line| line.is_empty());
     let heads = heads.filter_map(|lines| {
         let (start, fields) = lines.split_first()?;
@@ -65,10 +66,6 @@ pub fn responses(heads: &[u8]) -> Vec<ResponseHead> {
         })
     });
     heads.collect()
-}
-
-fn trim_line_end(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Bytes as text: UTF-8 where it is, else each byte as the character of that number, as browsers
@@ -98,6 +95,21 @@ mod tests {
             fields(head),
             pairs(&[("Host", "a"), ("X-B", "2"), ("x-a", "1"), ("X-B", "3")])
         );
+    }
+
+    #[test]
+    fn pseudo_fields_are_shown_with_their_colon() {
+        let head = b":method: GET\r\n:path: /a:b\r\nx-a: 1\r\n\r\n";
+        assert_eq!(
+            fields(head),
+            pairs(&[(":method", "GET"), (":path", "/a:b"), ("x-a", "1")])
+        );
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_do_not_make_a_field_of_it() {
+        let head = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(fields(head), pairs(&[("Host", "a")]));
     }
 
     #[test]
