@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remora_store::call::{Call, Detail, Message, Opaque, Phases, TlsHello};
-use remora_store::head::{RequestHead, response_status};
+use remora_store::head::{RequestHead, response_status, shown};
 use remora_store::names::Party;
 use remora_store::query::FoundCall;
 use remora_store::route::route;
@@ -11,7 +11,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock::rfc3339;
-use crate::head;
 
 /// One request with its response, as one sidecar saw it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -196,7 +195,7 @@ impl CallJson {
     /// A call as the API shows it.
     pub fn new(found: &FoundCall) -> Self {
         let call = &found.call;
-        let request = head::fields(&call.request.head);
+        let request = shown::fields(&call.request.head);
         let facts = RequestHead::parse(&call.request.head);
         let (tls, opaque) = match &call.detail {
             Detail::None | Detail::Http2(_) => (None, None),
@@ -221,7 +220,7 @@ impl CallJson {
             status: response_status(&call.response.head),
             error: call.error.map(|error| error.as_str()),
             request: MessageJson::new(&call.request, request),
-            response: MessageJson::new(&call.response, head::fields(&call.response.head)),
+            response: MessageJson::new(&call.response, shown::fields(&call.response.head)),
             interim: interim(call),
             phases_ns: PhasesJson::new(&call.phases),
             latency_ms: call.phases.latency_ns().map(milliseconds),
@@ -239,7 +238,8 @@ impl CallJson {
 }
 
 impl PartyJson {
-    fn new(party: &Party) -> Self {
+    /// One end as the API shows it.
+    pub fn new(party: &Party) -> Self {
         Self {
             workload: party.workload.clone(),
             pod: party.pod.clone(),
@@ -269,13 +269,14 @@ impl MessageJson {
             truncated: message.truncated(),
             omitted: message.omitted.map(|omitted| omitted.as_str()),
             decoded: message.decoded,
-            trailers: head::trailers(&message.trailers),
+            trailers: shown::trailers(&message.trailers),
         }
     }
 }
 
 impl PhasesJson {
-    fn new(phases: &Phases) -> Self {
+    /// The phases as the API shows them.
+    pub fn new(phases: &Phases) -> Self {
         let Phases {
             connected,
             request_first,
@@ -300,7 +301,7 @@ fn known(text: &str) -> Option<String> {
 }
 
 fn interim(call: &Call) -> Vec<InterimJson> {
-    head::responses(&call.interim)
+    shown::responses(&call.interim)
         .into_iter()
         .map(|response| InterimJson {
             status: response.status,

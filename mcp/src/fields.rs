@@ -130,6 +130,24 @@ impl Fields {
         })
     }
 
+    /// The chosen paths, in the order they were asked for; none if nothing is chosen.
+    pub fn paths(&self) -> &[&'static str] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// What is at each of the chosen paths; `null` for what the call does not have.
+    pub fn values(&self, call: &CallJson) -> Vec<Value> {
+        let whole =
+            serde_json::to_value(call).expect("a call has only text keys and finite numbers");
+        let at = |path: &&str| {
+            let found = path
+                .split('.')
+                .try_fold(&whole, |value, key| value.get(key));
+            found.cloned().unwrap_or_default()
+        };
+        self.paths().iter().map(at).collect()
+    }
+
     /// The call with only the chosen parts. One that the call does not have is `null`.
     pub fn select(&self, call: &CallJson) -> Value {
         let whole =

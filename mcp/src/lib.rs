@@ -17,7 +17,7 @@ pub mod control;
 pub mod coverage;
 pub mod error;
 pub mod fields;
-pub mod head;
+pub mod har;
 mod hub;
 pub mod ingest;
 pub mod keys;

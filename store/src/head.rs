@@ -3,6 +3,8 @@
 //! Reads heads as they came, so it forgives whatever came: a head that makes no sense gives empty
 //! facts, never an error. Whether a head is well formed was the observer's question.
 
+pub mod shown;
+
 use std::borrow::Cow;
 
 /// Longest method that is taken for one; more is not HTTP.
@@ -93,6 +95,32 @@ pub fn response_status(head: &[u8]) -> Option<u16> {
             )
         }
         _ => None,
+    }
+}
+
+/// Version in the first line of an HTTP/1 head, such as `HTTP/1.1`; `HTTP/2` for a head of HTTP/2;
+/// empty where neither can be read.
+pub fn http_version(head: &[u8]) -> &str {
+    let head = skip_empty_lines(head);
+    if head.first() == Some(&b':') {
+        return "HTTP/2";
+    }
+    let (line, _) = split_line(head);
+    let mut words = line.split(|byte| *byte == b' ');
+    let version = words.find(|word| word.starts_with(b"HTTP/"));
+    version
+        .and_then(|word| str::from_utf8(word).ok())
+        .unwrap_or_default()
+}
+
+/// Reason phrase in the first line of an HTTP/1 response; empty where there is none.
+pub fn reason(head: &[u8]) -> Cow<'_, str> {
+    let (line, _) = split_line(skip_empty_lines(head));
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let is_response = words.next().is_some_and(|word| word.starts_with(b"HTTP/"));
+    match words.nth(1) {
+        Some(reason) if is_response => String::from_utf8_lossy(reason.trim_ascii()),
+        _ => Cow::Borrowed(""),
     }
 }
 
@@ -265,6 +293,16 @@ mod tests {
     #[test_case("", None; "nothing")]
     fn a_response_head_has_a_status(head: &str, expected: Option<u16>) {
         assert_eq!(response_status(head.as_bytes()), expected);
+    }
+
+    #[test_case("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0", ""; "a request")]
+    #[test_case("HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.1", "Not Found"; "a response")]
+    #[test_case("HTTP/1.1 204\r\n\r\n", "HTTP/1.1", ""; "no reason")]
+    #[test_case(":status: 200\r\n\r\n", "HTTP/2", ""; "pseudo fields")]
+    #[test_case("", "", ""; "nothing")]
+    fn a_start_line_has_a_version_and_a_reason(head: &str, version: &str, said: &str) {
+        assert_eq!(http_version(head.as_bytes()), version);
+        assert_eq!(reason(head.as_bytes()), said);
     }
 
     #[test]

@@ -1,20 +1,18 @@
-//! `GET /api/v1/calls`: calls that match, a page at a time, as one JSON document or line by line.
+//! `GET /api/v1/calls`: calls that match, a page at a time, as one JSON document or piece by piece.
 //!
 //! Bodies make calls large, so they are read from the store in small pages whatever was asked for:
-//! a JSON page ends early when it has grown too large, and lines are sent as they are read.
+//! a JSON page ends early when it has grown too large, and the other formats ([`stream`]) are sent as
+//! they are read.
 
-use std::convert::Infallible;
+mod stream;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http_body_util::channel::{Channel, Sender};
-use remora_store::query::{Cursor, Order, Page, Query};
+use remora_store::query::{Cursor, FoundCall, Order, Page, Query};
 use remora_store::store::Scope;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::query::{TIME_BUDGET, ask, filter, probes, read_cursor, window};
@@ -27,6 +25,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::fields::Fields;
 use crate::metrics::Asked;
 use crate::params::Params;
+use stream::Written;
 
 /// Calls on a page if nothing is said.
 const DEFAULT_LIMIT: usize = 100;
@@ -36,8 +35,6 @@ const MOST: usize = 1_000;
 const READ_WITH_BODIES: usize = 50;
 /// A JSON page ends early once it has so many bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024; // 8 MiB
-/// Pieces of an answer that wait to be sent.
-const PIECES_AHEAD: usize = 2;
 
 /// Calls that match.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,7 +63,16 @@ const PARAMETERS: &[&str] = &[
 enum Format {
     Json,
     Ndjson,
+    Tsv,
+    Har,
 }
+
+const FORMATS: &[(&str, Format)] = &[
+    ("json", Format::Json),
+    ("ndjson", Format::Ndjson),
+    ("tsv", Format::Tsv),
+    ("har", Format::Har),
+];
 
 /// `GET /api/v1/calls`
 #[utoipa::path(
@@ -79,12 +85,12 @@ enum Format {
         ("order" = Option<String>, Query, description = "newest (default) or oldest first"),
         ("limit" = Option<usize>, Query, description = "Most calls in the answer, 1 to 1000; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "The next of the answer before"),
-        ("fields" = Option<String>, Query, description = "Comma list of the parts to show, such as id,request.headers; leave bodies out where they are not needed; a call then has no other parts"),
-        ("format" = Option<String>, Query, description = "json (default), or ndjson: a call a line, and in the end a line with next if there is more, or with empty_because if there was nothing; coverage is in the header remora-coverage"),
+        ("fields" = Option<String>, Query, description = "Comma list of the parts to show, such as id,request.headers; leave bodies out where they are not needed; a call then has no other parts; the columns of tsv"),
+        ("format" = Option<String>, Query, description = "json (default); ndjson: a call a line, and in the end a line with next if there is more, or with empty_because if there was nothing; tsv: a line of names, a call a line with \\t, \\n, \\r and \\\\ escaped, and such a last line behind #; har: a HAR 1.2 archive of the HTTP calls, with next in log._remora. Coverage is in the header remora-coverage"),
         ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
     responses(
-        (status = 200, description = "The calls", content((CallsAnswer = "application/json"), (CallJson = "application/x-ndjson"))),
+        (status = 200, description = "The calls", content((CallsAnswer = "application/json"), (CallJson = "application/x-ndjson"), (String = "text/tab-separated-values"))),
         (status = 400, body = ErrorBody, description = "The question is wrong; the error names the field"),
         (status = 503, body = ErrorBody, description = "Too many questions at a time, or the store failed"),
     )
@@ -95,12 +101,8 @@ pub async fn calls(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref(), PARAMETERS)?;
-    let format = params.word(
-        "format",
-        &[("json", Format::Json), ("ndjson", Format::Ndjson)],
-        Format::Json,
-    )?;
-    let fields = Fields::parse(params.text("fields"))?;
+    let format = params.word("format", FORMATS, Format::Json)?;
+    let fields = fields(&params, format)?;
     let window = window(&params)?;
     let query = Query {
         filter: filter(&params)?,
@@ -118,13 +120,30 @@ pub async fn calls(
         time_budget: TIME_BUDGET,
     };
     let coverage = Coverage::of(&app, &caller.scope, window).await?;
-    let reader = Reader::new(app, caller.scope, query, fields);
-    match format {
-        Format::Json => reader
-            .document(coverage, window)
-            .await
-            .map(IntoResponse::into_response),
-        Format::Ndjson => reader.lines(coverage, window).await,
+    let reader = Reader::new(app, caller.scope, query);
+    let written = match format {
+        Format::Json => {
+            let document = reader.document(&fields, coverage, window).await;
+            return document.map(IntoResponse::into_response);
+        }
+        Format::Ndjson => Written::ndjson(fields),
+        Format::Tsv => Written::tsv(fields),
+        Format::Har => Written::har(),
+    };
+    stream::respond(reader, written, coverage, window).await
+}
+
+/// Reads `fields`, as far as the format has any.
+fn fields(params: &Params, format: Format) -> Result<Fields, ApiError> {
+    match (format, params.text("fields")) {
+        (Format::Tsv, None) => Fields::parse(Some(stream::TSV_FIELDS)),
+        (Format::Har, Some(_)) => Err(ApiError::bad_request(
+            "bad_parameter",
+            "fields goes with the other formats; an archive has whole calls",
+        )
+        .field("fields")
+        .hint("leave fields out, or ask for format=json, ndjson or tsv")),
+        (_, list) => Fields::parse(list),
     }
 }
 
@@ -133,7 +152,6 @@ struct Reader {
     app: App,
     scope: Scope,
     query: Query,
-    fields: Fields,
     continued: bool,
     left: usize,
     examined: u64,
@@ -142,22 +160,21 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(app: App, scope: Scope, query: Query, fields: Fields) -> Self {
+    fn new(app: App, scope: Scope, query: Query) -> Self {
         Self {
             app,
             scope,
             continued: query.cursor.is_some(),
             left: query.limit,
             query,
-            fields,
             examined: 0,
             scanned_until_ns: None,
             done: false,
         }
     }
 
-    /// The next calls, each with the place after it; empty at the end.
-    async fn read(&mut self) -> Result<Vec<(Cursor, Value)>, ApiError> {
+    /// The next calls; none at the end.
+    async fn read(&mut self) -> Result<Vec<FoundCall>, ApiError> {
         if self.done || self.left == 0 {
             return Ok(Vec::new());
         }
@@ -183,18 +200,12 @@ impl Reader {
         self.scanned_until_ns = scanned_until_ns;
         self.done = next.is_none() || scanned_until_ns.is_some();
         self.query.cursor = next;
-        let shown = calls.iter().map(|found| {
-            let after = Cursor {
-                time_ns: found.call.time_ns,
-                id: found.id,
-            };
-            (after, self.fields.select(&CallJson::new(found)))
-        });
-        Ok(shown.collect())
+        Ok(calls)
     }
 
     async fn document(
         mut self,
+        fields: &Fields,
         coverage: Coverage,
         window: Window,
     ) -> Result<Json<CallsAnswer>, ApiError> {
@@ -206,11 +217,15 @@ impl Reader {
             if piece.is_empty() {
                 break;
             }
-            for (after, call) in piece {
+            for found in piece {
+                let call = fields.select(&CallJson::new(&found));
                 size += call.to_string().len();
                 calls.push(call);
                 if size > PAGE_BYTES {
-                    cut_at = Some(after);
+                    cut_at = Some(Cursor {
+                        time_ns: found.call.time_ns,
+                        id: found.id,
+                    });
                     break 'page;
                 }
             }
@@ -247,63 +262,4 @@ impl Reader {
         };
         Some(EmptyBecause::of(empty))
     }
-
-    /// Line by line. The first piece is read before the answer begins, so that what is wrong with
-    /// the question is told by the status.
-    async fn lines(mut self, coverage: Coverage, window: Window) -> Result<Response, ApiError> {
-        let first = self.read().await?;
-        let header = coverage_header(&coverage);
-        let (sender, body) = Channel::<Bytes, Infallible>::new(PIECES_AHEAD);
-        tokio::spawn(self.send_lines(first, sender, coverage, window));
-        let mut response = Body::new(body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/x-ndjson"),
-        );
-        headers.insert("remora-coverage", header);
-        Ok(response)
-    }
-
-    /// Ends early when the caller hangs up.
-    async fn send_lines(
-        mut self,
-        first: Vec<(Cursor, Value)>,
-        mut sender: Sender<Bytes>,
-        coverage: Coverage,
-        window: Window,
-    ) {
-        let mut shown = 0;
-        let mut piece = first;
-        while !piece.is_empty() {
-            shown += piece.len();
-            let lines: String = piece.iter().map(|(_, call)| format!("{call}\n")).collect();
-            if sender.send_data(lines.into()).await.is_err() {
-                return;
-            }
-            piece = match self.read().await {
-                Ok(piece) => piece,
-                Err(error) => {
-                    let error = json!({"error": {"code": error.code(), "message": error.message(), "hint": error.hint_text()}});
-                    let _ = sender.send_data(format!("{error}\n").into()).await;
-                    return;
-                }
-            };
-        }
-        let next = self.query.cursor.as_ref().map(Cursor::to_string);
-        let last = match self.empty_because(shown, &coverage, window) {
-            Some(because) => json!({"next": next, "empty_because": because}),
-            None if next.is_some() => json!({"next": next}),
-            None => return,
-        };
-        let _ = sender.send_data(format!("{last}\n").into()).await;
-    }
-}
-
-/// Coverage for a header: the numbers alone, on one line.
-fn coverage_header(coverage: &Coverage) -> HeaderValue {
-    let mut short = coverage.clone();
-    short.sidecars.clear();
-    let text = serde_json::to_string(&short).unwrap_or_default();
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("{}"))
 }

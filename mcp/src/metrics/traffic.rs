@@ -119,9 +119,9 @@ impl Seen {
     /// `None` for a call that is not counted.
     fn of(columns: &Columns, row: usize) -> Option<Self> {
         let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
-        let is_http = matches!(protocol, Protocol::Http1 | Protocol::Http2);
+        let is_exchange = protocol.is_http() && protocol != Protocol::WebSocket;
         let is_over = *columns.state.get(row)? != State::Open.code();
-        if !is_http || !is_over || *columns.probe.get(row)? {
+        if !is_exchange || !is_over || *columns.probe.get(row)? {
             return None;
         }
         let status = *columns.status.get(row)?;

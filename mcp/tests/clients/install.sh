@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients that the tests run, each at the version named here: the official ones of MCP,
-# and Prometheus' own reader of metrics.
+# Prometheus' own reader of metrics, and what opens an archive in a browser.
 # Where: $REMORA_CLIENTS, else target/clients. Needs node 20, npm, and python 3.10 with venv.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -9,9 +9,12 @@ sdk_v1=1.32.2
 sdk_v2=2.4.0
 python_sdk=2.3.0
 prometheus=0.26.0
+playwright=1.65.1
+har_schema=2.0.0
+ajv=6.15.0
 
 # A mark that names the versions: a second run has nothing to do.
-mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk $prometheus"
+mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk $prometheus $playwright $har_schema $ajv"
 [ -e "$mark" ] && exit 0
 
 for program in node npm python3; do
@@ -21,6 +24,9 @@ done
 mkdir -p "$into/node"
 npm install --prefix "$into/node" --no-audit --no-fund --no-save --loglevel=error \
   "@modelcontextprotocol/sdk@$sdk_v1" "@modelcontextprotocol/client@$sdk_v2"
+mkdir -p "$into/browser"
+npm install --prefix "$into/browser" --no-audit --no-fund --no-save --loglevel=error \
+  "playwright-core@$playwright" "har-schema@$har_schema" "ajv@$ajv"
 python3 -m venv "$into/python"
 "$into/python/bin/pip" install --quiet --disable-pip-version-check "mcp==$python_sdk" \
   "prometheus-client==$prometheus"

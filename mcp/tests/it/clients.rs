@@ -14,16 +14,29 @@ use crate::hub::TestHub;
 pub(crate) fn installed() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients");
     let clients = std::env::var_os("REMORA_CLIENTS").map_or(default, PathBuf::from);
-    if clients.join("node/node_modules").is_dir() && clients.join("python/bin/python").is_file() {
-        return Some(std::path::absolute(clients).unwrap());
-    }
+    let are_there = clients.join("node/node_modules").is_dir()
+        && clients.join("browser/node_modules").is_dir()
+        && clients.join("python/bin/python").is_file();
     let how = "the clients are not installed: run mcp/tests/clients/install.sh";
-    assert!(
-        std::env::var("REMORA_REQUIRE").as_deref() != Ok("all"),
-        "{how}"
-    );
-    eprintln!("skipped: {how}");
-    None
+    is_there(are_there, how).then(|| std::path::absolute(clients).unwrap())
+}
+
+/// Where the clients are, if there is a Chromium as well.
+pub(crate) fn installed_with_chromium() -> Option<PathBuf> {
+    let clients = installed()?;
+    let chromium = std::env::var_os("REMORA_CHROMIUM");
+    let chromium = chromium.unwrap_or_else(|| "/usr/bin/chromium-headless-shell".into());
+    let how = "Chromium is not installed: run .ci/install, or set REMORA_CHROMIUM";
+    is_there(Path::new(&chromium).is_file(), how).then_some(clients)
+}
+
+fn is_there(is_there: bool, how: &str) -> bool {
+    if !is_there {
+        let required = std::env::var("REMORA_REQUIRE").as_deref() == Ok("all");
+        assert!(!required, "{how}");
+        eprintln!("skipped: {how}");
+    }
+    is_there
 }
 
 /// Runs a client against a hub with the calls of the shop; gives what it printed.

@@ -118,7 +118,7 @@ proptest! {
         let traffic = Traffic::default();
         count(&traffic, &origin("orders"), &calls);
         let is_counted = |call: &&Call| {
-            let http = matches!(call.protocol, Protocol::Http1 | Protocol::Http2);
+            let http = call.protocol.is_http() && call.protocol != Protocol::WebSocket;
             http && !call.probe && call.state != State::Open
         };
         let counted: u64 = series(&traffic).iter().map(|(_, calls, _)| calls).sum();

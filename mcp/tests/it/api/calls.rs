@@ -1,6 +1,11 @@
+use std::io::Write as _;
+use std::process::Command;
+
+use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::clients::{installed_with_chromium, script};
 use crate::http::encoded;
 use crate::hub::TestHub;
 use crate::shop::{BEGAN_NS, block, origin};
@@ -92,6 +97,155 @@ async fn lines_say_the_same_as_the_document() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(Value::from(lines), document["calls"]);
+}
+
+/// A cell as it was before it was escaped.
+fn unescaped(cell: &str) -> String {
+    let mut text = String::new();
+    let mut characters = cell.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.push(match characters.next().unwrap() {
+                't' => '\t',
+                'n' => '\n',
+                'r' => '\r',
+                other => other,
+            }),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_table_has_the_documented_columns_and_every_call_on_a_line() {
+    let hub = TestHub::with_shop().await;
+    let table = hub
+        .get("/api/v1/calls?format=tsv&limit=2&filter=leg+%3D%3D+%22inbound%22")
+        .await;
+    assert_eq!(
+        table.headers["content-type"],
+        "text/tab-separated-values; charset=utf-8"
+    );
+    assert!(table.headers.contains_key("remora-coverage"));
+    let lines: Vec<&str> = table.text().lines().collect();
+    assert_eq!(
+        lines[0].replace('\t', ","),
+        "id,time,leg,protocol,src.workload,src.ip,dst.workload,dst.ip,dst.port,method,host,path,\
+         status,error,latency_ms,request.size,response.size"
+    );
+    let cells: Vec<&str> = lines[2].split('\t').collect();
+    assert_eq!(cells[0], "c1-13");
+    assert_eq!(
+        cells[2..].join(","),
+        "inbound,http1,web,10.0.0.1,orders,10.0.0.2,8080,POST,orders,/api/orders,201,,2.0,54,8"
+    );
+    let last: Value = serde_json::from_str(lines[3].strip_prefix("# ").unwrap()).unwrap();
+    assert!(last["next"].is_string());
+    assert_eq!(lines.len(), 4);
+}
+
+#[tokio::test]
+async fn cells_hold_what_the_document_says_whatever_was_recorded() {
+    let hub = TestHub::start().await;
+    let mut call = crate::shop::inbound().remove(14);
+    call.request.body = Bytes::from_static(b"#\ta\r\n\\t\\");
+    call.request.body_size = 9;
+    let mut plain = call.clone();
+    plain.request.body = Bytes::new();
+    let calls = [call, plain];
+    assert_eq!(
+        hub.ingest(&[block(origin("orders", 0xaa), 1, &calls)])
+            .await
+            .status,
+        200
+    );
+    let fields = "request.body,response.body,path,request.headers,error,request.truncated";
+    let query = format!("/api/v1/calls?order=oldest&fields={fields}");
+    let document = hub.get(&query).await.json();
+    let table = hub.get(&format!("{query}&format=tsv")).await;
+    let lines: Vec<&str> = table.text().split_terminator('\n').collect();
+    assert_eq!(lines.len(), 3, "{}", table.text());
+    for (line, call) in lines[1..].iter().zip(document["calls"].as_array().unwrap()) {
+        let cells: Vec<String> = line.split('\t').map(unescaped).collect();
+        assert_eq!(cells.len(), 6);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        assert_eq!(cells[0], text(&call["request"]["body"]));
+        assert_eq!(cells[1], text(&call["response"]["body"]));
+        assert_eq!(cells[2], text(&call["path"]));
+        assert_eq!(cells[3], call["request"]["headers"].to_string());
+        assert_eq!((cells[4].as_str(), cells[5].as_str()), ("", "false"));
+        assert!(!line.starts_with('#'));
+    }
+}
+
+#[tokio::test]
+async fn an_archive_counts_what_it_leaves_out_and_says_where_to_go_on() {
+    let hub = TestHub::with_shop().await;
+    let all = hub.get("/api/v1/calls?format=har").await;
+    assert_eq!(
+        all.headers["content-disposition"],
+        "attachment; filename=\"calls.har\""
+    );
+    let log = all.json()["log"].clone();
+    assert_eq!(log["entries"].as_array().unwrap().len(), 28);
+    assert_eq!(log["comment"], "28 calls; 2 left out that are not HTTP");
+    assert_eq!(log["_remora"], serde_json::json!({"next": null}));
+    let first = hub.get("/api/v1/calls?format=har&limit=4").await.json();
+    let next = first["log"]["_remora"]["next"].as_str().unwrap();
+    let document = hub.get("/api/v1/calls?limit=4&fields=id").await.json();
+    assert_eq!(document["next"], next);
+    let nothing = hub.get("/api/v1/calls?format=har&since=1s").await.json();
+    let because = &nothing["log"]["_remora"]["empty_because"];
+    assert_eq!(because["code"], "nothing_in_window");
+}
+
+#[tokio::test]
+async fn an_entry_of_an_archive() {
+    let hub = TestHub::with_shop().await;
+    let archive = hub
+        .get("/api/v1/calls?format=har&filter=status+%3D%3D+201")
+        .await;
+    insta::assert_json_snapshot!(timeless(archive.json()["log"]["entries"][0].take()));
+}
+
+#[tokio::test]
+async fn chromium_is_answered_from_an_archive_with_what_was_recorded() {
+    let Some(clients) = installed_with_chromium() else {
+        return;
+    };
+    let hub = TestHub::with_shop().await;
+    let filter = encoded("leg == \"inbound\"");
+    let archive = hub
+        .get(&format!("/api/v1/calls?format=har&filter={filter}"))
+        .await;
+    let mut file = tempfile::Builder::new().suffix(".har").tempfile().unwrap();
+    file.write_all(&archive.body).unwrap();
+    let mut node = Command::new("node");
+    node.arg(script("browser/har.mjs"))
+        .arg(clients.join("browser"))
+        .arg(file.path())
+        .arg("http://orders");
+    let output = tokio::task::spawn_blocking(move || node.output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&found["valid"], &found["errors"]),
+        (&Value::from(true), &Value::Null)
+    );
+    let answers = found["answers"].as_array().unwrap();
+    let mut recorded = crate::shop::inbound();
+    recorded.reverse();
+    assert_eq!(answers.len(), recorded.len());
+    for (answer, call) in answers.iter().zip(&recorded) {
+        let body = base64::engine::general_purpose::STANDARD.encode(&call.response.body);
+        let status = remora_store::head::response_status(&call.response.head);
+        assert_eq!(answer["body"], body, "{answer}");
+        assert_eq!(answer["status"], status.unwrap(), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -192,6 +346,7 @@ async fn questions_that_are_wrong_are_refused_with_the_field() {
         ("order=up", "bad_parameter", "order"),
         ("format=xml", "bad_parameter", "format"),
         ("probes=maybe", "bad_parameter", "probes"),
+        ("format=har&fields=id", "bad_parameter", "fields"),
         ("cursor=abc", "bad_cursor", "cursor"),
         ("fields=id,bdy", "unknown_field", "fields"),
         ("filter=methd+%3D%3D+%22GET%22", "bad_filter", "filter"),
