@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod draft;
+mod events;
 mod head;
 mod http1;
 mod messages;

@@ -6,6 +6,8 @@
 
 use memchr::memchr;
 
+use super::events::is_event_stream;
+
 /// Most bytes of a line's beginning that are looked at.
 const LINE_BYTES: usize = 1024;
 
@@ -44,6 +46,8 @@ pub(super) struct Facts {
     pub(super) probe: bool,
     /// Protocol that the Upgrade field names first, in lower case.
     pub(super) upgrade: Option<String>,
+    /// The body is a stream of events in no coding but `chunked`.
+    pub(super) events: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +89,10 @@ pub(super) struct HeadReader {
     coding: Coding,
     probe: bool,
     upgrade: Option<String>,
+    /// The content is a stream of events.
+    event_stream: bool,
+    /// A coding other than `chunked` is on it.
+    coded: bool,
     /// The last line was a framing field, which must not be folded.
     after_framing: bool,
     cut: CutLine,
@@ -139,6 +147,8 @@ impl HeadReader {
             coding: Coding::Absent,
             probe: false,
             upgrade: None,
+            event_stream: false,
+            coded: false,
             after_framing: false,
             cut: CutLine::default(),
         }
@@ -192,6 +202,7 @@ impl HeadReader {
                 coding: self.coding,
                 probe: self.probe,
                 upgrade: self.upgrade.take(),
+                events: self.event_stream && !self.coded,
             });
         }
         self.field(text, length);
@@ -221,6 +232,12 @@ impl HeadReader {
             10 if self.kind == Kind::Request && bare.eq_ignore_ascii_case(b"user-agent") => {
                 self.probe = value.starts_with(b"kube-probe/");
             }
+            12 if bare.eq_ignore_ascii_case(b"content-type") => {
+                self.event_stream = is_event_stream(value);
+            }
+            16 if bare.eq_ignore_ascii_case(b"content-encoding") => {
+                self.coded |= !value.eq_ignore_ascii_case(b"identity");
+            }
             14 if bare.eq_ignore_ascii_case(b"content-length") => {
                 self.after_framing = true;
                 self.length = if spaced || length > LINE_BYTES {
@@ -231,6 +248,7 @@ impl HeadReader {
             }
             17 if bare.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.after_framing = true;
+                self.coded |= !value.eq_ignore_ascii_case(b"chunked");
                 self.coding = if spaced || length > LINE_BYTES {
                     Coding::Invalid
                 } else {

@@ -106,8 +106,8 @@ impl Messages {
         direction.payloads.get_mut(before..).unwrap_or_default()
     }
 
-    /// The message that `from` was sending has ended.
-    pub(super) fn end(&mut self, from: Side, ended: Ended, grant: &mut Grant) {
+    /// The message that `from` was sending has ended; says whether it is listed.
+    pub(super) fn end(&mut self, from: Side, ended: Ended, grant: &mut Grant) -> bool {
         let direction = self.direction(from);
         direction.count += 1;
         let (start, omitted) = (direction.start, direction.coming.take());
@@ -122,6 +122,14 @@ impl Messages {
         // The text of events stays in the body, which says itself whether it is whole.
         if ended.kind != MessageKind::Event {
             direction.omitted = direction.omitted.or(omitted).or(refusal);
+        }
+        refusal.is_none()
+    }
+
+    /// The line end of the event that was listed last has one byte more.
+    pub(super) fn lengthen_last_event(&mut self) {
+        if let Some(last) = self.listed.last_mut() {
+            last.size += 1;
         }
     }
 

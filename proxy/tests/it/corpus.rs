@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("closing", include_str!("corpus/closing.txt")),
     ("tunnels", include_str!("corpus/tunnels.txt")),
     ("websocket", include_str!("corpus/websocket.txt")),
+    ("events", include_str!("corpus/events.txt")),
     ("http2", include_str!("corpus/http2.txt")),
     ("tls", include_str!("corpus/tls.txt")),
     ("opaque", include_str!("corpus/opaque.txt")),

@@ -5,6 +5,7 @@ use remora_store::call::{Call, CallError, Omitted, Protocol};
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
 use crate::observe::draft::{Draft, Refused, keep_up_to};
+use crate::observe::events::Events;
 use crate::observe::head::{Facts, Method, Start};
 
 /// An exchange: what framing has to remember, and the record as far as the budget allowed one.
@@ -14,6 +15,8 @@ pub(super) struct Exchange {
     asked: bool,
     answered: bool,
     draft: Option<Box<Draft>>,
+    /// Where the response is a stream of events.
+    events: Option<Box<Events>>,
 }
 
 impl Exchange {
@@ -28,6 +31,7 @@ impl Exchange {
             asked: false,
             answered: false,
             draft,
+            events: None,
         }
     }
 
@@ -126,10 +130,14 @@ impl Exchange {
         });
     }
 
-    /// A body follows, which may turn out to be empty.
-    pub(super) fn end_response_head(&mut self, at: u64) {
+    /// A body follows, which may turn out to be empty; it is a stream of events, or it is not.
+    pub(super) fn end_response_head(&mut self, at: u64, events: bool) {
         if let Some(draft) = &mut self.draft {
             draft.last_byte = Some(at);
+            if events {
+                draft.expect_messages();
+                self.events = Some(Box::default());
+            }
         }
     }
 
@@ -146,6 +154,9 @@ impl Exchange {
                 .response
                 .keep_body(data, expected, limits, &mut draft.grant);
             draft.last_byte = Some(at);
+            if let Some(events) = &mut self.events {
+                events.bytes(draft, data, at);
+            }
         }
     }
 

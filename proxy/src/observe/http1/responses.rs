@@ -94,7 +94,7 @@ impl Http1 {
         match body {
             Some(Body::Sized(0)) => self.end_response(at),
             Some(body) => {
-                exchange.end_response_head(at);
+                exchange.end_response_head(at, facts.events);
                 self.server = Reading::Body(body);
             }
             None => self.malformed_response(connection, out),
