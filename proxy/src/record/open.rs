@@ -11,8 +11,13 @@ use crate::tap::Tap;
 /// How long a call has to run before it is told of while it runs.
 const OPEN_AFTER: Duration = Duration::from_millis(250);
 
-/// How often a list that stays the same is sent again, so that sizes keep up.
+/// How often a list of the same calls is sent again while bytes pass in them, so that sizes and
+/// messages keep up.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often a list is sent again though nothing moves: the block that told of it last may have
+/// expired meanwhile.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Share of the time that looking for open calls may take: one part in this many.
 ///
@@ -37,12 +42,39 @@ pub(super) struct OpenList {
     look_again_at: Option<Instant>,
 }
 
-/// What has to change in a call for the list to count as changed.
-#[derive(PartialEq, Eq)]
+/// What the list says of a call, as far as that makes it worth sending.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     connection: u64,
     ordinal: u32,
     responding: bool,
+    /// Bytes and messages that have passed: what changes here can wait.
+    progress: u64,
+}
+
+impl Key {
+    fn of(call: &Call) -> Self {
+        let stream = call.stream.as_deref();
+        let messages = stream.map_or(0, |stream| {
+            stream.client_messages + stream.server_messages + stream.messages.len() as u64
+        });
+        Self {
+            connection: call.connection.id,
+            ordinal: call.connection.ordinal,
+            responding: call.phases.response_first.is_some(),
+            progress: call
+                .request
+                .body_size
+                .wrapping_add(call.response.body_size)
+                .wrapping_add(messages),
+        }
+    }
+
+    /// Whether this is the same call, as far as it can be told without looking at its bytes.
+    fn is_same_call(&self, other: &Self) -> bool {
+        let progress = other.progress;
+        Self { progress, ..*self } == *other
+    }
 }
 
 impl Default for OpenList {
@@ -58,7 +90,8 @@ impl Default for OpenList {
 }
 
 impl OpenList {
-    /// The list, if it is worth sending: because it changed, or was sent long ago.
+    /// The list, if it is worth sending: at once if it has other calls, after a while if only bytes
+    /// passed in them.
     pub(super) fn look(&mut self, taps: &[Rc<Tap>], now: Instant) -> Option<Vec<Call>> {
         if let Some(at) = self.look_again_at.filter(|at| now < *at) {
             self.due = Some(at);
@@ -67,20 +100,35 @@ impl OpenList {
         let (calls, younger) = gather(taps, OPEN_AFTER);
         let took = now.elapsed();
         self.look_again_at = Some(now + took * LOOK_SHARE);
-        let keys = keys(&calls);
-        let repeat_at = self.sent_at.map_or(now, |at| at + REPEAT_INTERVAL);
-        let send = self.sent.as_ref() != Some(&keys) || (!keys.is_empty() && now >= repeat_at);
-        if send {
-            self.sent_at = Some(now);
-        }
+        let keys: Vec<_> = calls.iter().map(Key::of).collect();
+        let wait = match &self.sent {
+            Some(sent) if *sent == keys => RENEWAL_INTERVAL,
+            Some(sent) if sent.len() == keys.len() => {
+                let same = sent.iter().zip(&keys).all(|(a, b)| a.is_same_call(b));
+                if same {
+                    REPEAT_INTERVAL
+                } else {
+                    Duration::ZERO
+                }
+            }
+            _ => Duration::ZERO,
+        };
+        let send_at = self.sent_at.map_or(now, |at| at + wait);
+        let nothing_said = keys.is_empty() && wait == RENEWAL_INTERVAL;
+        let send = now >= send_at && !nothing_said;
         self.due = if younger {
             Some(now + OPEN_AFTER.max(took * LOOK_SHARE))
         } else if keys.is_empty() {
             None
+        } else if send {
+            Some(now + RENEWAL_INTERVAL)
         } else {
-            self.sent_at.map(|at| at + REPEAT_INTERVAL)
+            Some(send_at)
         };
-        self.sent = Some(keys);
+        if send {
+            self.sent_at = Some(now);
+            self.sent = Some(keys);
+        }
         send.then_some(calls)
     }
 
@@ -90,7 +138,7 @@ impl OpenList {
         if calls.is_empty() && self.sent.as_ref().is_some_and(Vec::is_empty) {
             return None;
         }
-        self.sent = Some(keys(&calls));
+        self.sent = Some(calls.iter().map(Key::of).collect());
         self.sent_at = Some(now);
         Some(calls)
     }
@@ -104,15 +152,6 @@ impl OpenList {
     pub(super) fn forget(&mut self) {
         self.sent = None;
     }
-}
-
-fn keys(calls: &[Call]) -> Vec<Key> {
-    let key = |call: &Call| Key {
-        connection: call.connection.id,
-        ordinal: call.connection.ordinal,
-        responding: call.phases.response_first.is_some(),
-    };
-    calls.iter().map(key).collect()
 }
 
 /// Calls open for at least `min_age`, and whether there are younger ones.

@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use remora_store::call::{Leg, Side};
+use remora_store::call::{Leg, Omitted, Side};
 
 use super::*;
 use crate::metrics::{Metrics, registry};
@@ -180,4 +180,71 @@ fn an_open_list_that_did_not_get_through_is_sent_again() {
     assert_eq!(open(batches.recv().unwrap()), Some(1));
     recorder.flush();
     assert_eq!(open(batches.recv().unwrap()), Some(0));
+}
+
+const WEBSOCKET: &str = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+const ACCEPTED: &str = "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+/// Lets time pass a second at a time, as the timer would look; gives the lists that were sent, each
+/// with its second.
+async fn lists(
+    recorder: &Recorder,
+    batches: &mpsc::Receiver<Batch>,
+    seconds: u64,
+    mut each_second: impl FnMut(),
+) -> Vec<(u64, Vec<Call>)> {
+    let mut lists = Vec::new();
+    for second in 0..seconds {
+        recorder.tick();
+        for batch in batches.try_iter() {
+            lists.extend(batch.open.map(|open| (second, open)));
+        }
+        each_second();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    lists
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_stream_shows_its_progress_and_a_quiet_one_is_left_alone() {
+    let budget = Budget::new(1 << 24);
+    let (recorder, batches) = recorder(&budget, &Metrics::register(&mut registry()));
+    let tap = connection(&recorder, 1);
+    tap.bytes(Side::Client, WEBSOCKET.as_bytes());
+    tap.bytes(Side::Server, ACCEPTED.as_bytes());
+    let busy = lists(&recorder, &batches, 18, || {
+        tap.bytes(Side::Server, b"\x81\x05hello");
+    })
+    .await;
+    let told = |(second, open): &(u64, Vec<Call>)| {
+        let stream = open[0].stream.as_ref().unwrap();
+        (*second, stream.server_messages, stream.messages.len())
+    };
+    let progress: Vec<_> = busy.iter().map(told).collect();
+    assert_eq!(progress, [(1, 1, 1), (6, 6, 6), (11, 11, 11), (16, 16, 16)]);
+    // What came last is told too, and then nothing for a long while.
+    let quiet = lists(&recorder, &batches, 200, || {}).await;
+    let counts: Vec<_> = quiet.iter().map(|list| told(list).1).collect();
+    assert_eq!(counts, [18]);
+    let much_later = lists(&recorder, &batches, 500, || {}).await;
+    assert_eq!(much_later.len(), 2);
+    let second = recorder.open.borrow().due().unwrap() - Instant::now();
+    assert!(second > Duration::from_secs(60), "nobody looks meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_of_messages_is_told_in_part() {
+    let budget = Budget::new(1 << 24);
+    let (recorder, batches) = recorder(&budget, &Metrics::register(&mut registry()));
+    let tap = connection(&recorder, 1);
+    tap.bytes(Side::Client, WEBSOCKET.as_bytes());
+    tap.bytes(Side::Server, ACCEPTED.as_bytes());
+    tap.bytes(Side::Server, &b"\x82\x05hello".repeat(3_000));
+    let told = lists(&recorder, &batches, 2, || {}).await;
+    let call = &told[0].1[0];
+    let stream = call.stream.as_ref().unwrap();
+    assert_eq!((stream.server_messages, stream.messages.len()), (3_000, 64));
+    assert_eq!(call.response.omitted, Some(Omitted::Limit));
+    assert_eq!(call.phases.response_last, None);
+    drop(tap);
 }
