@@ -2,7 +2,9 @@
 
 use remora_proxy::budget::Budget;
 use remora_proxy::observe::{ConnectionFacts, End, Limits, Observer};
-use remora_store::call::{Call, Leg, Side, State};
+use remora_store::call::{
+    Call, Leg, MAX_KEPT_MESSAGES, MessageKind, Protocol, Side, State, StreamMessage,
+};
 
 /// What one side does.
 pub enum Step {
@@ -82,13 +84,47 @@ fn check_calls(calls: &[Call], (client, server): (u64, u64), cost: usize) {
             assert!(message.body.len() <= LIMITS.body_bytes);
             assert!(message.body.len() as u64 <= message.body_size);
             let whole = message.body.len() as u64 == message.body_size;
-            assert!(whole || message.omitted.is_some());
+            let in_messages = call.protocol == Protocol::WebSocket;
+            assert!(whole || message.omitted.is_some() || in_messages);
             kept += message.head.len() + message.body.len() + message.trailers.len();
         }
-        kept += call.interim.len();
+        kept += call.interim.len() + check_messages(call);
     }
     assert!(kept <= cost, "{kept} bytes were kept, {cost} were paid for");
     let requests: u64 = calls.iter().map(|call| call.request.body_size).sum();
     let responses: u64 = calls.iter().map(|call| call.response.body_size).sum();
     assert!(requests <= client && responses <= server);
+}
+
+/// Gives the bytes that the messages take.
+fn check_messages(call: &Call) -> usize {
+    let Some(stream) = &call.stream else {
+        return 0;
+    };
+    assert!(stream.messages.len() <= MAX_KEPT_MESSAGES);
+    let mut kept = stream.messages.len() * size_of::<StreamMessage>();
+    for (side, count, direction) in [
+        (Side::Client, stream.client_messages, &call.request),
+        (Side::Server, stream.server_messages, &call.response),
+    ] {
+        let of_side = || stream.messages.iter().filter(|message| message.from == side);
+        let counted = of_side().filter(|message| !is_control(message));
+        assert!(counted.clone().count() as u64 <= count);
+        let payloads: usize = counted.map(|message| message.payload.len()).sum();
+        assert!(payloads <= LIMITS.body_bytes);
+        kept += of_side().map(|message| message.payload.len()).sum::<usize>();
+        let sizes: u64 = of_side().map(|message| message.size).sum();
+        assert!(sizes <= direction.body_size);
+        let is_event = |message: &StreamMessage| message.kind == MessageKind::Event;
+        let whole = of_side().all(|message| {
+            is_event(message) || message.payload.len() as u64 == message.size
+        });
+        assert!(whole || direction.omitted.is_some());
+    }
+    kept
+}
+
+fn is_control(message: &StreamMessage) -> bool {
+    use MessageKind::{Close, Ping, Pong};
+    matches!(message.kind, Close | Ping | Pong)
 }

@@ -21,3 +21,4 @@ mod ship;
 mod shipping;
 mod shutdown;
 mod sidecar;
+mod websocket;
