@@ -22,7 +22,7 @@ pub struct CallJson {
     /// When its first byte was seen: RFC 3339 in UTC.
     #[schema(example = "2026-11-22T18:26:00.123456789Z")]
     pub time: String,
-    /// `http1`, `http2`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
     pub protocol: &'static str,
     /// `outbound` if the caller's sidecar recorded it, `inbound` if the callee's did.
     pub leg: &'static str,

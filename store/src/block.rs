@@ -168,6 +168,9 @@ pub struct Columns {
     pub connection: Vec<u64>,
     /// [`crate::call::Connection::ordinal`].
     pub ordinal: Vec<u32>,
+    /// [`crate::grpc::status`] plus one; 0 where there is none, and in blocks of sidecars that do not
+    /// read gRPC.
+    pub grpc_status: Vec<u16>,
 }
 
 /// What lets a question pass a block by without reading its columns.

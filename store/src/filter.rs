@@ -6,7 +6,7 @@
 //!
 //! # What a filter means
 //!
-//! Names are those of [`vocabulary`]: KFL2's for HTTP, identity and timing, with our own beside them.
+//! Names are those of [`vocabulary`]: KFL2's for HTTP, gRPC, WebSocket, identity and timing, with our own beside them.
 //! The bare name of a protocol is true for its calls; that of a protocol that is not recorded yet is
 //! false, and its facts are absent.
 //!
@@ -22,7 +22,8 @@
 //! moment when the filter was read.
 //!
 //! *Bodies.* `request.body` and `response.body` are the text that was kept of a body, decompressed,
-//! and absent where nothing was kept or it cannot be decompressed; `request.json` and `response.json` the same parsed, absent where it
+//! and absent where nothing was kept or it cannot be decompressed. Of gRPC and WebSocket it is what was
+//! kept of the messages, one per line. `request.json` and `response.json` the same parsed, absent where it
 //! is cut or is no JSON. JSON of another type than the filter compares with is not equal to it.
 //!
 //! Maps cannot be made, patterns have to be written out, and the work on one call is bounded.
@@ -75,7 +76,7 @@ pub struct FlatFilter {
     /// Beginning of the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
-    /// A status such as `404`, or a class such as `"5xx"`.
+    /// A status such as `404`, a class such as `"5xx"`, or a status of gRPC such as `"NOT_FOUND"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusFilter>,
     /// Least latency, in milliseconds.
@@ -104,7 +105,7 @@ pub struct FlatFilter {
 pub enum StatusFilter {
     /// Exactly this one.
     Code(u16),
-    /// `"5xx"`, or a code as text.
+    /// `"5xx"`, a code as text, or the name of a status of gRPC.
     Class(String),
 }
 

@@ -10,18 +10,18 @@ mod rank;
 mod source;
 mod summarize;
 
+pub use crate::outcome::Outcome;
 pub use cursor::BadCursor;
 pub use list::list;
 pub use look::found;
 pub use source::{BlockEntry, BlockSource};
 pub use summarize::summarize;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::block::Origin;
-use crate::call::{Call, CallError, CallId, Protocol};
+use crate::call::{Call, CallId, Protocol};
 use crate::filter::Filter;
 use crate::names::Party;
 
@@ -146,28 +146,6 @@ pub struct Summary {
     pub examined: u64,
 }
 
-/// How a call ended: with a status, else with an error, else neither is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Status of the response.
-    Status(u16),
-    /// Why there was no response.
-    Error(CallError),
-    /// No response was seen, and no error; or one that only newer sidecars know.
-    Nothing,
-}
-
-impl fmt::Display for Outcome {
-    /// Writes the status, the word of the error, or `none`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => status.fmt(f),
-            Self::Error(error) => error.fmt(f),
-            Self::Nothing => f.write_str("none"),
-        }
-    }
-}
-
 /// Calls with the same key, counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
@@ -193,7 +171,7 @@ pub struct Group {
     pub revision: Option<String>,
     /// How many calls.
     pub calls: u64,
-    /// How many of them failed: status 500 or above, or an error below the protocol.
+    /// How many of them failed, as [`crate::outcome::Ending::failed`] has it.
     pub errors: u64,
     /// Median latency in milliseconds; `None` where no call of the group has ended.
     pub p50_ms: Option<f64>,

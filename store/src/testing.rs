@@ -60,6 +60,55 @@ pub fn call(time_ns: i64, path: &str, status: u16) -> Call {
     }
 }
 
+/// A unary call of gRPC of `path`, 2 ms long with a deadline of 250 ms, that ended with `status`; its
+/// messages are two bytes long.
+pub fn grpc_call(time_ns: i64, path: &str, status: Option<u16>) -> Call {
+    let plain = call(time_ns, path, 200);
+    let message = |from, at: Option<u64>| StreamMessage {
+        from,
+        kind: MessageKind::Grpc,
+        at: at.unwrap_or_default(),
+        size: 2,
+        compressed: false,
+        payload: Bytes::from_static(b"\x08\x11"),
+        decoded: false,
+        omitted: None,
+    };
+    let messages = vec![
+        message(Side::Client, plain.phases.request_last),
+        message(Side::Server, plain.phases.response_first),
+    ];
+    let head = format!(
+        ":method: POST\r\n:scheme: http\r\n:path: {path}\r\n:authority: shop\r\n\
+         te: trailers\r\ncontent-type: application/grpc\r\ngrpc-timeout: 250m\r\n"
+    );
+    let trailers = status.map(|status| format!("grpc-status: {status}\r\n"));
+    Call {
+        protocol: Protocol::Grpc,
+        connection: Connection {
+            ordinal: 1,
+            ..plain.connection
+        },
+        request: Message {
+            head: head.into(),
+            body_size: 7,
+            ..Message::default()
+        },
+        response: Message {
+            head: ":status: 200\r\ncontent-type: application/grpc\r\n".into(),
+            body_size: 7,
+            trailers: trailers.unwrap_or_default().into(),
+            ..Message::default()
+        },
+        stream: Some(Box::new(Stream {
+            client_messages: 1,
+            server_messages: 1,
+            messages,
+        })),
+        ..plain
+    }
+}
+
 /// Any call, likely and unlikely ones: every field takes every kind of value.
 pub fn any_call() -> impl Strategy<Value = Call> {
     let what = (

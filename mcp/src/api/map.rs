@@ -77,11 +77,12 @@ pub struct EdgeJson {
     pub src: String,
     /// Id of the callee's node.
     pub dst: String,
-    /// `http1`, `http2`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
     pub protocol: &'static str,
     /// How many calls.
     pub calls: u64,
-    /// How many of them failed: status 500 or above, or an error below the protocol.
+    /// How many of them failed: status 500 or above, a gRPC status that stands for one, or an error
+    /// below the protocol.
     pub errors: u64,
     /// The same as a share of the calls, 0 to 1.
     pub error_rate: f64,

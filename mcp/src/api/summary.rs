@@ -2,6 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::{Extension, Json};
+use remora_store::grpc::status_name;
 use remora_store::query::{Group, GroupKey, Outcome, Summary, SummaryQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -68,7 +69,7 @@ pub struct GroupJson {
     /// Callee's namespace, the same way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst_namespace: Option<String>,
-    /// `http1`, `http2`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<&'static str>,
     /// Method.
@@ -77,11 +78,16 @@ pub struct GroupJson {
     /// Route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// Status of the response, as in a call; `null` where there was none.
+    /// Status of the response, as in a call; `null` where there was none, and for gRPC calls that ended
+    /// with a status of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u16>)]
     pub status: Option<Option<u16>>,
-    /// Why the calls failed below their protocol, where there was no response; grouped by with the
+    /// Status of gRPC calls by name, such as `NOT_FOUND`; `null` for other calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub grpc_status: Option<Option<String>>,
+    /// Why the calls failed below their protocol, where there was no status; grouped by with the
     /// status.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -91,7 +97,8 @@ pub struct GroupJson {
     pub revision: Option<String>,
     /// How many calls.
     pub calls: u64,
-    /// How many of them failed: status 500 or above, or an error below the protocol.
+    /// How many of them failed: status 500 or above, a gRPC status that stands for one, or an error
+    /// below the protocol. The filter `failed` finds them.
     pub errors: u64,
     /// The same as a share of the calls, 0 to 1.
     pub error_rate: f64,
@@ -185,12 +192,14 @@ pub async fn summary(
 
 impl From<Group> for GroupJson {
     fn from(group: Group) -> Self {
-        let (status, error) = match group.outcome {
-            None => (None, None),
-            Some(Outcome::Status(status)) => (Some(Some(status)), Some(None)),
-            Some(Outcome::Error(error)) => (Some(None), Some(Some(error.as_str()))),
-            Some(Outcome::Nothing) => (Some(None), Some(None)),
-        };
+        let (mut status, mut grpc_status, mut error) = (None, None, None);
+        match group.outcome {
+            Some(Outcome::Status(ended)) => status = Some(ended),
+            Some(Outcome::Grpc(ended)) => grpc_status = Some(status_name(ended).into_owned()),
+            Some(Outcome::Error(why)) => error = Some(why.as_str()),
+            Some(Outcome::Nothing) | None => {}
+        }
+        let by_status = group.outcome.is_some();
         Self {
             leg: group.leg,
             src: group.src,
@@ -200,8 +209,9 @@ impl From<Group> for GroupJson {
             protocol: group.protocol.map(|protocol| protocol.as_str()),
             method: group.method,
             route: group.route,
-            status,
-            error,
+            status: by_status.then_some(status),
+            grpc_status: by_status.then_some(grpc_status),
+            error: by_status.then_some(error),
             revision: group.revision,
             calls: group.calls,
             errors: group.errors,

@@ -4,6 +4,7 @@
 //! no columns. Counters begin at zero when the hub starts, whatever its store holds. Health checks
 //! are left out, and so are connections that were not understood: their end is no answer.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use remora_store::block::{Columns, Origin};
 use remora_store::call::{Leg, Protocol, State};
+use remora_store::grpc::status_name;
+use remora_store::outcome::{Ending, Outcome};
 use remora_store::store::Scope;
 
 /// Most sets of labels; calls beyond go to [`BEYOND`], of which there is one set per leg and class.
@@ -124,20 +127,28 @@ impl Seen {
         if !is_exchange || !is_over || *columns.probe.get(row)? {
             return None;
         }
-        let status = *columns.status.get(row)?;
+        let ending = Ending::at(columns, row);
         Some(Self {
             leg: Leg::from_code(*columns.leg.get(row)?)?,
             route: *columns.route.get(row)?,
-            class: class_of(status),
-            failed: status >= 500 || *columns.error.get(row)? != 0,
+            class: class_of(ending.outcome()),
+            failed: ending.failed(),
             duration_ns: columns.latency_ns.get(row)?.checked_sub(1),
         })
     }
 }
 
-fn class_of(status: u16) -> &'static str {
+fn class_of(outcome: Outcome) -> &'static str {
+    let status = match outcome {
+        Outcome::Status(status) => status,
+        // There are few of them, and each says more than a class would.
+        Outcome::Grpc(status) => match status_name(status) {
+            Cow::Borrowed(name) => return name,
+            Cow::Owned(_) => return "other",
+        },
+        Outcome::Error(_) | Outcome::Nothing => return "none",
+    };
     match status {
-        0 => "none",
         100..=199 => "1xx",
         200..=299 => "2xx",
         300..=399 => "3xx",

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use remora_store::grpc;
 use remora_store::head::{RequestHead, response_status};
 use remora_store::query::{BadCursor, Cursor, FoundCall, Order, Page, Query};
 use remora_store::route::route;
@@ -275,9 +276,16 @@ impl Column {
     }
 }
 
-/// How a call ended: its status, its error, else its state.
+/// How a call ended: its status, which is that of gRPC where there is one, its error, else its state.
 pub(super) fn outcome(found: &FoundCall) -> String {
     let call = &found.call;
+    if let Some(status) = grpc::status(call) {
+        let name = grpc::status_name(status);
+        return match call.error {
+            Some(error) => format!("{name} {error}"),
+            None => name.into_owned(),
+        };
+    }
     match (call.error, response_status(&call.response.head)) {
         (Some(error), Some(status)) => format!("{status} {error}"),
         (Some(error), None) => error.to_string(),

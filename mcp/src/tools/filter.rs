@@ -24,7 +24,7 @@ pub struct FilterInput {
     pub route: Option<String>,
     /// Beginning of the path
     pub path_prefix: Option<String>,
-    /// "404", or a class such as "5xx"
+    /// "404", "5xx", or of gRPC "NOT_FOUND"
     // Models write a number too, and that is taken; the schema names the one form that says both.
     #[schemars(with = "Option<String>")]
     pub status: Option<StatusFilter>,

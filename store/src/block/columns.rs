@@ -9,6 +9,7 @@ use super::intern::{Addresses, Texts};
 use super::pack::{ColumnRecord, pack, unpack};
 use super::{BlockError, Columns};
 use crate::call::Call;
+use crate::grpc;
 use crate::head::{RequestHead, response_status};
 use crate::route::write_route;
 
@@ -65,6 +66,8 @@ struct ColumnsRecord {
     connection: Option<ColumnRecord>,
     #[prost(message, optional, tag = "34")]
     ordinal: Option<ColumnRecord>,
+    #[prost(message, optional, tag = "35")]
+    grpc_status: Option<ColumnRecord>,
 }
 
 /// Gathers columns call by call, or block by block.
@@ -116,6 +119,8 @@ impl ColumnsBuilder {
         columns.response_size.push(call.response.body_size);
         columns.connection.push(call.connection.id);
         columns.ordinal.push(call.connection.ordinal);
+        let grpc_status = grpc::status(call).map_or(0, |status| status + 1);
+        columns.grpc_status.push(grpc_status);
     }
 
     /// Adds the columns of a whole block.
@@ -152,6 +157,7 @@ impl ColumnsBuilder {
             .extend_from_slice(&added.response_size);
         columns.connection.extend_from_slice(&added.connection);
         columns.ordinal.extend_from_slice(&added.ordinal);
+        columns.grpc_status.extend_from_slice(&added.grpc_status);
     }
 
     fn route_of(&mut self, path: u32) -> u32 {
@@ -205,6 +211,7 @@ impl ColumnsBuilder {
             response_size: Some(pack(&columns.response_size)),
             connection: Some(pack(&columns.connection)),
             ordinal: Some(pack(&columns.ordinal)),
+            grpc_status: Some(pack(&columns.grpc_status)),
         };
         record.encode_raw(raw);
     }
@@ -246,6 +253,7 @@ pub(super) fn read(raw: Bytes, calls: usize) -> Result<Columns, BlockError> {
         response_size: unpack(record.response_size, calls)?,
         connection: unpack(record.connection, calls)?,
         ordinal: unpack(record.ordinal, calls)?,
+        grpc_status: unpack(record.grpc_status, calls)?,
         texts,
         addresses,
     })

@@ -75,6 +75,8 @@ fn assert_columns_describe(block: &Block, calls: &[Call]) {
         assert_eq!(columns.response_size[at], call.response.body_size);
         assert_eq!(columns.connection[at], call.connection.id);
         assert_eq!(columns.ordinal[at], call.connection.ordinal);
+        let grpc_status = crate::grpc::status(call).map_or(0, |status| status + 1);
+        assert_eq!(columns.grpc_status[at], grpc_status);
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! What the pieces mean is read where a call is shown.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -70,6 +71,32 @@ pub struct Reset {
     pub code: u32,
 }
 
+impl Reset {
+    /// Name of the error code, such as `CANCEL`; one that RFC 9113 does not have is written in hex.
+    pub fn name(&self) -> Cow<'static, str> {
+        const NAMES: [&str; 14] = [
+            "NO_ERROR",
+            "PROTOCOL_ERROR",
+            "INTERNAL_ERROR",
+            "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT",
+            "STREAM_CLOSED",
+            "FRAME_SIZE_ERROR",
+            "REFUSED_STREAM",
+            "CANCEL",
+            "COMPRESSION_ERROR",
+            "CONNECT_ERROR",
+            "ENHANCE_YOUR_CALM",
+            "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        ];
+        match NAMES.get(self.code as usize) {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("{:#x}", self.code)),
+        }
+    }
+}
+
 words! {
     /// What a message inside a body is.
     MessageKind {
@@ -89,5 +116,15 @@ words! {
         Event = 6 "event",
         /// A kind that only newer sidecars know.
         Other = 254 "other",
+    }
+}
+
+impl MessageKind {
+    /// Whether it is one of WebSocket.
+    pub const fn is_of_websocket(self) -> bool {
+        matches!(
+            self,
+            Self::Text | Self::Binary | Self::Close | Self::Ping | Self::Pong
+        )
     }
 }

@@ -283,9 +283,16 @@ fn shortened(name: &str) -> String {
 
 /// The words that a field can be equal to, for the fields that have only a few.
 fn words_of(field: Field) -> Option<Vec<&'static str>> {
-    use crate::call::{CallError, Engine, Leg, Protocol, State};
+    use crate::call::{CallError, Engine, Leg, MessageKind, Protocol, State};
     Some(match field {
         Field::Protocol => Protocol::ALL.iter().map(|word| word.as_str()).collect(),
+        Field::GrpcStatusName => crate::grpc::status_names().collect(),
+        Field::WsOpcode => {
+            let ofs = MessageKind::ALL
+                .iter()
+                .filter(|kind| kind.is_of_websocket());
+            ofs.map(|kind| kind.as_str()).collect()
+        }
         Field::Leg => Leg::ALL.iter().map(|word| word.as_str()).collect(),
         Field::Engine => Engine::ALL.iter().map(|word| word.as_str()).collect(),
         Field::State => State::ALL.iter().map(|word| word.as_str()).collect(),

@@ -7,13 +7,15 @@ use std::net::SocketAddr;
 use super::eval::Facts;
 use super::fields::query_pairs;
 use super::found::{
-    REVISION_LABEL, both, elapsed_micros, identified, latency_millis, origin_text, url,
+    REVISION_LABEL, both, elapsed_micros, grpc_name, grpc_status, grpc_status_name, identified,
+    latency_millis, origin_text, url,
 };
 use super::value::Value;
 use super::vocabulary::{Field, Peer};
 use crate::block::{Columns, Origin};
 use crate::call::{CallError, Leg, Protocol, State};
 use crate::names::{Names, Party};
+use crate::outcome::Ending;
 
 /// A block whose columns are at hand. Who its addresses belong to is looked up once per address.
 pub(crate) struct BlockFacts<'a> {
@@ -128,6 +130,12 @@ impl RowFacts<'_> {
                 block.text(&columns.path, row)?,
                 block.text(&columns.query, row)?,
             ),
+            Field::Failed => Value::Bool(Ending::at(columns, row).failed()),
+            Field::GrpcStatusName => grpc_status_name(columns.grpc_status.get(row)?.checked_sub(1)),
+            Field::GrpcService | Field::GrpcMethod => {
+                let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
+                grpc_name(field, protocol, block.text(&columns.path, row)?)
+            }
             Field::Namespaces | Field::Pods | Field::Services => {
                 match (block.party(Peer::Src, row)?, block.party(Peer::Dst, row)?) {
                     (Cow::Borrowed(src), Cow::Borrowed(dst)) => both(field, src, dst),
@@ -230,6 +238,8 @@ pub(crate) fn code_column(columns: &Columns, field: Field) -> Option<&[u8]> {
         Field::Http
         | Field::Http1
         | Field::Http2
+        | Field::Grpc
+        | Field::WebSocket
         | Field::Tls
         | Field::Opaque
         | Field::Protocol => &columns.protocol,
@@ -255,6 +265,8 @@ pub(crate) fn code_value(field: Field, code: u8) -> Option<Value<'static>> {
                 Field::Http => Value::Bool(protocol.is_http()),
                 Field::Http1 => Value::Bool(protocol == Protocol::Http1),
                 Field::Http2 => Value::Bool(protocol.is_http2()),
+                Field::Grpc => Value::Bool(protocol == Protocol::Grpc),
+                Field::WebSocket => Value::Bool(protocol == Protocol::WebSocket),
                 Field::Tls => Value::Bool(protocol == Protocol::Tls),
                 Field::Opaque => Value::Bool(protocol == Protocol::Opaque),
                 _ => Value::text(protocol.as_str()),
@@ -270,6 +282,7 @@ pub(crate) fn number(columns: &Columns, field: Field, row: usize) -> Option<Valu
     let latency_ns = || columns.latency_ns.get(row).map(|ns| ns.checked_sub(1));
     Some(match field {
         Field::Status => Value::Int((*columns.status.get(row)?).into()),
+        Field::GrpcStatus => grpc_status(columns.grpc_status.get(row)?.checked_sub(1)),
         Field::Probe => Value::Bool(*columns.probe.get(row)?),
         Field::Timestamp => Value::Time(*columns.time_ns.get(row)?),
         Field::ElapsedMicros => elapsed_micros(latency_ns()?),

@@ -180,6 +180,13 @@ fn status(wanted: &StatusFilter) -> Result<Expr, FilterError> {
     if let Ok(code) = class.parse() {
         return status(&StatusFilter::Code(code));
     }
+    if let Some(grpc) = crate::grpc::status_of_name(class) {
+        let parts = [
+            Expr::Field(Field::GrpcStatus),
+            Expr::Const(Value::Int(grpc.into())),
+        ];
+        return Ok(Expr::Compare(Comparison::Equal, Box::new(parts)));
+    }
     let first = class.chars().next().and_then(|first| first.to_digit(10));
     let well_formed = class.len() == 3 && class.to_ascii_lowercase().ends_with("xx");
     match first.and_then(|first| u16::try_from(first).ok()) {
@@ -193,7 +200,10 @@ fn status(wanted: &StatusFilter) -> Result<Expr, FilterError> {
         }
         _ => {
             let error = FilterError::new(format!("status: {class:?} is not a class of statuses"));
-            Err(error.hint("\"1xx\" to \"5xx\", or a status such as 404"))
+            Err(match nearest(&class.to_ascii_uppercase(), crate::grpc::status_names()) {
+                Some(near) => error.hint(format!("\"{near}\"")),
+                None => error.hint("\"1xx\" to \"5xx\", a status such as 404, or one of gRPC such as NOT_FOUND"),
+            })
         }
     }
 }

@@ -10,10 +10,14 @@ use super::fields::{cookies, distinct_names, field_names, field_value, query_pai
 use super::value::Value;
 use super::vocabulary::{Field, Identity, Peer};
 use crate::block::Origin;
-use crate::call::{Call, Detail, Leg, Message, Omitted, Protocol};
+use crate::call::{
+    Call, Detail, Http2, Leg, Message, MessageKind, Omitted, Protocol, Side as End, Stream,
+};
 use crate::coding;
+use crate::grpc;
 use crate::head::{RequestHead, response_status};
 use crate::names::Party;
+use crate::outcome::Ending;
 use crate::query::FoundCall;
 use crate::route::route;
 
@@ -25,6 +29,13 @@ pub(crate) struct WholeCall<'a> {
     request: OnceCell<RequestHead<'a>>,
     sent: Side,
     answered: Side,
+}
+
+/// Whose bytes are asked for.
+#[derive(Clone, Copy)]
+enum From {
+    Client,
+    Server,
 }
 
 impl<'a> WholeCall<'a> {
@@ -61,8 +72,22 @@ impl<'a> WholeCall<'a> {
         }
     }
 
-    fn content<'b>(&'b self, message: &'b Message, side: &'b Side) -> Option<&'b [u8]> {
-        let content = side.content.get_or_init(|| content(message));
+    fn side(&self, from: From) -> (&'a Message, &Side) {
+        match from {
+            From::Client => (&self.found.call.request, &self.sent),
+            From::Server => (&self.found.call.response, &self.answered),
+        }
+    }
+
+    fn content(&self, from: From) -> Option<&[u8]> {
+        let (message, side) = self.side(from);
+        let content = side.content.get_or_init(|| match &self.call().stream {
+            Some(stream) => match payloads(stream, from) {
+                Some(joined) => Content::Decoded(joined),
+                None => content(message),
+            },
+            None => content(message),
+        });
         match content {
             Content::AsKept => Some(&message.body),
             Content::Decoded(bytes) => Some(bytes),
@@ -70,26 +95,65 @@ impl<'a> WholeCall<'a> {
         }
     }
 
-    fn body<'b>(&'b self, message: &'b Message, side: &'b Side) -> Value<'b> {
+    fn body(&self, from: From) -> Value<'_> {
         if !self.bodies {
             return Value::Unknown;
         }
-        let content = self.content(message, side);
+        let content = self.content(from);
         content.map_or(Value::Absent, |bytes| {
             Value::Text(String::from_utf8_lossy(bytes))
         })
     }
 
-    fn json<'b>(&'b self, message: &'b Message, side: &'b Side) -> Value<'b> {
+    fn json(&self, from: From) -> Value<'_> {
         if !self.bodies {
             return Value::Unknown;
         }
+        let (message, side) = self.side(from);
         let parsed = side.json.get_or_init(|| {
             let whole = matches!(message.omitted, None | Some(Omitted::Head));
-            let content = self.content(message, side).filter(|_| whole)?;
+            let content = self.content(from).filter(|_| whole)?;
             serde_json::from_slice(content).ok()
         });
         parsed.as_ref().map_or(Value::Absent, Value::json)
+    }
+
+    fn messages(&self, count: fn(&Stream) -> u64) -> Value<'_> {
+        let stream = self.call().stream.as_deref();
+        stream.map_or(Value::Absent, |stream| Value::int(count(stream)))
+    }
+
+    /// What the kept messages of a WebSocket are: the first one, or all, each once.
+    fn opcodes(&self, field: Field) -> Value<'_> {
+        let call = self.call();
+        if call.protocol != Protocol::WebSocket {
+            return Value::Absent;
+        }
+        if !self.bodies {
+            return Value::Unknown;
+        }
+        let mut words: Vec<&str> = Vec::new();
+        for message in call.stream.iter().flat_map(|stream| &stream.messages) {
+            let word = message.kind.as_str();
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        match field {
+            Field::WsOpcode => words
+                .first()
+                .map_or(Value::Absent, |word| Value::text(word)),
+            _ => Value::List(words.into_iter().map(Value::text).collect()),
+        }
+    }
+
+    fn http2_reset(&self) -> Value<'_> {
+        match &self.call().detail {
+            Detail::Http2(Http2 {
+                reset: Some(reset), ..
+            }) => Value::Text(reset.name()),
+            _ => Value::Absent,
+        }
     }
 
     fn tls_sni(&self) -> Value<'_> {
@@ -108,6 +172,8 @@ impl Facts for WholeCall<'_> {
             Field::Http => Value::Bool(call.protocol.is_http()),
             Field::Http1 => Value::Bool(call.protocol == Protocol::Http1),
             Field::Http2 => Value::Bool(call.protocol.is_http2()),
+            Field::Grpc => Value::Bool(call.protocol == Protocol::Grpc),
+            Field::WebSocket => Value::Bool(call.protocol == Protocol::WebSocket),
             Field::Tls => Value::Bool(call.protocol == Protocol::Tls),
             Field::Opaque => Value::Bool(call.protocol == Protocol::Opaque),
             Field::Method => Value::text(&self.request().method),
@@ -126,10 +192,22 @@ impl Facts for WholeCall<'_> {
             Field::ResponseHeadSize => head_size(&call.response),
             Field::RequestSize => Value::int(call.request.body_size),
             Field::ResponseSize => Value::int(call.response.body_size),
-            Field::RequestBody => self.body(&call.request, &self.sent),
-            Field::ResponseBody => self.body(&call.response, &self.answered),
-            Field::RequestJson => self.json(&call.request, &self.sent),
-            Field::ResponseJson => self.json(&call.response, &self.answered),
+            Field::RequestBody => self.body(From::Client),
+            Field::ResponseBody => self.body(From::Server),
+            Field::RequestJson => self.json(From::Client),
+            Field::ResponseJson => self.json(From::Server),
+            Field::WsRequestPayload if call.protocol != Protocol::WebSocket => Value::Absent,
+            Field::WsRequestPayload => self.body(From::Client),
+            Field::WsOpcode | Field::WsOpcodes => self.opcodes(field),
+            Field::RequestMessages => self.messages(|stream| stream.client_messages),
+            Field::ResponseMessages => self.messages(|stream| stream.server_messages),
+            Field::Http2Reset => self.http2_reset(),
+            Field::Failed => Value::Bool(Ending::of(call).failed()),
+            Field::GrpcService | Field::GrpcMethod => {
+                grpc_name(field, call.protocol, &self.request().path)
+            }
+            Field::GrpcStatus => grpc_status(grpc::status(call)),
+            Field::GrpcStatusName => grpc_status_name(grpc::status(call)),
             Field::Error => Value::text(call.error.map_or("", |error| error.as_str())),
             Field::State => Value::text(call.state.as_str()),
             Field::Probe => Value::Bool(call.probe),
@@ -255,6 +333,25 @@ enum Content {
     Unknown,
 }
 
+/// What one side sent in messages, as far as it was kept, a message a line; `None` where its body
+/// stands for itself.
+fn payloads(stream: &Stream, from: From) -> Option<Vec<u8>> {
+    let from = match from {
+        From::Client => End::Client,
+        From::Server => End::Server,
+    };
+    let sent = stream
+        .messages
+        .iter()
+        .filter(|message| message.from == from);
+    let mut own = sent
+        .filter(|message| message.kind != MessageKind::Event)
+        .peekable();
+    own.peek()?;
+    let payloads: Vec<&[u8]> = own.map(|message| message.payload.as_ref()).collect();
+    Some(payloads.join(&b'\n'))
+}
+
 fn content(message: &Message) -> Content {
     match message.omitted {
         None | Some(Omitted::Limit | Omitted::Head) => {}
@@ -276,6 +373,25 @@ pub(crate) fn url<'a>(path: &'a str, query: &'a str) -> Value<'a> {
         "" => Value::text(path),
         _ => Value::owned(format!("{path}?{query}")),
     }
+}
+
+pub(crate) fn grpc_status<'a>(status: Option<u16>) -> Value<'a> {
+    status.map_or(Value::Absent, |status| Value::Int(status.into()))
+}
+
+pub(crate) fn grpc_status_name<'a>(status: Option<u16>) -> Value<'a> {
+    status.map_or(Value::Absent, |status| {
+        Value::Text(grpc::status_name(status))
+    })
+}
+
+/// Service or method of a path, where the call is gRPC.
+pub(crate) fn grpc_name(field: Field, protocol: Protocol, path: &str) -> Value<'_> {
+    let names = grpc::split_path(path).filter(|_| protocol == Protocol::Grpc);
+    names.map_or(Value::Absent, |(service, method)| match field {
+        Field::GrpcService => Value::text(service),
+        _ => Value::text(method),
+    })
 }
 
 pub(crate) fn elapsed_micros<'a>(latency_ns: Option<u64>) -> Value<'a> {

@@ -14,11 +14,12 @@ use crate::call::{Leg, Protocol};
 use crate::filter::columns::BlockFacts;
 use crate::filter::eval::Truth;
 use crate::filter::vocabulary::Peer;
-use crate::head::{RequestHead, response_status};
+use crate::head::RequestHead;
 use crate::names::Party;
+use crate::outcome::Ending;
 use crate::route::route;
 use crate::store::{Scope, StoreError};
-use group::{Ended, Groups, Key, Tally};
+use group::{Groups, Key, Tally};
 use labels::{Label, Labels, name_of};
 
 /// The calls of a source that match, counted by group.
@@ -92,8 +93,7 @@ impl Count {
     fn add_open(&mut self, open: &FoundCall) {
         let call = &open.call;
         let head = RequestHead::parse(&call.request.head);
-        let status = response_status(&call.response.head).unwrap_or_default();
-        let error = call.error.map_or(0, |error| error.code() + 1);
+        let ending = Ending::of(call);
         let by = self.by;
         let mut label = |wanted: bool, text: &str| match wanted {
             true => self.labels.number(text),
@@ -108,14 +108,13 @@ impl Count {
             protocol: by.protocol.then_some(call.protocol),
             method: label(by.route, &head.method),
             route: label(by.route, &route(&head.path)),
-            ended: by.status.then(|| Ended::new(status, error)),
+            outcome: by.status.then(|| ending.outcome()),
             revision: label(by.revision, &open.origin.revision),
         };
-        let failed = status >= 500 || error != 0;
         let sizes = [call.request.body_size, call.response.body_size];
         self.groups
             .tally(key)
-            .add(failed, call.phases.latency_ns(), sizes);
+            .add(ending.failed(), call.phases.latency_ns(), sizes);
     }
 
     /// Counts the calls of a block; all of them, or gives false where the time ran out before.
@@ -187,7 +186,7 @@ impl Count {
             ],
             false => [End::NONE; 2],
         };
-        let ended = Ended::new(*columns.status.get(row)?, *columns.error.get(row)?);
+        let outcome = Ending::at(columns, row).outcome();
         let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
         Some(Key {
             leg,
@@ -198,7 +197,7 @@ impl Count {
             protocol: self.by.protocol.then_some(protocol),
             method,
             route,
-            ended: self.by.status.then_some(ended),
+            outcome: self.by.status.then_some(outcome),
             revision,
         })
     }
@@ -273,12 +272,10 @@ fn passing(
 
 fn add_row(tally: &mut Tally, facts: &BlockFacts<'_>, row: usize) {
     let columns = facts.columns();
-    let status = columns.status.get(row).copied().unwrap_or_default();
-    let error = columns.error.get(row).copied().unwrap_or_default();
     let latency = columns.latency_ns.get(row).and_then(|ns| ns.checked_sub(1));
     let size = |column: &[u64]| column.get(row).copied().unwrap_or_default();
     let sizes = [size(&columns.request_size), size(&columns.response_size)];
-    tally.add(status >= 500 || error != 0, latency, sizes);
+    tally.add(Ending::at(columns, row).failed(), latency, sizes);
 }
 
 /// One end of a call, as far as calls are told apart by it.

@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::block::{Block, BlockMeta, Codec, Columns, merge, seal};
-use crate::call::{CallError, Leg, Protocol, State};
+use crate::call::{CallError, Leg, MessageKind, Protocol, Side, State, Stream, StreamMessage};
 use crate::names::Names;
 use crate::store::{Scope, StoreError};
 use crate::testing;
@@ -140,6 +140,8 @@ fn any_call() -> impl Strategy<Value = Call> {
                 Protocol::Http1,
                 Protocol::Tls,
                 Protocol::Opaque,
+                Protocol::Grpc,
+                Protocol::WebSocket,
             ][..],
         ),
         select(Leg::ALL),
@@ -163,7 +165,10 @@ fn any_call() -> impl Strategy<Value = Call> {
         call.phases.request_first = Some(5);
         call.phases.response_last = latency.map(|ns| ns + 5);
         call.request.head = match protocol {
-            Protocol::Http1 => format!("{method} {path} HTTP/1.1\r\nHost: shop\r\n{fields}\r\n"),
+            Protocol::Http1 | Protocol::WebSocket => {
+                format!("{method} {path} HTTP/1.1\r\nHost: shop\r\n{fields}\r\n")
+            }
+            Protocol::Grpc => format!(":method: POST\r\n:path: {path}\r\n"),
             _ => String::new(),
         }
         .into();
@@ -171,13 +176,43 @@ fn any_call() -> impl Strategy<Value = Call> {
         call.request.body_size = body.len() as u64;
         call.response.head = match status {
             0 => String::new(),
+            _ if protocol == Protocol::Grpc => {
+                call.response.trailers =
+                    format!("grpc-status: {}\r\n", latency.unwrap_or(2) % 18).into();
+                ":status: 200\r\n".to_owned()
+            }
             _ => format!("HTTP/1.1 {status} X\r\n{answered}\r\n"),
         }
         .into();
         call.response.body = answer.into();
         call.response.body_size = answer.len() as u64;
+        if protocol == Protocol::WebSocket {
+            call.stream = Some(Box::new(messages(body, answer)));
+        }
         call
     })
+}
+
+/// A question and its answer inside a connection that was upgraded.
+fn messages(asked: &'static str, answered: &'static str) -> Stream {
+    let message = |from, kind, payload: &'static str| StreamMessage {
+        from,
+        kind,
+        at: 7,
+        size: payload.len() as u64,
+        compressed: false,
+        payload: payload.into(),
+        decoded: false,
+        omitted: None,
+    };
+    Stream {
+        client_messages: 1,
+        server_messages: 1,
+        messages: vec![
+            message(Side::Client, MessageKind::Text, asked),
+            message(Side::Server, MessageKind::Binary, answered),
+        ],
+    }
 }
 
 fn any_origin() -> impl Strategy<Value = Origin> {
@@ -240,7 +275,11 @@ fn any_blocks() -> impl Strategy<Value = Blocks> {
 fn any_filter() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         4 => select(&[
-            "http", "http1", "tls", "opaque", "probe", "grpc", "true",
+            "http", "http1", "tls", "opaque", "probe", "true", "grpc", "ws", "http2", "failed", "!failed",
+            "grpc && grpc_status != 0", "grpc_status == 13", "grpc_status > 3", "!(grpc_status == 0)",
+            "grpc_status_name == 'INTERNAL'", "grpc_method == '1'", "grpc_service.startsWith('api')",
+            "request_messages == 1", "response_messages > 1", "http2_reset == 'CANCEL'", "ws_opcode == 'text'",
+            "'binary' in ws_opcodes", "ws_request_payload_data.contains('text')",
             "method == 'GET'", "method in ['POST', 'PUT']", "path.startsWith('/api')",
             "path == '/login' || path == '/'", "path.matches('[0-9]+$')", "route == '/api/orders/{id}'",
             "route.contains('log')", "host == 'shop'", "url.endsWith('q=a%20b')", "query != ''",
@@ -389,6 +428,7 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
         let head = RequestHead::parse(&found.call.request.head);
         let status = response_status(&found.call.response.head);
         let error = found.call.error;
+        let grpc = crate::grpc::status(&found.call);
         let mut key = vec![found.call.leg.to_string()];
         if by.contains(&GroupKey::Edge) {
             key.extend([name(&found.src), name(&found.dst)]);
@@ -404,6 +444,7 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
         }
         if by.contains(&GroupKey::Status) {
             key.push(match (status, error) {
+                _ if grpc.is_some() => crate::grpc::status_name(grpc.unwrap()).into_owned(),
                 (Some(status), _) => status.to_string(),
                 (None, Some(error)) => error.to_string(),
                 (None, None) => "none".to_owned(),
@@ -414,7 +455,9 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
         }
         let group = groups.entry(key).or_default();
         group.calls += 1;
-        group.errors += u64::from(status.is_some_and(|status| status >= 500) || error.is_some());
+        let broken = matches!(grpc, Some(2 | 4 | 12..=15 | 17..));
+        let failed = status.is_some_and(|status| status >= 500) || error.is_some() || broken;
+        group.errors += u64::from(failed);
         group.request_bytes += found.call.request.body_size;
         group.response_bytes += found.call.response.body_size;
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use remora_store::block::{Block, BlockMeta, Codec, seal};
 use remora_store::call::{Call, CallError};
-use remora_store::testing::{any_call, call};
+use remora_store::testing::{any_call, call, grpc_call};
 
 use super::*;
 
@@ -97,6 +97,19 @@ fn a_failure_below_http_has_no_status_and_no_duration() {
     assert_eq!(labels.status_class, "none");
     assert_eq!((series.calls, series.errors), (1, 1));
     assert_eq!(series.durations.iter().sum::<u64>(), 0);
+}
+
+#[test]
+fn a_call_of_grpc_has_its_own_status_and_may_fail_by_it() {
+    let traffic = Traffic::default();
+    let ended = [Some(0), Some(5), Some(13)].map(|status| grpc_call(0, "/shop.Orders/Get", status));
+    count(&traffic, &origin("orders"), &ended);
+    let counted = traffic.0.lock().unwrap();
+    let series = counted.series.iter();
+    let told: Vec<_> = series
+        .map(|(labels, series)| (labels.status_class, series.errors))
+        .collect();
+    assert_eq!(told, [("OK", 0), ("NOT_FOUND", 0), ("INTERNAL", 1)]);
 }
 
 #[test]

@@ -11,14 +11,22 @@ use crate::block::part::Kind;
 use crate::block::record::HeadRecord;
 use crate::block::writer::PartWriter;
 use crate::call::{
-    CallError, Connection, Detail, Digest, Leg, Omitted, Opaque, Protocol, Side, State, TlsHello,
+    CallError, Connection, Detail, Digest, Http2, Leg, MessageKind, Omitted, Opaque, Protocol,
+    Reset, Side, State, Stream, StreamMessage, TlsHello,
 };
+use crate::testing::grpc_call;
 
 /// Written by the first version. Never written again: what a later version adds gets a file of its
 /// own.
 const V1: &[u8] = include_bytes!("../../../tests/fixtures/block-v1.bin");
 /// The same block and one more, merged by the first version.
 const V1_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v1-merged.bin");
+
+/// Written by the first version that knew messages inside bodies, ends of streams and the statuses
+/// of gRPC.
+const V2: &[u8] = include_bytes!("../../../tests/fixtures/block-v2.bin");
+/// The first version's block and this one, merged by the second version.
+const V2_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v2-merged.bin");
 
 fn kept_meta() -> BlockMeta {
     BlockMeta {
@@ -133,6 +141,63 @@ fn a_merged_block_of_the_first_version_reads() {
     });
     assert_eq!(block.sources(), expected);
     assert_eq!(block.open_id(900, 0).to_string(), "c100-4");
+}
+
+/// What the second version added.
+fn kept_streams() -> Vec<Call> {
+    let mut cancelled = grpc_call(1_790_000_000_100_000_000, "/shop.Orders/Watch", Some(13));
+    cancelled.error = Some(CallError::ServerCancelled);
+    cancelled.detail = Detail::Http2(Http2 {
+        reset: Some(Reset {
+            by: Side::Server,
+            code: 8,
+        }),
+        pushed: true,
+    });
+    let message = |from, kind, payload: &'static str| StreamMessage {
+        from,
+        kind,
+        at: 7_000_000,
+        size: 300,
+        compressed: true,
+        payload: payload.into(),
+        decoded: true,
+        omitted: Some(Omitted::Limit),
+    };
+    let mut chat = call(1_790_000_000_200_000_000, "/chat", 101);
+    chat.protocol = Protocol::WebSocket;
+    chat.response.body = Bytes::new();
+    chat.response.body_size = 900;
+    chat.stream = Some(Box::new(Stream {
+        client_messages: 2,
+        server_messages: 1,
+        messages: vec![
+            message(Side::Client, MessageKind::Text, "hello"),
+            message(Side::Client, MessageKind::Ping, ""),
+            message(Side::Server, MessageKind::Binary, "\u{1}\u{2}"),
+        ],
+    }));
+    vec![cancelled, chat]
+}
+
+#[test]
+fn a_block_of_the_second_version_reads() {
+    let block = open(Bytes::from_static(V2));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.calls(), Ok(kept_streams()));
+    assert_eq!(block.open_calls(), Ok(Some(kept_open_calls())));
+    assert_columns_describe(&block, &kept_streams());
+    assert_eq!(block.columns().unwrap().grpc_status, [14, 0]);
+}
+
+#[test]
+fn a_merged_block_of_the_second_version_reads() {
+    let block = open(Bytes::from_static(V2_MERGED));
+    assert_eq!(block.verify(), Ok(()));
+    let mut expected = kept_calls();
+    expected.extend(kept_streams());
+    assert_eq!(block.calls().as_ref(), Ok(&expected));
+    assert_columns_describe(&block, &expected);
 }
 
 /// A field with a number that this version does not have.

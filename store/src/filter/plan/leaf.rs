@@ -259,6 +259,8 @@ impl<'f> Reads<'f> {
             Field::Http
             | Field::Http1
             | Field::Http2
+            | Field::Grpc
+            | Field::WebSocket
             | Field::Tls
             | Field::Opaque
             | Field::Protocol => Reads::Code(Field::Protocol),
@@ -269,6 +271,7 @@ impl<'f> Reads<'f> {
             }
             Field::QueryString => Reads::Text(Field::Query),
             Field::Probe
+            | Field::GrpcStatus
             | Field::Timestamp
             | Field::ElapsedMicros
             | Field::LatencyMillis
@@ -294,6 +297,10 @@ impl<'f> Reads<'f> {
                 address: matches!(identity, Identity::Ip | Identity::Port),
             },
             Field::Url
+            | Field::Failed
+            | Field::GrpcService
+            | Field::GrpcMethod
+            | Field::GrpcStatusName
             | Field::Namespaces
             | Field::Pods
             | Field::Services
@@ -310,6 +317,12 @@ impl<'f> Reads<'f> {
             | Field::ResponseBody
             | Field::RequestJson
             | Field::ResponseJson
+            | Field::RequestMessages
+            | Field::ResponseMessages
+            | Field::Http2Reset
+            | Field::WsOpcode
+            | Field::WsOpcodes
+            | Field::WsRequestPayload
             | Field::Engine
             | Field::Id
             | Field::TlsSni => Reads::Call,

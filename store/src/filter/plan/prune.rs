@@ -3,7 +3,7 @@
 use super::leaf::{Compared, Leaf, Reads, STATUSES};
 use super::{Node, Plan};
 use crate::block::{BlockSummary, Origin};
-use crate::call::Leg;
+use crate::call::{Leg, Protocol};
 use crate::filter::FilterError;
 use crate::filter::columns::{code_value, is_recorder, origin_value};
 use crate::filter::eval::{Facts, Truth, truth};
@@ -239,6 +239,9 @@ impl Compared<'_> {
             ),
             Field::Probe if summary.probes == 0 => {
                 (Value::Bool(false), Value::Bool(false), Possible::NOTHING)
+            }
+            Field::GrpcStatus if !summary.protocols.contains(&Protocol::Grpc.code()) => {
+                return Possible::only(Truth::Absent);
             }
             _ => return Possible::ANYTHING,
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::By;
 use super::labels::{Label, Labels};
-use crate::call::{CallError, Leg, Protocol};
+use crate::call::{Leg, Protocol};
 use crate::query::{Group, Outcome};
 use crate::stats::Latencies;
 
@@ -22,34 +22,8 @@ pub(super) struct Key {
     pub(super) protocol: Option<Protocol>,
     pub(super) method: Label,
     pub(super) route: Label,
-    pub(super) ended: Option<Ended>,
+    pub(super) outcome: Option<Outcome>,
     pub(super) revision: Label,
-}
-
-/// How a call ended, as its columns say it: its status, or the error where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Ended {
-    status: u16,
-    /// Code of the error plus one; 0 for none.
-    error: u8,
-}
-
-impl Ended {
-    pub(super) fn new(status: u16, error: u8) -> Self {
-        match status {
-            0 => Self { status, error },
-            _ => Self { status, error: 0 },
-        }
-    }
-
-    fn outcome(self) -> Outcome {
-        let error = self.error.checked_sub(1).and_then(CallError::from_code);
-        match (self.status, error) {
-            (0, Some(error)) => Outcome::Error(error),
-            (0, None) => Outcome::Nothing,
-            (status, _) => Outcome::Status(status),
-        }
-    }
 }
 
 /// What is counted of a group.
@@ -202,7 +176,7 @@ fn named(key: Key, labels: &Labels, by: By) -> Group {
         protocol: key.protocol,
         method: text(by.route, key.method),
         route: text(by.route, key.route),
-        outcome: key.ended.map(Ended::outcome),
+        outcome: key.outcome,
         revision: text(by.revision, key.revision),
         ..Group::default()
     }

@@ -1,0 +1,138 @@
+//! How a call ended, in a word, and whether that counts as a failure (pure).
+//!
+//! Told alike from a call and from the columns of its block.
+
+use std::fmt;
+
+use crate::block::Columns;
+use crate::call::{Call, CallError, Protocol};
+use crate::grpc;
+use crate::head::response_status;
+
+/// How a call ended: with a status, else with an error, else neither is known.
+///
+/// That HTTP went well says nothing of a gRPC call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Status of the response.
+    Status(u16),
+    /// Status of a gRPC call.
+    Grpc(u16),
+    /// Why there was no status.
+    Error(CallError),
+    /// No status was seen, and no error; or one that only newer sidecars know.
+    Nothing,
+}
+
+impl fmt::Display for Outcome {
+    /// Writes the status, the name of gRPC's, the word of the error, or `none`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Grpc(status) => grpc::status_name(*status).fmt(f),
+            Self::Error(error) => error.fmt(f),
+            Self::Nothing => f.write_str("none"),
+        }
+    }
+}
+
+/// Everything that is known of the end of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    is_grpc: bool,
+    /// 0 for none.
+    status: u16,
+    /// Plus one; 0 for none.
+    grpc_status: u16,
+    /// Code plus one; 0 for none.
+    error: u8,
+}
+
+impl Ending {
+    /// The end of a call.
+    pub fn of(call: &Call) -> Self {
+        Self {
+            is_grpc: call.protocol == Protocol::Grpc,
+            status: response_status(&call.response.head).unwrap_or_default(),
+            grpc_status: grpc::status(call).map_or(0, |status| status + 1),
+            error: call.error.map_or(0, |error| error.code() + 1),
+        }
+    }
+
+    /// The end of the call in a row; of one that is not there, nothing.
+    pub fn at(columns: &Columns, row: usize) -> Self {
+        let number = |column: &[u16]| column.get(row).copied().unwrap_or_default();
+        Self {
+            is_grpc: columns.protocol.get(row) == Some(&Protocol::Grpc.code()),
+            status: number(&columns.status),
+            grpc_status: number(&columns.grpc_status),
+            error: columns.error.get(row).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Whether the call failed: a status of 500 or above, a gRPC status that stands for one
+    /// ([`grpc::is_server_failure`]), or an error below the protocol. A 404 or a NOT_FOUND is an
+    /// answer.
+    pub fn failed(self) -> bool {
+        let grpc_status = self.grpc_status.checked_sub(1);
+        self.status >= 500 || self.error != 0 || grpc_status.is_some_and(grpc::is_server_failure)
+    }
+
+    /// How the call ended, in a word.
+    pub fn outcome(self) -> Outcome {
+        let error = match self.error.checked_sub(1).and_then(CallError::from_code) {
+            Some(error) => Outcome::Error(error),
+            None => Outcome::Nothing,
+        };
+        match (self.grpc_status.checked_sub(1), self.status) {
+            (Some(status), _) => Outcome::Grpc(status),
+            (None, 200) if self.is_grpc => error,
+            (None, 0) => error,
+            (None, status) => Outcome::Status(status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::testing::{call, grpc_call};
+
+    fn assert_ends(call: &Call, word: &str, fails: bool) {
+        let ending = Ending::of(call);
+        let ended = (ending.outcome().to_string(), ending.failed());
+        assert_eq!(ended, (word.to_owned(), fails));
+    }
+
+    #[test_case(200, None, "200", false)]
+    #[test_case(404, None, "404", false)]
+    #[test_case(503, None, "503", true)]
+    #[test_case(200, Some(CallError::ServerClosed), "200", true; "cut off")]
+    fn a_call_of_http_ends(status: u16, error: Option<CallError>, word: &str, fails: bool) {
+        let mut call = call(5, "/", status);
+        call.error = error;
+        assert_ends(&call, word, fails);
+    }
+
+    #[test_case(Some(0), None, "OK", false)]
+    #[test_case(Some(5), None, "NOT_FOUND", false)]
+    #[test_case(Some(13), None, "INTERNAL", true)]
+    #[test_case(Some(4), Some(CallError::ClientCancelled), "DEADLINE_EXCEEDED", true)]
+    #[test_case(Some(42), None, "STATUS_42", true; "unknown")]
+    #[test_case(None, Some(CallError::ClientCancelled), "client_cancelled", true; "given up")]
+    #[test_case(None, None, "none", false; "still running")]
+    fn a_call_of_grpc_ends(status: Option<u16>, error: Option<CallError>, word: &str, fails: bool) {
+        let mut call = grpc_call(5, "/shop.Orders/Get", status);
+        call.error = error;
+        assert_ends(&call, word, fails);
+    }
+
+    #[test]
+    fn a_proxy_that_answers_grpc_with_http_is_told_by_its_status() {
+        let mut call = grpc_call(5, "/shop.Orders/Get", None);
+        call.response.head = ":status: 502\r\n".into();
+        assert_ends(&call, "502", true);
+    }
+}
