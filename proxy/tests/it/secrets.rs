@@ -29,7 +29,15 @@ struct Planted {
 }
 
 fn planted() -> Vec<Planted> {
-    vec![heads(), json(), chunked(), compressed(), cut(), form()]
+    vec![
+        heads(),
+        json(),
+        chunked(),
+        compressed(),
+        cut(),
+        form(),
+        websocket(),
+    ]
 }
 
 fn heads() -> Planted {
@@ -144,6 +152,57 @@ fn form() -> Planted {
     }
 }
 
+/// Messages of the server behind the handshake: plain, deflated with one window, told back, and so
+/// long that the limit falls among secrets.
+fn websocket() -> Planted {
+    let secrets: Vec<String> = (0..3).map(|_| secret()).collect();
+    let [a, b, c] = &secrets[..] else {
+        unreachable!()
+    };
+    let mut response = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        .to_vec();
+    let long = format!(r#"{{"password":"{a}"}},"#).repeat(200);
+    let mut deflate = flate2::Compress::new(flate2::Compression::default(), false);
+    for (deflated, text) in [
+        (
+            false,
+            format!(r#"{{"password":"{a}","note":"kept of the chat"}}"#),
+        ),
+        (true, format!(r#"{{"refresh_token":"{b}"}}"#)),
+        (true, format!("once more: {b}")),
+        (false, format!("hello, {c}")),
+        (false, long),
+    ] {
+        let mut payload = text.into_bytes();
+        if deflated {
+            let mut out = Vec::with_capacity(1000);
+            let flush = flate2::FlushCompress::Sync;
+            deflate.compress_vec(&payload, &mut out, flush).unwrap();
+            payload = out[..out.len() - 4].to_vec();
+        }
+        response.push(if deflated { 0xc1 } else { 0x81 });
+        match u8::try_from(payload.len()).ok().filter(|size| *size < 126) {
+            Some(size) => response.push(size),
+            None => {
+                response.push(126);
+                let size = u16::try_from(payload.len()).unwrap();
+                response.extend_from_slice(&size.to_be_bytes());
+            }
+        }
+        response.extend_from_slice(&payload);
+    }
+    Planted {
+        request: format!(
+            "GET /chat HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {c}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        .into_bytes(),
+        response,
+        secrets,
+    }
+}
+
 /// None of the secrets is in `bytes`, not even eight characters of one.
 fn assert_clean(secrets: &[String], bytes: &[u8], place: &str) {
     for secret in secrets {
@@ -170,6 +229,9 @@ fn contents(block: &Block) -> Vec<u8> {
             ] {
                 all.extend_from_slice(part);
             }
+        }
+        for message in call.stream.iter().flat_map(|stream| &stream.messages) {
+            all.extend_from_slice(&message.payload);
         }
     }
     all.extend_from_slice(format!("{:?}", block.columns().unwrap()).as_bytes());
@@ -218,6 +280,9 @@ async fn planted_secrets_are_neither_spooled_nor_shipped() {
             "Bearer [redacted bearer #",
             "kept for the shop",
             "theme=[redacted cookie #",
+            "kept of the chat",
+            "once more: [redacted secret #",
+            "hello, [redacted bearer #",
         ] {
             assert!(
                 memchr::memmem::find(&stored, kept.as_bytes()).is_some(),
