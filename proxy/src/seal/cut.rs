@@ -49,3 +49,66 @@ fn cut_payload(message: &mut StreamMessage, room: usize) -> bool {
     message.omitted.get_or_insert(Omitted::Limit);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use remora_store::call::Stream;
+
+    use super::*;
+
+    fn call() -> Call {
+        use MessageKind::{Close, Ping, Text};
+        let message = |from, kind, payload: &'static [u8]| StreamMessage {
+            from,
+            kind,
+            at: 1,
+            size: payload.len() as u64,
+            compressed: false,
+            payload: Bytes::from_static(payload),
+            decoded: false,
+            omitted: None,
+        };
+        let mut call = crate::redact::tests::call();
+        call.stream = Some(Box::new(Stream {
+            messages: vec![
+                message(Side::Client, Text, b"first"),
+                message(Side::Server, Text, b"answer"),
+                message(Side::Client, Text, b"second"),
+                message(Side::Client, Ping, b"are you there"),
+                message(Side::Client, Close, b"\x03\xe8bye"),
+            ],
+            ..Stream::default()
+        }));
+        call
+    }
+
+    fn payloads(call: &Call) -> Vec<&[u8]> {
+        let messages = &call.stream.as_ref().unwrap().messages;
+        messages
+            .iter()
+            .map(|message| &message.payload[..])
+            .collect()
+    }
+
+    #[test]
+    fn the_limit_is_for_all_messages_of_a_direction() {
+        let mut call = call();
+        cut(&mut call, 8);
+        let expected: [&[u8]; 5] = [b"first", b"answer", b"sec", b"are you ", b"\x03\xe8bye"];
+        assert_eq!(payloads(&call), expected);
+        assert_eq!(call.request.omitted, Some(Omitted::Limit));
+        assert_eq!(call.response.omitted, None);
+        let messages = &call.stream.unwrap().messages;
+        assert_eq!(messages[0].omitted, None);
+        assert_eq!(messages[2].omitted, Some(Omitted::Limit));
+    }
+
+    #[test]
+    fn without_any_body_the_code_of_a_close_is_left() {
+        let mut call = call();
+        cut(&mut call, 0);
+        let expected: [&[u8]; 5] = [b"", b"", b"", b"", b"\x03\xe8"];
+        assert_eq!(payloads(&call), expected);
+    }
+}

@@ -49,7 +49,10 @@ pub(super) fn inflate(call: &mut Call) {
             Side::Server => (&mut server, &mut call.response),
             Side::Client | Side::Sidecar => (&mut client, &mut call.request),
         };
-        if message.compressed && inflater.message(message).is_err() {
+        if message.compressed && message.payload.is_empty() && message.omitted.is_some() {
+            // Nothing of it was kept, for a reason that stays.
+            inflater.miss();
+        } else if message.compressed && inflater.message(message).is_err() {
             message.payload = Bytes::new();
             message.omitted = Some(Omitted::Uninspectable);
             direction.omitted.get_or_insert(Omitted::Uninspectable);
@@ -88,6 +91,11 @@ impl Inflater {
             lost: true,
             ..Self::new(false)
         }
+    }
+
+    /// A message is not there: only who begins anew can be followed behind it.
+    fn miss(&mut self) {
+        self.lost |= !self.resets;
     }
 
     fn message(&mut self, message: &mut StreamMessage) -> Result<(), Lost> {

@@ -169,3 +169,18 @@ fn what_another_extension_made_is_not_kept() {
     assert_eq!(messages[0].omitted, Some(Omitted::Uninspectable));
     assert_eq!(messages[1].payload, "plain");
 }
+
+#[test]
+fn a_message_that_was_not_kept_says_why_itself() {
+    let mut messages: Vec<_> = (0..3).map(|_| message(Side::Client, HELLO)).collect();
+    for message in &mut messages[..2] {
+        message.payload = Bytes::new();
+        message.omitted = Some(Omitted::Limit);
+    }
+    let mut call = websocket("permessage-deflate", messages);
+    inflate(&mut call);
+    let messages = &call.stream.as_ref().unwrap().messages;
+    let omitted: Vec<_> = messages.iter().map(|message| message.omitted).collect();
+    let limit = Some(Omitted::Limit);
+    assert_eq!(omitted, [limit, limit, Some(Omitted::Uninspectable)]);
+}
