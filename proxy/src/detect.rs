@@ -6,11 +6,15 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use remora_store::call::Side;
+
 /// How the bytes of a connection are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
+    /// HTTP/2 in the clear.
+    Http2,
     /// TLS, to be passed through.
     Tls,
     /// Anything else: counted, not parsed.
@@ -34,8 +38,33 @@ const METHODS: &[&str] = &[
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE",
 ];
 
+/// What a side that speaks first says; `None` while its bytes leave it open.
+pub fn family_of(speaker: Side, first: &[u8]) -> Option<Family> {
+    match speaker {
+        Side::Server => server_family(first),
+        Side::Client | Side::Sidecar => family(first),
+    }
+}
+
+/// A server of HTTP/2 may send its SETTINGS as soon as it accepts (RFC 9113 section 3.4), which is
+/// ahead of the client's preface now and then. Of other servers that speak first, only the name is
+/// told.
+fn server_family(first: &[u8]) -> Option<Family> {
+    // Length, type, flags and stream of a frame: few settings, on the connection.
+    let fits = |(place, byte): (usize, &u8)| match place {
+        0 | 1 | 4..=8 => *byte == 0,
+        2 => byte.is_multiple_of(6),
+        3 => *byte == 4,
+        _ => true,
+    };
+    match first.iter().enumerate().all(fits) {
+        true => (first.len() >= 9).then_some(Family::Http2),
+        false => Some(Family::Opaque),
+    }
+}
+
 /// What a client that speaks first says; `None` while its bytes leave it open.
-pub fn family(client: &[u8]) -> Option<Family> {
+fn family(client: &[u8]) -> Option<Family> {
     if let Some(family) = tls(client) {
         return Some(family);
     }
@@ -45,6 +74,7 @@ pub fn family(client: &[u8]) -> Option<Family> {
     }
     let line = client.get(skipped..).unwrap_or_default();
     match match_prefix(line, H2_PREFACE) {
+        Match::Whole if skipped == 0 => return Some(Family::Http2),
         Match::Whole => return Some(Family::Opaque),
         Match::Part => return None,
         Match::Not => {}
@@ -53,8 +83,9 @@ pub fn family(client: &[u8]) -> Option<Family> {
 }
 
 /// The best guess from bytes that left it open, when no more will come before an answer is due.
-pub fn guess(client: &[u8]) -> Family {
-    match client {
+pub fn guess(speaker: Side, first: &[u8]) -> Family {
+    match first {
+        _ if speaker == Side::Server => Family::Opaque,
         [0x16, 0x03, ..] => Family::Tls,
         [first, ..] if METHODS.iter().any(|m| m.as_bytes().first() == Some(first)) => Family::Http1,
         _ => Family::Opaque,
@@ -106,6 +137,7 @@ pub fn client_name(first: &[u8]) -> ControlFlow<Option<&'static str>> {
     match family(first) {
         Some(Family::Tls) => return Break(Some("tls")),
         Some(Family::Http1) => return Break(Some("http1")),
+        Some(Family::Http2) => return Break(Some("h2c")),
         None if first.len() < NAME_PREFIX_BYTES => return Continue(()),
         _ => {}
     }

@@ -7,8 +7,11 @@ mod body;
 mod connection;
 mod draft;
 mod events;
+mod grpc;
 mod head;
+mod hpack;
 mod http1;
+mod http2;
 mod messages;
 mod opaque;
 mod tls;
@@ -22,6 +25,7 @@ use crate::budget::Budget;
 use crate::detect::{self, Family};
 use connection::Connection;
 use http1::Http1;
+use http2::Http2;
 use opaque::Opaque;
 use tls::Tls;
 
@@ -81,14 +85,16 @@ pub struct Observer {
 /// What is known of the protocol.
 #[derive(Debug)]
 enum Stage {
-    /// Neither side has said enough to tell. What the client said is at most a few bytes, and each
-    /// of them may turn out to be the first of a request: so their times are kept.
+    /// Nobody has said enough to tell, and only one side anything. That is at most a few bytes, and
+    /// each of them may turn out to be the first of a request: so their times are kept.
     Undecided {
-        client: Vec<u8>,
+        speaker: Side,
+        said: Vec<u8>,
         times: Vec<u64>,
     },
     /// Boxed, as the others are, so that an idle connection stays small.
     Http1(Box<Http1>),
+    Http2(Box<Http2>),
     Tls(Box<Tls>),
     Opaque(Box<Opaque>),
     /// The connection is over.
@@ -101,7 +107,8 @@ impl Observer {
         Self {
             connection: Connection::new(facts, limits, budget),
             stage: Stage::Undecided {
-                client: Vec::new(),
+                speaker: Side::Client,
+                said: Vec::new(),
                 times: Vec::new(),
             },
         }
@@ -135,34 +142,47 @@ impl Observer {
         if bytes.is_empty() || self.connection.has_ended(from) {
             return;
         }
-        if let Stage::Undecided { client, times } = &mut self.stage {
-            let family = match from {
-                Side::Server if client.is_empty() => Some(Family::Opaque),
-                Side::Server => Some(detect::guess(client)),
-                _ if client.is_empty() => detect::family(bytes),
-                _ => detect::family(&[client, bytes].concat()),
+        if let Stage::Undecided {
+            speaker,
+            said,
+            times,
+        } = &mut self.stage
+        {
+            if said.is_empty() {
+                *speaker = from;
+            }
+            let family = match *speaker == from {
+                false => Some(detect::guess(*speaker, said)),
+                true if said.is_empty() => detect::family_of(from, bytes),
+                true => detect::family_of(from, &[said, bytes].concat()),
             };
             match family {
                 Some(family) => self.decide(family, out),
                 None => {
-                    client.extend_from_slice(bytes);
-                    return times.resize(client.len(), at);
+                    said.extend_from_slice(bytes);
+                    return times.resize(said.len(), at);
                 }
             }
         }
         self.pass(from, bytes, at, out);
     }
 
-    /// The protocol is known; what the client said until now is read again with that in mind.
+    /// The protocol is known; what was said until now is read again with that in mind.
     fn decide(&mut self, family: Family, out: &mut Vec<Recorded>) {
         let stage = match family {
             Family::Http1 => Stage::Http1(Box::new(Http1::new())),
+            Family::Http2 => Stage::Http2(Box::new(Http2::new())),
             Family::Tls => Stage::Tls(Box::new(Tls::new())),
             Family::Opaque => Stage::Opaque(Box::new(Opaque::whole())),
         };
-        if let Stage::Undecided { client, times } = std::mem::replace(&mut self.stage, stage) {
-            for (byte, at) in client.chunks(1).zip(times) {
-                self.pass(Side::Client, byte, at, out);
+        if let Stage::Undecided {
+            speaker,
+            said,
+            times,
+        } = std::mem::replace(&mut self.stage, stage)
+        {
+            for (byte, at) in said.chunks(1).zip(times) {
+                self.pass(speaker, byte, at, out);
             }
         }
     }
@@ -171,6 +191,7 @@ impl Observer {
         let connection = &mut self.connection;
         match &mut self.stage {
             Stage::Http1(http1) => http1.bytes(connection, from, bytes, at, out),
+            Stage::Http2(http2) => http2.bytes(connection, from, bytes, at, out),
             Stage::Tls(tls) => tls.bytes(connection, from, bytes, at),
             Stage::Opaque(opaque) => opaque.bytes(connection, from, bytes, at),
             Stage::Undecided { .. } | Stage::Over => {}
@@ -185,10 +206,12 @@ impl Observer {
         self.settle(out);
         self.connection.note_end(from, how, at);
         let both_ended = self.connection.client_ended() && self.connection.server_ended();
-        if let Stage::Http1(http1) = &mut self.stage
-            && how == End::Closed
-        {
-            http1.end(&mut self.connection, from, out);
+        match &mut self.stage {
+            Stage::Http1(http1) if how == End::Closed => {
+                http1.end(&mut self.connection, from, out);
+            }
+            Stage::Http2(http2) if how == End::Closed => http2.end(&self.connection, out),
+            _ => {}
         }
         if both_ended || how == End::Reset {
             self.finish(at, out);
@@ -210,10 +233,10 @@ impl Observer {
 
     /// No more bytes may come that would tell more: takes what there is for what it looks like.
     fn settle(&mut self, out: &mut Vec<Recorded>) {
-        if let Stage::Undecided { client, .. } = &self.stage
-            && !client.is_empty()
+        if let Stage::Undecided { speaker, said, .. } = &self.stage
+            && !said.is_empty()
         {
-            self.decide(detect::guess(client), out);
+            self.decide(detect::guess(*speaker, said), out);
         }
     }
 
@@ -221,6 +244,7 @@ impl Observer {
         let connection = &mut self.connection;
         match &mut self.stage {
             Stage::Http1(http1) => http1.finish(connection, out),
+            Stage::Http2(http2) => http2.finish(connection, out),
             Stage::Tls(tls) => tls.finish(connection, out),
             Stage::Opaque(opaque) => opaque.finish(connection, out),
             Stage::Undecided { .. } => self.finish_unspoken(at, out),
@@ -242,6 +266,7 @@ impl Observer {
         let connection = &self.connection;
         match &self.stage {
             Stage::Http1(http1) => http1.open_calls(connection, at, out),
+            Stage::Http2(http2) => http2.open_calls(connection, at, out),
             Stage::Tls(tls) => out.extend(tls.open_call(connection, at)),
             Stage::Opaque(opaque) => out.extend(opaque.open_call(connection, at)),
             Stage::Undecided { .. } | Stage::Over => {}

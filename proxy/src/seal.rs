@@ -5,6 +5,7 @@
 //! before the cut, so that it sees secrets whole. Pure but for the clock that stamps a block.
 
 mod cut;
+mod decode;
 mod digest;
 mod inflate;
 
@@ -129,6 +130,7 @@ impl Sealer {
             cut::cut(call, 0);
         }
         inflate::inflate(call);
+        decode::decode(call);
         self.redactor.redact(call);
         cut::cut(call, self.body_limit_bytes);
     }

@@ -29,6 +29,20 @@ enum Coding {
     Zstd,
 }
 
+impl Coding {
+    /// The coding of this name; `None` for one that changes nothing.
+    fn named(name: &[u8]) -> Result<Option<Self>, Undecodable> {
+        match name.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" | b"chunked" => Ok(None),
+            b"gzip" | b"x-gzip" => Ok(Some(Self::Gzip)),
+            b"deflate" => Ok(Some(Self::Deflate)),
+            b"br" => Ok(Some(Self::Brotli)),
+            b"zstd" => Ok(Some(Self::Zstd)),
+            _ => Err(Undecodable),
+        }
+    }
+}
+
 /// The content cannot be had: an unknown coding, broken data, or too much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the content coding is unknown, the data is broken, or there is too much of it")]
@@ -58,6 +72,17 @@ pub fn limit_bytes(coded_bytes: usize) -> usize {
     DECODED_LIMIT.min(coded_bytes.saturating_mul(RATIO_LIMIT) + RATIO_FREE)
 }
 
+/// The content of `message`, which the coding of this name was applied to, such as gRPC's
+/// `grpc-encoding` tells it. `cut` says that the message goes on behind what was kept.
+///
+/// # Errors
+///
+/// The same as for [`decoded`], and a coding that changes nothing.
+pub fn decoded_message(coding: &[u8], message: &[u8], cut: bool) -> Result<Vec<u8>, Undecodable> {
+    let coding = Coding::named(coding)?.ok_or(Undecodable)?;
+    decode(coding, message, cut)
+}
+
 /// The codings that a head tells of, in the order in which they were applied.
 fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
     let mut found = Vec::new();
@@ -76,14 +101,7 @@ fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
             continue;
         }
         for word in value.get(1..).unwrap_or_default().split(|b| *b == b',') {
-            match word.trim_ascii().to_ascii_lowercase().as_slice() {
-                b"" | b"identity" | b"chunked" => {}
-                b"gzip" | b"x-gzip" => found.push(Coding::Gzip),
-                b"deflate" => found.push(Coding::Deflate),
-                b"br" => found.push(Coding::Brotli),
-                b"zstd" => found.push(Coding::Zstd),
-                _ => return Err(Undecodable),
-            }
+            found.extend(Coding::named(word)?);
         }
     }
     match found.len() <= CODINGS_LIMIT {

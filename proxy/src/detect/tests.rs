@@ -12,7 +12,7 @@ use super::*;
 #[test_case(b"PURGE http://cache/x", Some(Family::Http1); "an extension method with an absolute target")]
 #[test_case(b"NICK remora\r\n", Some(Family::Opaque); "capitals of another text protocol")]
 #[test_case(b"get key\r\n", Some(Family::Opaque); "memcached")]
-#[test_case(b"PRI * HTTP/2.0\r\n", Some(Family::Opaque); "the preface of HTTP/2")]
+#[test_case(b"PRI * HTTP/2.0\r\n", Some(Family::Http2); "the preface of HTTP/2")]
 #[test_case(b"PRI", None; "half a preface")]
 #[test_case(b"\x16\x03\x01\x02\x00\x01", Some(Family::Tls); "a client hello")]
 #[test_case(b"\x16\x03\x01\x02\x00", None; "a record header alone")]

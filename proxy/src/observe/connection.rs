@@ -53,8 +53,17 @@ impl Connection {
     /// Begins the record of the next call. The call has its number even if there is no room for
     /// its record, so that both legs go on counting alike.
     pub(super) fn begin(&mut self, protocol: Protocol) -> Option<Box<Draft>> {
-        let ordinal = self.next_ordinal;
-        self.next_ordinal = self.next_ordinal.saturating_add(1);
+        self.begin_numbered(protocol, self.next_ordinal)
+    }
+
+    /// The same, of a call that has a number of its own on the wire; those without one are numbered
+    /// behind it.
+    pub(super) fn begin_numbered(
+        &mut self,
+        protocol: Protocol,
+        ordinal: u32,
+    ) -> Option<Box<Draft>> {
+        self.next_ordinal = self.next_ordinal.max(ordinal.saturating_add(1));
         let draft = Draft::new(protocol, ordinal, &self.budget);
         if draft.is_none() {
             self.count_dropped();

@@ -124,6 +124,15 @@ impl Draft {
         first.is_some_and(|first| first <= at)
     }
 
+    /// What is kept of one direction, and what pays for it.
+    pub(super) fn message(&mut self, from: Side) -> (&mut MessageDraft, &mut Grant) {
+        let message = match from {
+            Side::Server => &mut self.response,
+            Side::Client | Side::Sidecar => &mut self.request,
+        };
+        (message, &mut self.grant)
+    }
+
     /// Counts bytes that are not kept.
     pub(super) fn count(&mut self, from: Side, bytes: usize, at: u64) {
         let (message, first, last) = match from {

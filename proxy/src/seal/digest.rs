@@ -7,10 +7,13 @@
 //! nothing without the key. BLAKE3 over all the bytes would say the same at several times the price,
 //! which every call pays.
 
+use std::borrow::Cow;
+
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
 use remora_store::call::{
-    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, State,
+    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, Side,
+    State, Stream,
 };
 
 use crate::keys::RedactionKey;
@@ -45,7 +48,7 @@ impl Digester {
             key,
             empty_body: None,
         };
-        digester.empty_body = digester.body(&Message::default());
+        digester.empty_body = digester.body(&Message::default(), None);
         digester
     }
 
@@ -62,20 +65,25 @@ impl Digester {
             call.join_digest = (!head.is_empty()).then(|| self.head(head));
             return;
         }
-        call.join_digest = self.join(&call.request);
-        call.request.body_digest = self.body(&call.request);
+        let stream = call.stream.as_deref();
+        // Server-sent events stay in the body; only gRPC's stand in its place.
+        let stream = stream.filter(|_| call.protocol == Protocol::Grpc);
+        let payloads = |from| Payloads::of(stream?, from);
+        let (client, server) = (payloads(Side::Client), payloads(Side::Server));
+        call.join_digest = self.join(&call.request, client.as_ref());
+        call.request.body_digest = self.body(&call.request, client.as_ref());
         if !call.response.head.is_empty() {
-            call.response.body_digest = self.body(&call.response);
+            call.response.body_digest = self.body(&call.response, server.as_ref());
         }
     }
 
-    fn join(&self, request: &Message) -> Option<Digest> {
+    fn join(&self, request: &Message, payloads: Option<&Payloads<'_>>) -> Option<Digest> {
         if request.head.is_empty() {
             return None;
         }
         let head = prefix(&request.head, JOIN_DIGEST_PREFIX_BYTES);
         let wanted = JOIN_DIGEST_PREFIX_BYTES - head.len();
-        let body = kept(request, wanted)?;
+        let body = kept(request, payloads, wanted)?;
         Some(self.prf(Domain::Join, &[head, body], 0))
     }
 
@@ -84,11 +92,11 @@ impl Digester {
         self.prf(Domain::Join, &[head, b""], 0)
     }
 
-    fn body(&self, message: &Message) -> Option<Digest> {
+    fn body(&self, message: &Message, payloads: Option<&Payloads<'_>>) -> Option<Digest> {
         if message.body_size == 0 && self.empty_body.is_some() {
             return self.empty_body;
         }
-        let kept = kept(message, BODY_DIGEST_PREFIX_BYTES)?;
+        let kept = kept(message, payloads, BODY_DIGEST_PREFIX_BYTES)?;
         Some(self.prf(Domain::Body, &[kept], message.body_size))
     }
 
@@ -112,8 +120,53 @@ impl Digester {
     }
 }
 
+/// The beginning of what one side's messages carried, which stands for the body that they came in.
+struct Payloads<'a> {
+    /// Payloads one behind the other, up to the first that was not kept whole; no more than the
+    /// longest prefix that is digested needs.
+    beginning: Cow<'a, [u8]>,
+    /// There is more, or less was kept than was sent.
+    cut: bool,
+}
+
+impl<'a> Payloads<'a> {
+    /// `None` if that side sent no message.
+    fn of(stream: &'a Stream, from: Side) -> Option<Self> {
+        let mut left = match from {
+            Side::Server => stream.server_messages,
+            Side::Client | Side::Sidecar => stream.client_messages,
+        };
+        if left == 0 {
+            return None;
+        }
+        let mut beginning = Cow::Borrowed(&[][..]);
+        let mut cut = false;
+        for message in stream.messages.iter().filter(|m| m.from == from) {
+            left = left.saturating_sub(1);
+            match beginning.is_empty() {
+                true => beginning = Cow::Borrowed(&message.payload),
+                false => beginning.to_mut().extend_from_slice(&message.payload),
+            }
+            cut = message.omitted.is_some();
+            if cut || beginning.len() >= BODY_DIGEST_PREFIX_BYTES {
+                break;
+            }
+        }
+        cut |= left > 0;
+        Some(Self { beginning, cut })
+    }
+}
+
 /// The first `wanted` bytes of the body, or all if it is shorter; `None` if they were not kept.
-fn kept(message: &Message, wanted: usize) -> Option<&[u8]> {
+fn kept<'a>(
+    message: &'a Message,
+    payloads: Option<&'a Payloads<'_>>,
+    wanted: usize,
+) -> Option<&'a [u8]> {
+    if let Some(payloads) = payloads.filter(|_| message.body.is_empty()) {
+        let kept = prefix(&payloads.beginning, wanted);
+        return (kept.len() == wanted || !payloads.cut).then_some(kept);
+    }
     let there = usize::try_from(message.body_size).unwrap_or(usize::MAX);
     let kept = prefix(&message.body, wanted);
     (kept.len() == wanted.min(there)).then_some(kept)
@@ -143,11 +196,11 @@ mod tests {
 
     #[test]
     fn a_join_digest_covers_head_and_body_under_the_key() {
-        let one = digester(1).join(&request("GET /", "ab"));
+        let one = digester(1).join(&request("GET /", "ab"), None);
         assert!(one.is_some());
-        assert_eq!(one, digester(1).join(&request("GET /", "ab")));
-        assert_ne!(one, digester(1).join(&request("GET /", "ac")));
-        assert_ne!(one, digester(2).join(&request("GET /", "ab")));
+        assert_eq!(one, digester(1).join(&request("GET /", "ab"), None));
+        assert_ne!(one, digester(1).join(&request("GET /", "ac"), None));
+        assert_ne!(one, digester(2).join(&request("GET /", "ab"), None));
     }
 
     #[test]
@@ -163,8 +216,8 @@ mod tests {
             ..long.clone()
         };
         let digester = digester(1);
-        assert_eq!(digester.join(&long), digester.join(&short));
-        assert_eq!(digester.body(&long), digester.body(&short));
+        assert_eq!(digester.join(&long, None), digester.join(&short, None));
+        assert_eq!(digester.body(&long, None), digester.body(&short, None));
     }
 
     #[test]
@@ -175,7 +228,7 @@ mod tests {
         call.request = handshake.clone();
         call.request.body_size = 5000;
         digester(1).digest(&mut call);
-        assert_eq!(call.join_digest, digester(1).join(&handshake));
+        assert_eq!(call.join_digest, digester(1).join(&handshake, None));
         assert_eq!(call.request.body_digest, None);
     }
 
@@ -185,9 +238,9 @@ mod tests {
             body_size: 10,
             ..request("POST /", "")
         };
-        assert_eq!(digester(1).join(&away), None);
-        assert_eq!(digester(1).body(&away), None);
-        assert_eq!(digester(1).join(&request("", "")), None);
+        assert_eq!(digester(1).join(&away, None), None);
+        assert_eq!(digester(1).body(&away, None), None);
+        assert_eq!(digester(1).join(&request("", ""), None), None);
     }
 
     #[test]
@@ -199,7 +252,7 @@ mod tests {
         let mut three = two.clone();
         three.body_size = 5001;
         let digester = digester(1);
-        assert_ne!(digester.body(&two), digester.body(&three));
-        assert_ne!(digester.body(&one), digester.body(&two));
+        assert_ne!(digester.body(&two, None), digester.body(&three, None));
+        assert_ne!(digester.body(&one, None), digester.body(&two, None));
     }
 }
