@@ -20,6 +20,7 @@ mod house;
 mod hub_away;
 mod hub_blocked;
 mod hub_killed;
+mod mcp_bridge;
 mod node;
 mod open_calls;
 mod questions;

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "remora", version, max_term_width = 100)]
 pub(crate) struct Remora {
     /// What is logged to standard error, such as `debug` or `warn,remora_proxy=debug` [default: info,
-    /// for the demo warn]
+    /// for the demo and mcp warn]
     #[arg(long, global = true, env = "REMORA_LOG", value_name = "FILTER", value_parser = log_filter)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]
@@ -24,7 +24,7 @@ impl Remora {
     pub(crate) fn log_filter(&self) -> &str {
         let quiet = matches!(
             self.command,
-            Command::Demo(_) | Command::Init(Init { print: true, .. })
+            Command::Demo(_) | Command::Init(Init { print: true, .. }) | Command::Mcp(_)
         );
         self.log
             .as_deref()
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Proxy(Box<Proxy>),
     /// Write the redirect rules into this network namespace (needs CAP_NET_ADMIN)
     Init(Init),
+    /// Relay MCP between standard input and output and a hub, for clients that do not speak HTTP
+    Mcp(Mcp),
 }
 
 #[derive(Debug, Args)]
@@ -272,4 +274,19 @@ pub(crate) struct Init {
         value_name = "CIDRS"
     )]
     pub(crate) skip_outbound_cidrs: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    /// Address of the hub's API
+    #[arg(
+        long,
+        env = "REMORA_HUB",
+        default_value = "http://127.0.0.1:8899",
+        value_name = "URL"
+    )]
+    pub(crate) hub: String,
+    /// File with the hub's token; read for every message, so a renewed one is used at once
+    #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -22,6 +23,14 @@ impl Client {
         Self(Pool::builder(TokioExecutor::new()).build(connector))
     }
 
+    /// Sends a request and gives the answer with its body still to come.
+    pub(crate) async fn begin(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        Ok(self.0.request(request).await?)
+    }
+
     /// Sends a request and reads the whole answer.
     pub(crate) async fn send(
         &self,
@@ -29,8 +38,7 @@ impl Client {
     ) -> anyhow::Result<Response<Bytes>> {
         let uri = request.uri().clone();
         let answer = self
-            .0
-            .request(request)
+            .begin(request)
             .await
             .with_context(|| format!("reach {uri}"))?;
         let (head, body) = answer.into_parts();

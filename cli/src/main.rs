@@ -5,6 +5,7 @@ mod demo;
 mod http;
 mod hub;
 mod init;
+mod mcp;
 mod proxy;
 mod runtime;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Hub(options) => hub::run(options),
         Command::Proxy(options) => proxy::run(*options),
         Command::Init(options) => init::run(options),
+        Command::Mcp(options) => mcp::run(options),
     };
     runtime::exit_code(done)
 }

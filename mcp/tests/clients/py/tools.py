@@ -1,6 +1,8 @@
 """Calls every tool of a hub with the official Python client, and prints what it found as JSON.
 
-    python tools.py URL auto|legacy|2026-07-28
+    python tools.py URL|COMMAND auto|legacy|2026-07-28
+
+COMMAND is a program that speaks MCP on its standard input and output, with its arguments.
 """
 
 import asyncio
@@ -8,11 +10,13 @@ import json
 import re
 import sys
 
-from mcp import Client
+from mcp import Client, StdioServerParameters
 
 
-async def main(url: str, mode: str) -> None:
-    async with Client(url, mode=mode, read_timeout_seconds=30) as client:
+async def main(hub: str, mode: str) -> None:
+    command, *arguments = hub.split(" ")
+    server = hub if hub.startswith("http://") else StdioServerParameters(command=command, args=arguments)
+    async with Client(server, mode=mode, read_timeout_seconds=30) as client:
         tools = (await client.list_tools()).tools
 
         async def call(name, arguments):

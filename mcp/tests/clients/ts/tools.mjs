@@ -1,30 +1,47 @@
 // Calls every tool of a hub with an official TypeScript client, and prints what it found as JSON.
 //
-//   node tools.mjs URL PACKAGES sdk|legacy|auto|2026-07-28
+//   node tools.mjs URL|COMMAND PACKAGES sdk|legacy|auto|2026-07-28
 //
+// COMMAND is a program that speaks MCP on its standard input and output, with its arguments.
 // PACKAGES is the folder with node_modules. `sdk` is the client of @modelcontextprotocol/sdk 1.x;
 // the others are that of @modelcontextprotocol/client 2.x with that version negotiation.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
-const [url, packages, mode] = process.argv.slice(2);
+const [hub, packages, mode] = process.argv.slice(2);
 const require = createRequire(`${packages}/`);
+const overHttp = hub.startsWith("http://");
+
+function transport(Http, Stdio) {
+  if (overHttp) return new Http(new URL(hub));
+  const [command, ...args] = hub.split(" ");
+  return new Stdio({ command, args });
+}
 
 async function connect() {
   const info = { name: "remora-test", version: "1" };
   if (mode === "sdk") {
     const { Client } = require("@modelcontextprotocol/sdk/client/index.js");
     const { StreamableHTTPClientTransport } = require("@modelcontextprotocol/sdk/client/streamableHttp.js");
+    const { StdioClientTransport } = require("@modelcontextprotocol/sdk/client/stdio.js");
     const client = new Client(info);
-    const transport = new StreamableHTTPClientTransport(new URL(url));
-    await client.connect(transport);
-    return { client, version: transport.protocolVersion };
+    const way = transport(StreamableHTTPClientTransport, StdioClientTransport);
+    // The client tells its transport alone which protocol was agreed on.
+    let version;
+    const told = way.setProtocolVersion?.bind(way);
+    way.setProtocolVersion = (agreed) => {
+      version = agreed;
+      told?.(agreed);
+    };
+    await client.connect(way);
+    return { client, version };
   }
   const { Client, StreamableHTTPClientTransport } = require("@modelcontextprotocol/client");
   const negotiation = mode === "legacy" || mode === "auto" ? mode : { pin: mode };
   const client = new Client(info, { versionNegotiation: { mode: negotiation } });
-  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  const { StdioClientTransport } = require("@modelcontextprotocol/client/stdio");
+  await client.connect(transport(StreamableHTTPClientTransport, StdioClientTransport));
   return { client, version: client.getNegotiatedProtocolVersion() };
 }
 

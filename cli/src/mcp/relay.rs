@@ -1,0 +1,251 @@
+//! One message to the hub, and what comes back.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Response, StatusCode, Uri};
+use serde_json::Value;
+use sse_stream::SseStream;
+use tokio::sync::mpsc;
+
+use super::message::{INTERNAL_ERROR, Outgoing, Request, one_line, refusal};
+use crate::http::Client;
+
+/// Largest answer that is relayed, its progress included.
+const ANSWER_BYTES: usize = 16 * 1024 * 1024; // 16 MiB
+/// Longest part of an answer that is no MCP which is shown to the client.
+const EXCERPT_CHARS: usize = 300;
+/// Longest token file that is read.
+const TOKEN_FILE_BYTES: usize = 4 * 1024;
+
+/// The way to one hub.
+pub(super) struct Relay {
+    url: Uri,
+    token_file: Option<PathBuf>,
+    client: Client,
+    /// What `initialize` agreed on, for messages that do not name their protocol.
+    version: Mutex<Option<String>>,
+}
+
+/// Where MCP is at a hub.
+///
+/// # Errors
+///
+/// The text names no hub; what is wrong with it.
+pub(super) fn endpoint(hub: &str) -> Result<Uri, String> {
+    let wrong = || format!("{hub} is no address of a hub; write it like http://127.0.0.1:8899");
+    let given: Uri = hub.parse().map_err(|_| wrong())?;
+    if given.scheme_str() != Some("http") || given.query().is_some() {
+        return Err(wrong());
+    }
+    let authority = given.authority().ok_or_else(wrong)?;
+    let path = given.path().trim_end_matches('/').trim_end_matches("/mcp");
+    format!("http://{authority}{path}/mcp")
+        .parse()
+        .map_err(|_| wrong())
+}
+
+impl Relay {
+    pub(super) fn new(url: Uri, token_file: Option<PathBuf>) -> Self {
+        Self {
+            url,
+            token_file,
+            client: Client::new(),
+            version: Mutex::new(None),
+        }
+    }
+
+    /// Relays a request and everything that comes back for it. The last line written is always its
+    /// answer: the hub's, or one that says why there is none.
+    pub(super) async fn request(&self, request: Request, output: &mpsc::Sender<Bytes>) {
+        let done = async {
+            let answer = self.send(&request.outgoing).await?;
+            self.relay(&request, answer, output).await
+        };
+        if let Err(why) = done.await {
+            tracing::debug!(%why, "a request was not answered");
+            let _ = output
+                .send(refusal(&request.id, INTERNAL_ERROR, &why))
+                .await;
+        }
+    }
+
+    /// Relays what needs no answer.
+    pub(super) async fn notify(&self, outgoing: Outgoing) {
+        if let Err(why) = self.send(&outgoing).await {
+            tracing::debug!(%why, "a notification was not delivered");
+        }
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Result<Response<Incoming>, String> {
+        let mut request = hyper::Request::post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json, text/event-stream");
+        let agreed = self
+            .version
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(version) = outgoing.version.as_ref().or(agreed.as_ref()) {
+            request = request.header("mcp-protocol-version", version);
+        }
+        if outgoing.version.is_some() {
+            request = request.header("mcp-method", &outgoing.method);
+            if let Some(name) = &outgoing.name {
+                request = request.header("mcp-name", name);
+            }
+        }
+        if let Some(token) = self.token()? {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request
+            .body(Full::new(outgoing.line.clone()))
+            .map_err(|error| format!("the message cannot be sent as HTTP: {error}"))?;
+        self.client.begin(request).await.map_err(|error| {
+            format!(
+                "the hub at {} cannot be reached: {error:#}. Is `remora hub` running there, or the port-forward to it? \
+                 Nothing needs to be restarted here: ask again when it is.",
+                self.url
+            )
+        })
+    }
+
+    /// The token as it stands in its file now: whoever renews it writes it there.
+    fn token(&self) -> Result<Option<String>, String> {
+        let Some(file) = &self.token_file else {
+            return Ok(None);
+        };
+        let token = std::fs::read_to_string(file).map_err(|error| {
+            format!("the token cannot be read from {}: {error}", file.display())
+        })?;
+        let token = token.trim();
+        let is_token = !token.is_empty()
+            && token.len() <= TOKEN_FILE_BYTES
+            && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_token {
+            Ok(Some(token.to_owned()))
+        } else {
+            Err(format!("{} holds no token", file.display()))
+        }
+    }
+
+    async fn relay(
+        &self,
+        request: &Request,
+        answer: Response<Incoming>,
+        output: &mpsc::Sender<Bytes>,
+    ) -> Result<(), String> {
+        let status = answer.status();
+        let kind = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        let is_stream = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES);
+        if !is_stream {
+            let body = body
+                .collect()
+                .await
+                .map_err(|error| broke_off(&error.to_string()))?;
+            let body = body.to_bytes();
+            return if self.forward(request, &body, output).await {
+                Ok(())
+            } else {
+                Err(explain(status, &body))
+            };
+        }
+        let mut events = pin!(SseStream::new(body.map_err(io::Error::other)));
+        while let Some(event) = events.next().await {
+            let event = event.map_err(|error| broke_off(&error.to_string()))?;
+            let Some(data) = event.data.filter(|data| !data.is_empty()) else {
+                continue;
+            };
+            if self.forward(request, data.as_bytes(), output).await {
+                return Ok(());
+            }
+        }
+        Err(broke_off("the stream ended"))
+    }
+
+    /// Writes a message of the hub if it is one for this request; says whether it was the answer.
+    async fn forward(
+        &self,
+        request: &Request,
+        message: &[u8],
+        output: &mpsc::Sender<Bytes>,
+    ) -> bool {
+        let Ok(value) = serde_json::from_slice::<Value>(message) else {
+            return false;
+        };
+        let is_answer = value.get("id") == Some(&request.id) && value.get("method").is_none();
+        let is_notification = value.get("id").is_none() && value.get("method").is_some();
+        if is_answer || is_notification {
+            if is_answer && request.initializes {
+                let agreed = value
+                    .pointer("/result/protocolVersion")
+                    .and_then(Value::as_str);
+                *self.version.lock().unwrap_or_else(PoisonError::into_inner) =
+                    agreed.map(str::to_owned);
+            }
+            // An error means that nobody reads any more, which ends the bridge.
+            let _ = output.send(one_line(message)).await;
+        }
+        is_answer
+    }
+}
+
+fn broke_off(why: &str) -> String {
+    format!("the hub broke off before it had answered ({why}); ask again")
+}
+
+/// What an answer says that is not MCP, or not for this request.
+fn explain(status: StatusCode, body: &[u8]) -> String {
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |pointer| json.pointer(pointer).and_then(Value::as_str);
+    let said = match (text("/error/message"), text("/error/hint")) {
+        (Some(message), Some(hint)) => format!("{message}. {hint}"),
+        (Some(message), None) => message.to_owned(),
+        (None, _) => String::from_utf8_lossy(body)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(EXCERPT_CHARS)
+            .collect(),
+    };
+    let advice = match status {
+        StatusCode::UNAUTHORIZED => {
+            ". Start `remora mcp` with --token-file FILE, and write the hub's token into that file"
+        }
+        StatusCode::NOT_FOUND => {
+            ". Is --hub the address of a hub's API, such as http://127.0.0.1:8899?"
+        }
+        _ => "",
+    };
+    format!("the hub answered {status}: {said}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case("http://127.0.0.1:8899", Some("http://127.0.0.1:8899/mcp"); "a hub")]
+    #[test_case("http://hub:1/", Some("http://hub:1/mcp"); "with a slash")]
+    #[test_case("http://hub:1/mcp", Some("http://hub:1/mcp"); "with its path")]
+    #[test_case("http://gate/remora", Some("http://gate/remora/mcp"); "behind a path")]
+    #[test_case("https://hub", None; "a scheme that is not spoken")]
+    #[test_case("127.0.0.1:8899", None; "no scheme")]
+    fn endpoint_of(hub: &str, expected: Option<&str>) {
+        assert_eq!(
+            endpoint(hub).ok().map(|uri| uri.to_string()).as_deref(),
+            expected
+        );
+    }
+}
