@@ -19,6 +19,7 @@ mod demo;
 mod house;
 mod hub_away;
 mod hub_blocked;
+mod hub_drained;
 mod hub_killed;
 mod mcp_bridge;
 mod node;

@@ -133,7 +133,8 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let scope = scope(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        match tools::call(&self.app, scope, &request.name, arguments).await {
+        let work = tools::call(&self.app, scope, &request.name, arguments);
+        match while_wanted(&context, work).await? {
             Some(outcome) => Ok(result(outcome).into()),
             None => Err(ErrorData::invalid_params(
                 format!(
@@ -167,8 +168,8 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let read = resources::read(&self.app, scope(&context)?, &request.uri).await;
-        match read {
+        let work = resources::read(&self.app, scope(&context)?, &request.uri);
+        match while_wanted(&context, work).await? {
             Ok(contents) => Ok(offers::contents(request.uri, contents).into()),
             Err(error) => Err(offers::read_error(&request.uri, error)),
         }
@@ -205,18 +206,31 @@ impl ServerHandler for Server {
             )
         };
         let of = offers::completed(&request.r#ref).ok_or_else(unknown)?;
-        let values = completion::complete(
+        let work = completion::complete(
             &self.app,
             scope(&context)?,
             of,
             &argument.name,
             &argument.value,
         );
-        let values = values
-            .await
-            .map_err(|error| failed(&error))?
-            .ok_or_else(unknown)?;
+        let values = while_wanted(&context, work).await?;
+        let values = values.map_err(|error| failed(&error))?;
+        let values = values.ok_or_else(unknown)?;
         Ok(CompleteResult::new(offers::completion(values)?))
+    }
+}
+
+/// Works for as long as somebody waits for the answer: a client that hangs up, by which it cancels,
+/// ends the work.
+async fn while_wanted<T>(
+    context: &RequestContext<RoleServer>,
+    work: impl Future<Output = T>,
+) -> Result<T, ErrorData> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = context.ct.cancelled() => {
+            Err(ErrorData::internal_error("the request was cancelled", None))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod budget;
+mod cancel;
 mod offers;
 mod protocol;
 mod results;

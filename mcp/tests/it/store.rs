@@ -1,6 +1,6 @@
 //! A store that a test can fill up, break and hold.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use remora_store::call::CallId;
@@ -20,6 +20,8 @@ pub(crate) enum Trouble {
     Broken,
     /// Taking blocks in lasts until the test lets it go on.
     Held,
+    /// So does looking for calls.
+    Searching,
 }
 
 /// A memory store with a trouble.
@@ -30,6 +32,19 @@ pub(crate) struct TroubledStore {
     pub(crate) gate: Semaphore,
     /// Has a permit for every request that waits at the gate, or did.
     pub(crate) at_gate: Semaphore,
+    /// Has a permit for every search that was given up.
+    pub(crate) given_up: Arc<Semaphore>,
+}
+
+/// Notes that a search was given up, unless it is disarmed.
+struct GivenUp(Option<Arc<Semaphore>>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some(given_up) = self.0.take() {
+            given_up.add_permits(1);
+        }
+    }
 }
 
 impl TroubledStore {
@@ -39,6 +54,7 @@ impl TroubledStore {
             trouble: Mutex::new(Some(trouble)),
             gate: Semaphore::new(0),
             at_gate: Semaphore::new(0),
+            given_up: Arc::new(Semaphore::new(0)),
         }
     }
 
@@ -57,7 +73,7 @@ impl TroubledStore {
                 action: "append to /secret/path/1.seg".to_owned(),
                 source: std::io::Error::other("bad sector"),
             }),
-            Some(Trouble::Held) | None => Ok(()),
+            Some(Trouble::Held | Trouble::Searching) | None => Ok(()),
         }
     }
 }
@@ -81,6 +97,12 @@ impl CallStore for TroubledStore {
     async fn list(&self, scope: &Scope, query: &Query) -> Result<Page, StoreError> {
         if self.trouble() == Some(Trouble::Broken) {
             self.fail()?;
+        }
+        if self.trouble() == Some(Trouble::Searching) {
+            let mut given_up = GivenUp(Some(Arc::clone(&self.given_up)));
+            self.at_gate.add_permits(1);
+            let _ = self.gate.acquire().await;
+            given_up.0 = None;
         }
         self.store.list(scope, query).await
     }
