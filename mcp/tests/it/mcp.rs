@@ -1,6 +1,7 @@
 //! MCP over the wire, as a client sends it.
 
 mod arguments;
+mod attacks;
 mod budget;
 mod cancel;
 mod offers;

@@ -1,11 +1,8 @@
 //! Both eras of the protocol on one URL.
 
-use bytes::Bytes;
-use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{CURRENT, post, rpc};
-use crate::http::send;
 use crate::hub::TestHub;
 
 fn initialize(version: &str) -> Value {
@@ -63,66 +60,4 @@ async fn an_unknown_tool_is_a_protocol_error() {
     )
     .await;
     assert_eq!(answer["error"]["code"], -32602);
-}
-
-#[tokio::test]
-async fn messages_that_are_none_are_refused() {
-    let hub = TestHub::start().await;
-    let headers = [
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-    ];
-    let huge = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{}\"}}",
-        "x".repeat(2 * 1024 * 1024)
-    );
-    let deep = "[".repeat(100_000);
-    for (body, status) in [
-        ("not json", 415..=415),
-        ("[]", 400..=415),
-        (deep.as_str(), 400..=415),
-        (huge.as_str(), 413..=413),
-    ] {
-        let answer = send(
-            hub.api_address(),
-            Method::POST,
-            "/mcp",
-            &headers,
-            Bytes::from(body.to_owned()),
-        )
-        .await;
-        assert!(
-            status.contains(&answer.status.as_u16()),
-            "{} for {:.40}",
-            answer.status,
-            body
-        );
-    }
-    let answer = send(
-        hub.api_address(),
-        Method::GET,
-        "/mcp",
-        &[("accept", "text/event-stream")],
-        Bytes::new(),
-    )
-    .await;
-    assert_eq!(answer.status, 405);
-}
-
-#[tokio::test]
-async fn a_header_that_contradicts_the_message_is_refused() {
-    let hub = TestHub::start().await;
-    let meta = json!({"io.modelcontextprotocol/protocolVersion": CURRENT, "io.modelcontextprotocol/clientCapabilities": {}});
-    let message =
-        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}});
-    let answer = post(
-        &hub,
-        &[
-            ("mcp-protocol-version", CURRENT),
-            ("mcp-method", "tools/call"),
-        ],
-        message,
-    )
-    .await;
-    assert_eq!(answer.status, 400);
 }
