@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::routing::{MethodRouter, any_service};
 use remora_store::embedded::{self, Embedded, OpenError};
 use remora_store::memory::Memory;
 use remora_store::store::CallStore;
@@ -18,7 +19,7 @@ use crate::auth::Gate;
 use crate::config::{Config, Keep};
 use crate::control::{Control, Flushed};
 use crate::keys::{KeyError, RedactionKey};
-use crate::{retention, router, server};
+use crate::{mcp, retention, router, server};
 
 /// A hub that runs.
 ///
@@ -71,6 +72,31 @@ impl Hub {
     ///
     /// The redaction key or a port cannot be had.
     pub async fn start_over(store: Arc<dyn CallStore>, config: Config) -> Result<Self, StartError> {
+        Self::start_parts(store, config, |app| {
+            any_service(mcp::endpoint(mcp::server(app.clone())))
+        })
+        .await
+    }
+
+    /// Starts with another MCP endpoint in the place of the hub's own, behind the same checks: the
+    /// conformance suite scores a server by tools of the suite's own.
+    ///
+    /// # Errors
+    ///
+    /// The redaction key or a port cannot be had.
+    pub async fn start_with_mcp(
+        store: Arc<dyn CallStore>,
+        config: Config,
+        mcp: MethodRouter<App>,
+    ) -> Result<Self, StartError> {
+        Self::start_parts(store, config, |_| mcp).await
+    }
+
+    async fn start_parts(
+        store: Arc<dyn CallStore>,
+        config: Config,
+        mcp: impl FnOnce(&App) -> MethodRouter<App>,
+    ) -> Result<Self, StartError> {
         let key = match &config.keep {
             Keep::Disk(directory) => RedactionKey::of_directory(directory)?,
             Keep::Memory => RedactionKey::random(),
@@ -87,7 +113,7 @@ impl Hub {
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(
             api,
-            router::api(app.clone(), gate.clone()),
+            router::api(app.clone(), gate.clone(), mcp(&app)),
             draining.clone(),
         ));
         tasks.spawn(server::serve(

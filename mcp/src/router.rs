@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 
 use remora_store::filter::nearest;
 
@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::{Gate, admit, recognise};
 use crate::error::ApiError;
 use crate::params::quoted;
-use crate::{access, api, control, ingest, mcp, metrics};
+use crate::{access, api, control, ingest, metrics};
 
 /// The paths that people and models ask; what an unknown path is compared with.
 const API_PATHS: &[&str] = &[
@@ -32,8 +32,8 @@ const API_PATHS: &[&str] = &[
 /// The paths that sidecars ask.
 const INGEST_PATHS: &[&str] = &["/ingest/v1/blocks", "/ingest/v1/control"];
 
-/// What is served on the port for people and models.
-pub fn api(app: App, gate: Gate) -> Router {
+/// What is served on the port for people and models, with `mcp` as the MCP endpoint.
+pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
     let asked = Router::new()
         .route("/api/v1/status", get(api::status::status))
         .route("/api/v1/calls", get(api::calls::calls))
@@ -41,7 +41,7 @@ pub fn api(app: App, gate: Gate) -> Router {
         .route("/api/v1/summary", get(api::summary::summary))
         .route("/api/v1/map", get(api::map::map))
         .route("/openapi.json", get(api::openapi::openapi))
-        .route_service("/mcp", mcp::service(app.clone()))
+        .route("/mcp", mcp)
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(gate.clone(), admit));

@@ -8,13 +8,16 @@ into=${REMORA_CLIENTS:-$root/target/clients}
 sdk_v1=1.32.2
 sdk_v2=2.4.0
 python_sdk=2.3.0
+conformance=0.2.0-alpha.12
+inspector=2.12.0
+suite_node=22.23.3
 prometheus=0.26.0
 playwright=1.65.1
 har_schema=2.0.0
 ajv=6.15.0
 
 # A mark that names the versions: a second run has nothing to do.
-mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk $prometheus $playwright $har_schema $ajv"
+mark="$into/installed $sdk_v1 $sdk_v2 $python_sdk $prometheus $playwright $har_schema $ajv $conformance $inspector $suite_node"
 [ -e "$mark" ] && exit 0
 
 for program in node npm python3; do
@@ -27,6 +30,9 @@ npm install --prefix "$into/node" --no-audit --no-fund --no-save --loglevel=erro
 mkdir -p "$into/browser"
 npm install --prefix "$into/browser" --no-audit --no-fund --no-save --loglevel=error \
   "playwright-core@$playwright" "har-schema@$har_schema" "ajv@$ajv"
+mkdir -p "$into/suite"
+npm install --prefix "$into/suite" --no-audit --no-fund --no-save --loglevel=error \
+  "@modelcontextprotocol/conformance@$conformance" "@modelcontextprotocol/inspector@$inspector" "node@$suite_node"
 python3 -m venv "$into/python"
 "$into/python/bin/pip" install --quiet --disable-pip-version-check "mcp==$python_sdk" \
   "prometheus-client==$prometheus"

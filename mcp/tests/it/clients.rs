@@ -12,11 +12,18 @@ use crate::hub::TestHub;
 
 /// Where the clients are; `None`, said in a line, if they are not installed.
 pub(crate) fn installed() -> Option<PathBuf> {
+    installed_with(&[
+        "node/node_modules",
+        "browser/node_modules",
+        "python/bin/python",
+    ])
+}
+
+/// The same for some of what `install.sh` installs.
+pub(crate) fn installed_with(parts: &[&str]) -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients");
     let clients = std::env::var_os("REMORA_CLIENTS").map_or(default, PathBuf::from);
-    let are_there = clients.join("node/node_modules").is_dir()
-        && clients.join("browser/node_modules").is_dir()
-        && clients.join("python/bin/python").is_file();
+    let are_there = parts.iter().all(|part| clients.join(part).exists());
     let how = "the clients are not installed: run mcp/tests/clients/install.sh";
     is_there(are_there, how).then(|| std::path::absolute(clients).unwrap())
 }

@@ -9,6 +9,7 @@
 mod api;
 mod auth;
 mod clients;
+mod conformance;
 mod control;
 mod http;
 mod hub;
