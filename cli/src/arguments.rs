@@ -98,6 +98,15 @@ pub(crate) struct Hub {
         value_name = "HOST"
     )]
     pub(crate) allowed_hosts: Vec<String>,
+    /// Descriptor set by which gRPC messages are shown with names, as
+    /// `protoc --include_imports --descriptor_set_out FILE` writes it (repeat)
+    #[arg(
+        long,
+        env = "REMORA_DESCRIPTORS",
+        value_delimiter = ',',
+        value_name = "FILE"
+    )]
+    pub(crate) descriptors: Vec<PathBuf>,
     /// Calls older than this are forgotten
     #[arg(
         long,

@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
         retain_age: Some(arguments.retain_age.into()),
         retain_bytes: Some(arguments.retain_bytes.as_u64()),
         allowed_hosts: arguments.allowed_hosts,
+        descriptors: arguments.descriptors,
     };
     let config = Config::check(options).map_err(UsageError::from)?;
     // Queries and the store have threads of their own; one thread answers.

@@ -11,6 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock::rfc3339;
+use crate::descriptors::Descriptors;
+
+mod stream;
+
+pub use stream::{GrpcJson, Http2Json, MessageCountsJson, ResetJson, StreamMessageJson};
 
 /// One request with its response, as one sidecar saw it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,6 +70,19 @@ pub struct CallJson {
     pub connection: ConnectionJson,
     /// Which end closed the connection while this call was the last on it.
     pub closed_by: Option<&'static str>,
+    /// What it says as gRPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcJson>,
+    /// What only a stream of HTTP/2 has, where there is such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http2: Option<Http2Json>,
+    /// How many messages its bodies held: of gRPC, WebSocket or server-sent events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_counts: Option<MessageCountsJson>,
+    /// Those that were kept, at most 1024, in the order in which they ended; bodies of gRPC and
+    /// WebSocket are not shown beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<StreamMessageJson>>,
     /// Its ClientHello, for TLS that was passed through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsJson>,
@@ -192,8 +210,8 @@ pub struct OpaqueJson {
 }
 
 impl CallJson {
-    /// A call as the API shows it.
-    pub fn new(found: &FoundCall) -> Self {
+    /// A call as the API shows it, its messages read as far as `descriptors` know their types.
+    pub fn new(found: &FoundCall, descriptors: &Descriptors) -> Self {
         let call = &found.call;
         let request = shown::fields(&call.request.head);
         let facts = RequestHead::parse(&call.request.head);
@@ -228,9 +246,17 @@ impl CallJson {
                 id: call.connection.id,
                 ordinal: call.connection.ordinal,
                 // The first stream of a client is 1 (RFC 9113 section 5.1.1), or 1 by upgrade.
-                reused: call.connection.ordinal > u32::from(call.protocol.is_http2()),
+                // A head with pseudo-header fields is one of HTTP/2, whatever passes inside.
+                reused: call.connection.ordinal > u32::from(is_stream(call)),
             },
             closed_by: call.closed_by.map(|side| side.as_str()),
+            grpc: stream::grpc(call, descriptors),
+            http2: stream::http2(call),
+            message_counts: call.stream.as_deref().map(stream::counts),
+            messages: call
+                .stream
+                .as_deref()
+                .map(|stream| stream::messages(call, stream, descriptors)),
             tls,
             opaque,
         }
@@ -294,6 +320,10 @@ impl PhasesJson {
             closed,
         }
     }
+}
+
+fn is_stream(call: &Call) -> bool {
+    call.protocol.is_http2() || call.request.head.first() == Some(&b':')
 }
 
 fn known(text: &str) -> Option<String> {

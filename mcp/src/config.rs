@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{AllowedHosts, Token};
+use crate::descriptors::Descriptors;
 
 /// How long calls are kept if nothing is said: a week.
 pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -39,6 +40,8 @@ pub struct Options {
     pub retain_bytes: Option<u64>,
     /// Names by which the hub is reached, beside loopback and its own addresses.
     pub allowed_hosts: Vec<String>,
+    /// Descriptor sets by which the messages of gRPC are read.
+    pub descriptors: Vec<PathBuf>,
 }
 
 impl Options {
@@ -52,6 +55,7 @@ impl Options {
             retain_age: None,
             retain_bytes: None,
             allowed_hosts: Vec::new(),
+            descriptors: Vec::new(),
         }
     }
 
@@ -92,6 +96,8 @@ pub struct Config {
     pub retain_bytes: u64,
     /// By which names the hub may be addressed.
     pub hosts: AllowedHosts,
+    /// What the messages of gRPC services are made of.
+    pub descriptors: Descriptors,
 }
 
 impl Config {
@@ -122,6 +128,10 @@ impl Config {
                 options.listen
             ));
         }
+        let descriptors = Descriptors::read(&options.descriptors).unwrap_or_else(|wrong| {
+            problems.extend(wrong.into_iter().map(|why| format!("--descriptors {why}")));
+            Descriptors::default()
+        });
         let hosts = AllowedHosts::new(&options.allowed_hosts)
             .map_err(|problem| problems.push(format!("--allowed-host {problem}")));
         match hosts {
@@ -133,6 +143,7 @@ impl Config {
                 retain_age,
                 retain_bytes,
                 hosts,
+                descriptors,
             }),
             _ => Err(ConfigError(problems)),
         }

@@ -447,7 +447,12 @@ mod tests {
         };
         let calls = [remora_store::testing::call(1_000, "/", 200)];
         let bytes = seal(&meta, &calls, None, Codec::Raw);
-        let app = App::new(store, Control::new(RedactionKey::random()), draining);
+        let app = App::new(
+            store,
+            Control::new(RedactionKey::random()),
+            Default::default(),
+            draining,
+        );
         let block = ReceivedBlock { origin, bytes };
         app.store.ingest(vec![block]).await.unwrap();
         let scopes = [Scope::All, Scope::Namespaces(["shop".to_owned()].into())];

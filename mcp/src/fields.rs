@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use remora_store::filter::nearest;
+use remora_store::query::FoundCall;
 
 use crate::call_json::CallJson;
+use crate::descriptors::Descriptors;
 use crate::error::ApiError;
 use crate::params::quoted;
 
@@ -75,6 +77,24 @@ pub const PATHS: &[&str] = &[
     "connection.ordinal",
     "connection.reused",
     "closed_by",
+    "grpc",
+    "grpc.service",
+    "grpc.method",
+    "grpc.status",
+    "grpc.status_name",
+    "grpc.message",
+    "grpc.kind",
+    "grpc.kind_from",
+    "grpc.deadline_ms",
+    "grpc.request_encoding",
+    "grpc.response_encoding",
+    "http2",
+    "http2.reset",
+    "http2.pushed",
+    "message_counts",
+    "message_counts.client",
+    "message_counts.server",
+    "messages",
     "tls",
     "tls.sni",
     "tls.alpn",
@@ -86,9 +106,13 @@ pub const PATHS: &[&str] = &[
     "opaque.reason",
 ];
 
-/// Which parts of a call are shown; all of them if nothing is chosen.
+/// Which parts of a call are shown, all of them if nothing is chosen; and by which types its messages
+/// are read.
 #[derive(Debug, Clone, Default)]
-pub struct Fields(Option<Vec<&'static str>>);
+pub struct Fields {
+    paths: Option<Vec<&'static str>>,
+    descriptors: Descriptors,
+}
 
 impl Fields {
     /// Reads a comma list of paths.
@@ -98,7 +122,7 @@ impl Fields {
     /// There is no such path; the error names the nearest one.
     pub fn parse(list: Option<&str>) -> Result<Self, ApiError> {
         let Some(list) = list else {
-            return Ok(Self(None));
+            return Ok(Self::default());
         };
         let mut chosen = Vec::new();
         for path in list.split(',').map(str::trim) {
@@ -114,15 +138,30 @@ impl Fields {
                 None => return Err(unknown_path(path)),
             }
         }
-        Ok(Self(Some(chosen)))
+        Ok(Self {
+            paths: Some(chosen),
+            ..Self::default()
+        })
+    }
+
+    /// The same, with messages read by these types.
+    #[must_use]
+    pub fn read_by(self, descriptors: &Descriptors) -> Self {
+        Self {
+            descriptors: descriptors.clone(),
+            ..self
+        }
     }
 
     /// Whether a body is among them.
     pub fn show_bodies(&self) -> bool {
-        let Some(paths) = &self.0 else {
+        let Some(paths) = &self.paths else {
             return true;
         };
         paths.iter().any(|path| {
+            if *path == "messages" {
+                return true;
+            }
             let part = path
                 .strip_prefix("request")
                 .or_else(|| path.strip_prefix("response"));
@@ -130,15 +169,19 @@ impl Fields {
         })
     }
 
+    fn whole(&self, found: &FoundCall) -> Value {
+        let call = CallJson::new(found, &self.descriptors);
+        serde_json::to_value(call).expect("a call has only text keys and finite numbers")
+    }
+
     /// The chosen paths, in the order they were asked for; none if nothing is chosen.
     pub fn paths(&self) -> &[&'static str] {
-        self.0.as_deref().unwrap_or_default()
+        self.paths.as_deref().unwrap_or_default()
     }
 
     /// What is at each of the chosen paths; `null` for what the call does not have.
-    pub fn values(&self, call: &CallJson) -> Vec<Value> {
-        let whole =
-            serde_json::to_value(call).expect("a call has only text keys and finite numbers");
+    pub fn values(&self, found: &FoundCall) -> Vec<Value> {
+        let whole = self.whole(found);
         let at = |path: &&str| {
             let found = path
                 .split('.')
@@ -149,10 +192,9 @@ impl Fields {
     }
 
     /// The call with only the chosen parts. One that the call does not have is `null`.
-    pub fn select(&self, call: &CallJson) -> Value {
-        let whole =
-            serde_json::to_value(call).expect("a call has only text keys and finite numbers");
-        let Some(paths) = &self.0 else {
+    pub fn select(&self, found: &FoundCall) -> Value {
+        let whole = self.whole(found);
+        let Some(paths) = &self.paths else {
             return whole;
         };
         let mut selected = Map::new();
@@ -206,6 +248,8 @@ mod tests {
     #[test_case(Some("request.headers"), false; "headers alone")]
     #[test_case(Some("request"), true; "all of the request")]
     #[test_case(Some("response.body"), true; "a body")]
+    #[test_case(Some("messages"), true; "messages")]
+    #[test_case(Some("message_counts,grpc"), false; "what gRPC says")]
     fn bodies_are_read_only_if_shown(list: Option<&str>, expected: bool) {
         assert_eq!(Fields::parse(list).unwrap().show_bodies(), expected);
     }

@@ -102,7 +102,12 @@ impl Hub {
             Keep::Memory => RedactionKey::random(),
         };
         let (stopping, draining) = watch::channel(false);
-        let app = App::new(store, Control::new(key), draining.clone());
+        let app = App::new(
+            store,
+            Control::new(key),
+            config.descriptors.clone(),
+            draining.clone(),
+        );
         let gate = Gate {
             hosts: config.hosts.clone(),
             token: config.token.clone(),

@@ -15,6 +15,7 @@ pub mod completion;
 pub mod config;
 pub mod control;
 pub mod coverage;
+pub mod descriptors;
 pub mod error;
 pub mod fields;
 pub mod har;
@@ -30,6 +31,7 @@ mod retention;
 pub mod router;
 mod server;
 pub mod tools;
+pub mod wire;
 
 pub use config::{Config, Keep, Options};
 pub use control::{Flushed, SidecarName};

@@ -12,6 +12,7 @@ use remora_store::store::Scope;
 use crate::api::query::ask;
 use crate::app::App;
 use crate::call_json::CallJson;
+use crate::descriptors::Descriptors;
 use crate::metrics::Asked;
 use crate::params::quoted;
 use crate::tools::fence::Fence;
@@ -134,7 +135,7 @@ pub async fn read(app: &App, scope: &Scope, uri: &str) -> Result<Contents, ReadE
         ))
     })?;
     match part {
-        Part::Whole => Ok(whole(&found)),
+        Part::Whole => Ok(whole(app, &found)),
         Part::Request | Part::Response => body(&found, part),
     }
 }
@@ -147,17 +148,17 @@ enum Part {
     Response,
 }
 
-fn whole(found: &FoundCall) -> Contents {
+fn whole(app: &App, found: &FoundCall) -> Contents {
     Contents {
         mime_type: "text/plain",
-        payload: Payload::Text(call_get::whole(found)),
+        payload: Payload::Text(call_get::whole(found, &app.descriptors)),
         untrusted: true,
         lasting: is_complete(found),
     }
 }
 
 fn body(found: &FoundCall, part: Part) -> Result<Contents, ReadError> {
-    let json = CallJson::new(found);
+    let json = CallJson::new(found, &Descriptors::default());
     let (which, message) = if part == Part::Request {
         ("request", json.request)
     } else {

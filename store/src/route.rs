@@ -16,7 +16,7 @@ const PLACEHOLDER: &str = "{id}";
 
 /// The route of a path: every segment that holds a digit, is a UUID or is long hex becomes `{id}`.
 ///
-/// Version segments such as `v1` and `v2beta1` stay. The query is no part of a path.
+/// Version segments such as `v1` and `v2beta1` stay, and so do packages such as `shop.v1.Orders`. The query is no part of a path.
 /// Digits that only spell an escape (`%20`) do not count; escaped digits do.
 pub fn route(path: &str) -> String {
     let mut route = String::with_capacity(path.len().min(MAX_ROUTE_BYTES));
@@ -51,7 +51,7 @@ pub(crate) fn write_route(path: &str, route: &mut String) {
 }
 
 fn is_variable(segment: &str) -> bool {
-    if is_version(segment) {
+    if is_version(segment) || is_versioned_package(segment) {
         return false;
     }
     holds_digit(segment.as_bytes()) || is_uuid(segment) || is_long_hex(segment)
@@ -71,6 +71,12 @@ fn is_version(segment: &str) -> bool {
         .or_else(|| after_major.strip_prefix("alpha"))
         .unwrap_or(after_major);
     minor.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A package of protobuf with its version, such as `shop.v1.Orders`: the service of a gRPC path.
+fn is_versioned_package(segment: &str) -> bool {
+    let is_word = |part: &str| is_version(part) || !holds_digit(part.as_bytes());
+    segment.contains('.') && segment.split('.').all(is_word)
 }
 
 fn holds_digit(mut segment: &[u8]) -> bool {
@@ -123,6 +129,8 @@ mod tests {
     #[test_case("/users/ada2/items/3", "/users/{id}/items/{id}"; "every segment is judged")]
     #[test_case("/v1/orders/7", "/v1/orders/{id}"; "a version stays")]
     #[test_case("/apis/apps/v1beta2/x", "/apis/apps/v1beta2/x"; "a version of Kubernetes stays")]
+    #[test_case("/shop.v1.Orders/Get", "/shop.v1.Orders/Get"; "the version of a package stays")]
+    #[test_case("/10.0.0.1/v1.2", "/{id}/{id}"; "numbers between dots are none")]
     #[test_case("/v", "/v"; "v alone is a word")]
     #[test_case("/v1x", "/{id}"; "only whole versions stay")]
     #[test_case("/v1gamma1", "/{id}"; "gamma is no stage")]

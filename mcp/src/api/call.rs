@@ -50,7 +50,7 @@ pub async fn call(
     RawQuery(query): RawQuery,
 ) -> Result<Json<CallAnswer>, ApiError> {
     let params = Params::parse(query.as_deref(), &["fields"])?;
-    let fields = Fields::parse(params.text("fields"))?;
+    let fields = Fields::parse(params.text("fields"))?.read_by(&app.descriptors);
     let Path(id) = id.map_err(|error| bad_id(error.body_text()))?;
     let id: CallId = id
         .parse()
@@ -68,7 +68,7 @@ pub async fn call(
         until_ns: Some(found.call.time_ns.saturating_add(1)),
     };
     Ok(Json(CallAnswer {
-        call: fields.select(&CallJson::new(&found)),
+        call: fields.select(&found),
         coverage: Coverage::of(&app, &caller.scope, window).await?,
     }))
 }

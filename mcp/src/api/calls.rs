@@ -102,7 +102,7 @@ pub async fn calls(
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref(), PARAMETERS)?;
     let format = params.word("format", FORMATS, Format::Json)?;
-    let fields = fields(&params, format)?;
+    let fields = fields(&params, format)?.read_by(&app.descriptors);
     let window = window(&params)?;
     let query = Query {
         filter: filter(&params)?,
@@ -218,7 +218,7 @@ impl Reader {
                 break;
             }
             for found in piece {
-                let call = fields.select(&CallJson::new(&found));
+                let call = fields.select(&found);
                 size += call.to_string().len();
                 calls.push(call);
                 if size > PAGE_BYTES {

@@ -30,6 +30,9 @@ const SELECTABLE: &[&str] = &[
     "Connection",
     "Tls",
     "Opaque",
+    "Grpc",
+    "Http2",
+    "MessageCounts",
 ];
 
 /// Takes back that a call has all its parts: `fields=` leaves out what was not asked for.

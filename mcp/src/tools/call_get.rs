@@ -18,7 +18,10 @@ use super::{Outcome, RESULT_BYTES, ToolError, text};
 use crate::api::query::ask;
 use crate::app::App;
 use crate::call_json::{CallJson, MessageJson, PhasesJson, milliseconds};
+use crate::descriptors::Descriptors;
 use crate::metrics::Asked;
+
+mod messages;
 
 /// Its name.
 pub const NAME: &str = "call_get";
@@ -46,7 +49,7 @@ pub struct Input {
     pub call_ids: Vec<String>,
     /// Default: all
     pub parts: Option<Vec<Part>>,
-    /// Most bytes of each body, 1 to 10000; default 2000
+    /// Most bytes of each body, and of all messages; 1 to 10000, default 2000
     #[schemars(range(min = 1, max = 10_000))]
     pub body_bytes: Option<usize>,
     /// Show only this part of JSON bodies, such as /items/0/price
@@ -65,9 +68,16 @@ pub enum Part {
     ReqBody,
     RespBody,
     Timing,
+    Messages,
 }
 
-const ALL_PARTS: &[Part] = &[Part::Headers, Part::ReqBody, Part::RespBody, Part::Timing];
+const ALL_PARTS: &[Part] = &[
+    Part::Headers,
+    Part::ReqBody,
+    Part::RespBody,
+    Part::Timing,
+    Part::Messages,
+];
 
 /// Answers.
 ///
@@ -86,7 +96,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
                  Find ids with calls_search()."
             )));
         };
-        view.write(&found, &mut text);
+        view.write(&found, &app.descriptors, &mut text);
     }
     Ok(Outcome {
         untrusted: true,
@@ -95,7 +105,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
 }
 
 /// Everything recorded of one call, as long as one call can be shown.
-pub fn whole(found: &FoundCall) -> String {
+pub fn whole(found: &FoundCall, descriptors: &Descriptors) -> String {
     let view = View {
         parts: ALL_PARTS.to_vec(),
         body_bytes: MOST_BODY_BYTES,
@@ -103,7 +113,7 @@ pub fn whole(found: &FoundCall) -> String {
         fields_bytes: RESULT_BYTES,
     };
     let mut text = String::new();
-    view.write(found, &mut text);
+    view.write(found, descriptors, &mut text);
     text
 }
 
@@ -163,8 +173,8 @@ impl View {
         self.parts.contains(&part)
     }
 
-    fn write(&self, found: &FoundCall, text: &mut String) {
-        let json = CallJson::new(found);
+    fn write(&self, found: &FoundCall, descriptors: &Descriptors, text: &mut String) {
+        let json = CallJson::new(found, descriptors);
         write_first_line(found, &json, text);
         if self.shows(Part::Timing) {
             write_timing(&json, text);
@@ -178,6 +188,9 @@ impl View {
         self.write_head(&call.response, &json.response, &mut fence);
         if self.shows(Part::RespBody) {
             self.write_body("response", &json.response, &mut fence);
+        }
+        if self.shows(Part::Messages) {
+            messages::write(&json, self.body_bytes, self.pointer.as_deref(), &mut fence);
         }
         if self.shows(Part::Headers) {
             write_details(&json, &mut fence);
@@ -196,7 +209,10 @@ impl View {
             .split(|&byte| byte == b'\n')
             .next()
             .unwrap_or_default();
-        fence.line(&String::from_utf8_lossy(start), LINE_BYTES);
+        // In HTTP/2 the fields say it all.
+        if start.first() != Some(&b':') {
+            fence.line(&String::from_utf8_lossy(start), LINE_BYTES);
+        }
         let room = fence.len() + self.fields_bytes;
         let fields = json.headers.iter().chain(&json.trailers);
         for (index, (name, value)) in fields.enumerate() {
@@ -323,6 +339,7 @@ fn write_timing(json: &CallJson, text: &mut String) {
 }
 
 fn write_details(json: &CallJson, fence: &mut Fence) {
+    messages::write_details(json, fence);
     if let Some(tls) = &json.tls {
         let sni = tls.sni.as_deref().unwrap_or("none");
         let offers = [tls.versions.join(" "), tls.alpn.join(" ")].join(" ");

@@ -64,7 +64,12 @@ async fn sidecar(app: App, registered: oneshot::Sender<()>) {
 async fn a_question_is_answered_with_what_just_happened(tool: &str, expected: &str) {
     let (_running, draining) = watch::channel(false);
     let store = Arc::new(Memory::new(1 << 20));
-    let app = App::new(store, Control::new(RedactionKey::random()), draining);
+    let app = App::new(
+        store,
+        Control::new(RedactionKey::random()),
+        Default::default(),
+        draining,
+    );
     let (registered, is_registered) = oneshot::channel();
     let sidecar = tokio::spawn(sidecar(app.clone(), registered));
     is_registered.await.unwrap();

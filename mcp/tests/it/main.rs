@@ -17,4 +17,5 @@ mod ingest;
 mod mcp;
 mod shop;
 mod store;
+mod streams;
 mod trouble;

@@ -13,7 +13,6 @@ use remora_store::query::{Cursor, FoundCall};
 use serde_json::{Value, json};
 
 use super::Reader;
-use crate::call_json::CallJson;
 use crate::coverage::{Coverage, Window};
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -77,11 +76,11 @@ impl Written {
     fn add(&mut self, found: &FoundCall, text: &mut String) {
         match self {
             Self::Ndjson(fields) => {
-                text.push_str(&fields.select(&CallJson::new(found)).to_string());
+                text.push_str(&fields.select(found).to_string());
                 text.push('\n');
             }
             Self::Tsv(fields) => {
-                for (column, value) in fields.values(&CallJson::new(found)).iter().enumerate() {
+                for (column, value) in fields.values(found).iter().enumerate() {
                     if column > 0 {
                         text.push('\t');
                     }
