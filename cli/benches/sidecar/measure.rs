@@ -2,30 +2,11 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
 
+use crate::cell::{Cell, Protocol};
 use crate::contender::{Contender, Rig};
-
-/// One kind of load.
-#[derive(Debug, Clone, Copy)]
-pub struct Cell {
-    pub name: &'static str,
-    pub path: &'static str,
-}
-
-impl Cell {
-    pub const ALL: [Self; 2] = [
-        Self {
-            name: "HTTP/1.1, 1 KB, 64 connections",
-            path: "/1k",
-        },
-        Self {
-            name: "HTTP/1.1, 64 KB, 64 connections",
-            path: "/64k",
-        },
-    ];
-}
+use crate::load;
 
 /// What one load cost.
 #[derive(Debug, Clone, Copy)]
@@ -40,15 +21,15 @@ pub struct Sample {
 }
 
 pub fn load(rig: &Rig, contender: Contender, cell: Cell, length: Duration) -> Sample {
-    let (running, port) = rig.contender(contender);
+    let (running, port) = rig.contender(contender, cell.protocol());
     let process = running.as_ref().map(crate::contender::Running::id);
-    let warm_up = wrk(port, cell.path, Duration::from_secs(1));
+    let warm_up = load::run(port, cell, Duration::from_secs(1));
     settle(rig, contender);
     let (before, kept_before) = (
         process.map(accounts).unwrap_or_default(),
         rig.stored_calls(),
     );
-    let requests = wrk(port, cell.path, length);
+    let requests = load::run(port, cell, length);
     // What is still on its way to the hub belongs to the price.
     settle(rig, contender);
     let after = process.map(accounts).unwrap_or_default();
@@ -84,7 +65,7 @@ fn settle(rig: &Rig, contender: Contender) {
 
 /// Resident memory in MiB: idle, then with 64 and 1,000 connections that have each carried a request.
 pub fn memory(rig: &Rig, contender: Contender) -> [f64; 3] {
-    let (running, port) = rig.contender(contender);
+    let (running, port) = rig.contender(contender, Protocol::Http1);
     let process = running.as_ref().expect("only proxies are measured").id();
     let idle = resident_mib(process);
     let mut figures = [idle, 0.0, 0.0];
@@ -111,26 +92,6 @@ fn exchange(port: u16) -> TcpStream {
         read += stream.read(&mut buffer).unwrap();
     }
     stream
-}
-
-/// Runs wrk on core 0; gives the number of requests.
-fn wrk(port: u16, path: &str, length: Duration) -> u64 {
-    // wrk takes whole seconds only.
-    let seconds = length.as_secs().max(1);
-    let output = Command::new("taskset")
-        .args(["-c", "0", "wrk", "-t1", "-c64", &format!("-d{seconds}s")])
-        .arg(format!("http://127.0.0.1:{port}{path}"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text
-        .lines()
-        .find(|line| line.contains(" requests in "))
-        .unwrap_or_else(|| panic!("wrk said: {text}"));
-    line.split_whitespace()
-        .next()
-        .and_then(|count| count.parse().ok())
-        .unwrap()
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -168,11 +129,4 @@ fn field(status: &str, name: &str) -> u64 {
     value
         .and_then(|value| value.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
-}
-
-pub fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into()])
-        .any(|folder| folder.join(program).exists())
 }

@@ -1,22 +1,60 @@
-//! What is printed: ratios within rounds, their median and extremes.
+//! What is printed: one row per contender and cell, then the ratios within rounds as one table.
 
+use crate::cell::Cell;
 use crate::contender::Contender;
-use crate::measure::{Cell, Sample};
+use crate::measure::Sample;
 
-/// One ratio that has a target (design, budgets).
-struct Ratio {
-    of: Contender,
-    to: Contender,
-    target: Option<f64>,
+/// Samples of one contender, one per round.
+type Rounds = (Contender, Vec<Sample>);
+
+/// Everything that was measured.
+#[derive(Default)]
+pub struct Report {
+    cells: Vec<(Cell, Vec<Rounds>)>,
+    /// Idle, with 64 and with 1,000 connections, in MiB.
+    pub memory: Vec<(Contender, [f64; 3])>,
 }
 
-pub fn cpu(cell: Cell, samples: &[Vec<Sample>]) {
-    println!("\n{}", cell.name);
+impl Report {
+    pub fn add(&mut self, cell: Cell, samples: Vec<Rounds>) {
+        print_costs(cell, &samples);
+        self.cells.push((cell, samples));
+    }
+
+    pub fn print(&self) {
+        println!("\nrecording on, median [least .. most] of the ratios within rounds");
+        for (cell, samples) in &self.cells {
+            println!("  {}", cell.name());
+            for to in [
+                Contender::RecordOff,
+                Contender::Relay,
+                Contender::Haproxy,
+                Contender::Envoy,
+            ] {
+                print_ratio("CPU", to, samples, cell.target(to), |sample| sample.cpu_us);
+            }
+            let most = Some(1.02);
+            print_ratio("wake-ups", Contender::Relay, samples, most, |sample| {
+                sample.wakes
+            });
+        }
+        if !self.memory.is_empty() {
+            println!("\nmemory, MiB       idle    64 connections    1,000 connections");
+        }
+        for (contender, [idle, some, many]) in &self.memory {
+            let name = contender.name();
+            println!("{name:<16} {idle:>5.1} {some:>17.1} {many:>20.1}");
+        }
+    }
+}
+
+fn print_costs(cell: Cell, samples: &[Rounds]) {
+    println!("\n{}", cell.name());
     println!(
         "{:<16} {:>9} {:>12} {:>14} {:>9}",
         "", "requests", "CPU us/req", "wake-ups/req", "recorded"
     );
-    for (contender, samples) in Contender::ALL.into_iter().zip(samples) {
+    for (contender, samples) in samples {
         println!(
             "{:<16} {:>9} {:>12.2} {:>14.4} {:>9}",
             contender.name(),
@@ -26,59 +64,50 @@ pub fn cpu(cell: Cell, samples: &[Vec<Sample>]) {
             kept(samples),
         );
     }
-    let small = cell.path == "/1k";
-    let ratios = [
-        Ratio {
-            of: Contender::RecordOn,
-            to: Contender::RecordOff,
-            target: Some(if small { 1.10 } else { 1.20 }),
-        },
-        Ratio {
-            of: Contender::RecordOn,
-            to: Contender::Relay,
-            target: Some(1.25),
-        },
-        Ratio {
-            of: Contender::RecordOn,
-            to: Contender::Haproxy,
-            target: None,
-        },
-    ];
-    for ratio in ratios {
-        print(&ratio, "CPU", samples, |sample| sample.cpu_us);
-    }
-    let wakes = Ratio {
-        of: Contender::RecordOn,
-        to: Contender::Relay,
-        target: Some(1.02),
-    };
-    print(&wakes, "wake-ups", samples, |sample| sample.wakes);
 }
 
-fn print(ratio: &Ratio, what: &str, samples: &[Vec<Sample>], figure: impl Fn(&Sample) -> f64) {
-    let of = |contender: Contender| {
-        &samples[Contender::ALL.iter().position(|c| *c == contender).unwrap()]
+/// A line for what recording costs beside a contender, if that took part.
+fn print_ratio(
+    what: &str,
+    to: Contender,
+    samples: &[Rounds],
+    target: Option<f64>,
+    figure: impl Fn(&Sample) -> f64,
+) {
+    let of = |contender: Contender| samples.iter().find(|(found, _)| *found == contender);
+    let (Some((_, on)), Some((_, other))) = (of(Contender::RecordOn), of(to)) else {
+        return;
     };
-    let pairs = of(ratio.of).iter().zip(of(ratio.to));
-    let mut values: Vec<f64> = pairs.map(|(a, b)| figure(a) / figure(b)).collect();
+    let mut values: Vec<f64> = on
+        .iter()
+        .zip(other)
+        .map(|(on, other)| figure(on) / figure(other))
+        .collect();
     values.sort_by(f64::total_cmp);
     let middle = median(values.iter().copied());
-    let target = match ratio.target {
-        Some(target) if middle <= target => format!("target {target:.2}: met"),
-        Some(target) => format!("target {target:.2}: MISSED"),
+    // What was not recorded was cheap.
+    let only = match least_kept(on).map(|share| share * 100.0) {
+        Some(share) if share < 99.0 => format!(", with {share:.1} % recorded"),
+        _ => String::new(),
+    };
+    let verdict = match target {
+        Some(target) if middle <= target => format!("target {target:.2}: met{only}"),
+        Some(target) => format!("target {target:.2}: MISSED{only}"),
         None => String::new(),
     };
     let (low, high) = (values.first().unwrap(), values.last().unwrap());
-    let pair = format!("{} / {}", ratio.of.name(), ratio.to.name());
-    println!("  {what:<9} {pair:<30} {middle:.2} [{low:.2} .. {high:.2}]  {target}");
+    let to = to.name();
+    println!("    {what:<9} / {to:<14} {middle:>5.2} [{low:.2} .. {high:.2}]  {verdict}");
 }
 
 /// The least share of a round, as a percentage.
 fn kept(samples: &[Sample]) -> String {
+    least_kept(samples).map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
+}
+
+fn least_kept(samples: &[Sample]) -> Option<f64> {
     let shares = samples.iter().filter_map(|sample| sample.kept);
-    shares
-        .min_by(f64::total_cmp)
-        .map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
+    shares.min_by(f64::total_cmp)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
