@@ -16,6 +16,7 @@ mod support;
 mod command_line;
 mod damage;
 mod demo;
+mod full_speed;
 mod house;
 mod hub_away;
 mod hub_blocked;
