@@ -184,6 +184,9 @@ pub struct BlockSummary {
     pub last_ns: i64,
     /// Calls by class of their status: entry 0 counts those without one, entry 5 those with 5xx.
     pub statuses: [u32; 6],
+    /// Statuses that occur, ascending, 0 for none; `None` if they are too many to list, or the block
+    /// was written before they were listed.
+    pub status_codes: Option<Vec<u16>>,
     /// Calls that failed below their protocol.
     pub errors: u32,
     /// Health checks among the calls.

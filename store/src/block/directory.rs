@@ -126,6 +126,14 @@ pub(super) struct SummaryRecord {
     longest_ns: u64,
     #[prost(uint32, optional, tag = "15")]
     open: Option<u32>,
+    #[prost(message, optional, tag = "16")]
+    status_codes: Option<CodesRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CodesRecord {
+    #[prost(uint32, repeated, tag = "1")]
+    codes: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -273,6 +281,9 @@ impl From<&BlockSummary> for SummaryRecord {
             response_bytes: summary.response_bytes,
             longest_ns: summary.longest_ns,
             open: summary.open,
+            status_codes: summary.status_codes.as_ref().map(|codes| CodesRecord {
+                codes: codes.iter().map(|&code| code.into()).collect(),
+            }),
         }
     }
 }
@@ -289,6 +300,7 @@ impl From<SummaryRecord> for BlockSummary {
             first_ns: record.first_ns,
             last_ns: record.last_ns,
             statuses,
+            status_codes: record.status_codes.and_then(CodesRecord::into_statuses),
             errors: record.errors,
             probes: record.probes,
             protocols: record.protocols,
@@ -301,6 +313,14 @@ impl From<SummaryRecord> for BlockSummary {
             longest_ns: record.longest_ns,
             open: record.open,
         }
+    }
+}
+
+impl CodesRecord {
+    /// `None` where one of them can be no status.
+    fn into_statuses(self) -> Option<Vec<u16>> {
+        let codes = self.codes.into_iter();
+        codes.map(|code| u16::try_from(code).ok()).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::part::{HEADER_BYTES, Kind, MAX_RAW_BYTES, Part, read_directory};
-use super::summary::MAX_WORDS;
+use super::summary::{MAX_STATUSES, MAX_WORDS};
 use super::{
     BlockError, BlockMeta, BlockSummary, MAX_CALLS, MAX_DROPS, MAX_OPEN_CALLS, MAX_SERVES,
     MAX_SOURCES, Source,
@@ -124,12 +124,14 @@ impl Index {
     fn check_lists(&self) -> Result<(), BlockError> {
         let summary = &self.summary;
         let words = [&summary.methods, &summary.hosts, &summary.routes];
+        let statuses = summary.status_codes.as_ref().map_or(0, Vec::len);
         let most_words = words.into_iter().flatten().map(Vec::len).max().unwrap_or(0);
         for (list, length, most) in [
             ("sources", self.sources.len(), MAX_SOURCES),
             ("drops", self.meta.drops.len(), MAX_DROPS),
             ("addresses", self.meta.origin.serves.len(), MAX_SERVES),
             ("words", most_words, MAX_WORDS),
+            ("statuses", statuses, MAX_STATUSES),
         ] {
             if length > most {
                 return Err(damaged(&format!("{length} {list} are too many")));

@@ -7,6 +7,9 @@ use super::{BlockSummary, Columns};
 pub(super) const MAX_WORDS: usize = 64;
 const MAX_WORD_BYTES: usize = 4 * 1024;
 
+/// Most distinct statuses that a summary lists.
+pub(super) const MAX_STATUSES: usize = 64;
+
 impl BlockSummary {
     pub(super) fn of(built: &ColumnsBuilder, open: Option<u32>) -> Self {
         let columns = &built.columns;
@@ -22,6 +25,7 @@ impl BlockSummary {
             first_ns: columns.time_ns.iter().copied().min().unwrap_or(0),
             last_ns: columns.time_ns.iter().copied().max().unwrap_or(0),
             statuses,
+            status_codes: distinct_statuses(&columns.status),
             errors: count(&columns.error, |&error| error != 0),
             probes: count(&columns.probe, |&probe| probe),
             protocols: distinct_codes(&columns.protocol),
@@ -68,6 +72,19 @@ fn distinct_codes(column: &[u8]) -> Vec<u8> {
         .zip(seen)
         .filter_map(|(code, seen)| seen.then_some(code))
         .collect()
+}
+
+fn distinct_statuses(column: &[u16]) -> Option<Vec<u16>> {
+    let mut statuses = Vec::new();
+    for status in column {
+        if let Err(place) = statuses.binary_search(status) {
+            if statuses.len() == MAX_STATUSES {
+                return None;
+            }
+            statuses.insert(place, *status);
+        }
+    }
+    Some(statuses)
 }
 
 fn distinct_words(built: &ColumnsBuilder, column: &[u32]) -> Option<Vec<String>> {

@@ -173,6 +173,7 @@ fn a_summary_says_what_occurs() {
             first_ns: 0,
             last_ns: 2_000,
             statuses: [1, 0, 1, 0, 0, 1],
+            status_codes: Some(vec![0, 200, 503]),
             errors: 1,
             probes: 1,
             protocols: vec![1],

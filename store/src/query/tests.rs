@@ -492,6 +492,29 @@ fn key_of(group: &Group) -> Vec<String> {
 }
 
 #[test]
+fn a_block_in_which_a_status_does_not_occur_is_not_looked_at() {
+    let block = |statuses: [u16; 2]| {
+        let calls = statuses.map(|status| testing::call(1, "/", status));
+        seal(&BlockMeta::default(), &calls, None, Codec::Lz4)
+    };
+    let sealed = vec![(1, block([200, 418])), (2, block([200, 404]))];
+    let blocks = Blocks::new(sealed, Vec::new());
+    let query = Query {
+        filter: Filter::parse("status == 418").unwrap(),
+        since_ns: None,
+        until_ns: None,
+        order: Order::Newest,
+        limit: 100,
+        cursor: None,
+        probes: true,
+        bodies: false,
+        time_budget: FOREVER,
+    };
+    let page = list(&blocks, &Scope::All, &query).unwrap();
+    assert_eq!((page.calls.len(), page.examined), (1, 2));
+}
+
+#[test]
 fn a_filter_that_costs_much_is_asked_call_by_call() {
     let numbers = format!("[{}]", vec!["1"; 60].join(","));
     let filter = format!("{numbers}.all(a, {numbers}.all(b, size(url) + a + b > 0))");

@@ -198,6 +198,14 @@ fn lists_without_end_are_refused() {
             record.serves = vec![record.serves[0]; 257];
             it.meta = Some(record);
         }),
+        ("statuses", &|it| {
+            let summary = BlockSummary {
+                calls: 3,
+                status_codes: Some((200..265).collect()),
+                ..BlockSummary::default()
+            };
+            it.summary = Some((&summary).into());
+        }),
         ("sources", &|it| {
             it.sources = vec![SourceRecord::default(); 8_193];
             it.sources[0].calls = 3;

@@ -147,6 +147,18 @@ impl Leaf<'_> {
     }
 
     fn possible_statuses(&mut self, summary: &BlockSummary) -> Result<Possible, FilterError> {
+        if let Some(codes) = &summary.status_codes {
+            let mut possible = Possible::NOTHING;
+            for code in codes {
+                match usize::from(*code) {
+                    status if status < STATUSES => {
+                        possible = possible.or(Possible::only(self.status(status)?));
+                    }
+                    _ => return Ok(Possible::ANYTHING),
+                }
+            }
+            return Ok(possible);
+        }
         let listed: u32 = summary.statuses.iter().sum();
         let mut possible = match listed == summary.calls {
             true => Possible::NOTHING,
