@@ -4,25 +4,23 @@
 //! in memory, so that the cost of the disk is not in it; their columns are at hand as they are in a
 //! store that was asked before, or have to be unpacked first where it says `cold`.
 
+mod town;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use divan::Bencher;
-use remora_store::block::{Block, BlockMeta, Codec, Columns, Origin, merge, seal};
-use remora_store::call::{
-    Call, CallId, Connection, Detail, Engine, Leg, Message, Phases, Protocol, State,
-};
+use remora_store::block::{Block, Columns, Origin, merge};
+use remora_store::call::{Call, CallId};
 use remora_store::filter::Filter;
 use remora_store::names::Names;
 use remora_store::query::{
     BlockEntry, BlockSource, GroupKey, Order, Query, SummaryQuery, list, summarize,
 };
 use remora_store::store::{Scope, StoreError};
+use town::{CALLS_PER_BLOCK, SIDECARS, sealed};
 
-const SIDECARS: usize = 20;
-const CALLS_PER_BLOCK: usize = 512;
 const BLOCKS_PER_MERGED: usize = 8;
 
 fn main() {
@@ -228,89 +226,5 @@ impl BlockSource for Cold {
 
     fn names(&self) -> Arc<Names> {
         self.0.names()
-    }
-}
-
-fn address(sidecar: usize) -> std::net::SocketAddr {
-    ([10, 0, 1, sidecar as u8], 8080).into()
-}
-
-fn sealed(sidecar: usize, number: u64, first: usize) -> Bytes {
-    let meta = BlockMeta {
-        origin: Origin {
-            incarnation: sidecar as u128 + 1,
-            workload: format!("service-{sidecar}"),
-            namespace: "shop".to_owned(),
-            serves: vec![address(sidecar)],
-            ..Origin::default()
-        },
-        sequence: number,
-        ..BlockMeta::default()
-    };
-    let calls: Vec<Call> = (first..first + CALLS_PER_BLOCK)
-        .map(|count| call(sidecar, count))
-        .collect();
-    seal(&meta, &calls, None, Codec::Lz4)
-}
-
-/// One call of many, told apart by its number in a way that looks like chance.
-fn call(sidecar: usize, count: usize) -> Call {
-    let chance = |among: usize| (count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % among;
-    let outbound = chance(2) == 1;
-    let other = chance(SIDECARS);
-    let client = ([10, 0, 2, chance(40) as u8], 40_000 + chance(20) as u16).into();
-    let status = match chance(10_000) {
-        0 => 418,
-        1..200 => 503,
-        200..600 => 404,
-        _ => 200,
-    };
-    let method = if chance(4) == 0 { "POST" } else { "GET" };
-    let noun = match chance(7) {
-        0 => "things",
-        1 | 2 => "users",
-        _ => "orders",
-    };
-    let path = format!("/api/{noun}/{}", chance(5_000));
-    let body = format!(
-        "{{\"id\": {count}, \"name\": \"{noun}\", \"note\": \"{}\"}}",
-        "-".repeat(200)
-    );
-    let begun = 1_000_000;
-    Call {
-        time_ns: 1_700_000_000_000_000_000 + count as i64 * 100_000,
-        protocol: Protocol::Http1,
-        leg: if outbound { Leg::Outbound } else { Leg::Inbound },
-        engine: Engine::Splice,
-        state: State::Complete,
-        probe: chance(50) == 0,
-        src: if outbound { address(sidecar) } else { client },
-        dst: address(if outbound { other } else { sidecar }),
-        connection: Connection {
-            id: count as u64 / 10,
-            ordinal: count as u32 % 10,
-            forwarded_from: None,
-        },
-        request: Message {
-            head: format!("{method} {path} HTTP/1.1\r\nHost: service-{other}\r\nX-Request-Id: r-{count}\r\nAccept: */*\r\n\r\n").into(),
-            ..Message::default()
-        },
-        response: Message {
-            head: format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len()).into(),
-            body_size: body.len() as u64,
-            body: body.into(),
-            ..Message::default()
-        },
-        interim: Bytes::new(),
-        phases: Phases {
-            request_first: Some(begun),
-            response_last: Some(begun + 500_000 + chance(50_000) as u64 * 1_000),
-            ..Phases::default()
-        },
-        closed_by: None,
-        error: None,
-        join_digest: None,
-        detail: Detail::None,
-        stream: None,
     }
 }
