@@ -4,11 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates of the workspace and what they may depend on.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 5] = [
     ("store", &[]),
     ("proxy", &["remora-store"]),
+    ("injector", &["remora-store"]),
     ("mcp", &["remora-store"]),
-    ("cli", &["remora-mcp", "remora-proxy", "remora-store"]),
+    (
+        "cli",
+        &[
+            "remora-injector",
+            "remora-mcp",
+            "remora-proxy",
+            "remora-store",
+        ],
+    ),
 ];
 
 /// Dependencies that one place alone may import, and that place.

@@ -1,0 +1,165 @@
+//! Every label and annotation that Remora reads or writes, and how the values are read.
+//!
+//! A bad value gives a warning and the default; nothing here can keep a pod from starting. The values end up
+//! as flags of `remora init` and `remora proxy`, which end at once when they do not understand one: so what
+//! passes here is at least as strict.
+
+mod values;
+
+use crate::pod::Pod;
+use crate::quantity::Quantity;
+
+/// What all names begin with.
+pub const PREFIX: &str = "remora.dev/";
+
+/// Label on a namespace or a pod: `enabled` or `disabled`; the pod's wins. A label, because the API server
+/// selects by it which pods the webhook is asked about at all.
+pub const INJECT: &str = "remora.dev/inject";
+
+/// Annotation that is written: JSON that says what was done to the pod, or why nothing was.
+pub const STATUS: &str = "remora.dev/status";
+
+/// Annotation that is written: the `tcpSocket` probes as the user had them, where they were rewritten.
+pub const TCP_PROBES: &str = "remora.dev/tcp-probes";
+
+/// Ports of the pod that are not recorded, such as `22,9000-9010`. Default none.
+pub const SKIP_INBOUND_PORTS: &str = "remora.dev/skip-inbound-ports";
+
+/// Ports elsewhere that are not recorded, such as `5432`. Default none.
+pub const SKIP_OUTBOUND_PORTS: &str = "remora.dev/skip-outbound-ports";
+
+/// Networks that are not recorded, such as `10.0.0.0/8,fd00::/8`. Default none.
+pub const SKIP_OUTBOUND_CIDRS: &str = "remora.dev/skip-outbound-cidrs";
+
+/// Largest part of a body that is kept, each way, such as `16KiB`. Default 64 KiB, at most 1 MiB.
+pub const BODY_LIMIT: &str = "remora.dev/body-limit";
+
+/// CPU that the sidecar asks for, such as `20m`. Default: the injector's.
+pub const CPU_REQUEST: &str = "remora.dev/cpu-request";
+
+/// Most CPU that the sidecar may use. Default: the injector's, else no limit.
+pub const CPU_LIMIT: &str = "remora.dev/cpu-limit";
+
+/// Memory that the sidecar asks for, such as `64Mi`. Default: the injector's.
+pub const MEMORY_REQUEST: &str = "remora.dev/memory-request";
+
+/// Most memory that the sidecar may use. Default: the injector's, at least 64 MiB.
+pub const MEMORY_LIMIT: &str = "remora.dev/memory-limit";
+
+/// Names that Remora reserves and this version does not act on; who sets one is told so.
+const RESERVED: [&str; 5] = [
+    "remora.dev/opaque-ports",
+    "remora.dev/intercept-tls",
+    "remora.dev/engine",
+    "remora.dev/faults",
+    "remora.dev/capture-probes",
+];
+
+/// Names that are acted on, or were written by the injector itself.
+const KNOWN: [&str; 10] = [
+    STATUS,
+    TCP_PROBES,
+    SKIP_INBOUND_PORTS,
+    SKIP_OUTBOUND_PORTS,
+    SKIP_OUTBOUND_CIDRS,
+    BODY_LIMIT,
+    CPU_REQUEST,
+    CPU_LIMIT,
+    MEMORY_REQUEST,
+    MEMORY_LIMIT,
+];
+
+/// What the annotations of a pod ask for. Every field is absent where nothing valid was said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Ports and ranges, separated by commas, as `remora init` takes them.
+    pub skip_inbound_ports: Option<String>,
+    /// The same, outbound.
+    pub skip_outbound_ports: Option<String>,
+    /// Networks, separated by commas.
+    pub skip_outbound_cidrs: Option<String>,
+    /// In bytes.
+    pub body_limit_bytes: Option<u64>,
+    /// What the sidecar asks for and may use.
+    pub resources: ResourceOptions,
+}
+
+/// What the annotations say of the sidecar's resources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceOptions {
+    /// From [`CPU_REQUEST`].
+    pub cpu_request: Option<Quantity>,
+    /// From [`CPU_LIMIT`].
+    pub cpu_limit: Option<Quantity>,
+    /// From [`MEMORY_REQUEST`].
+    pub memory_request: Option<Quantity>,
+    /// From [`MEMORY_LIMIT`].
+    pub memory_limit: Option<Quantity>,
+}
+
+impl Options {
+    /// Reads the annotations of `pod`, and adds to `warnings` what is wrong with them.
+    pub fn read(pod: Pod<'_>, warnings: &mut Vec<String>) -> Self {
+        warn_of_names(pod, warnings);
+        let mut reader = Reader { pod, warnings };
+        Self {
+            skip_inbound_ports: reader.read(SKIP_INBOUND_PORTS, values::ports),
+            skip_outbound_ports: reader.read(SKIP_OUTBOUND_PORTS, values::ports),
+            skip_outbound_cidrs: reader.read(SKIP_OUTBOUND_CIDRS, values::networks),
+            body_limit_bytes: reader.read(BODY_LIMIT, values::body_limit),
+            resources: ResourceOptions {
+                cpu_request: reader.read(CPU_REQUEST, values::cpu),
+                cpu_limit: reader.read(CPU_LIMIT, values::cpu),
+                memory_request: reader.read(MEMORY_REQUEST, values::memory),
+                memory_limit: reader.read(MEMORY_LIMIT, values::memory_limit),
+            },
+        }
+    }
+}
+
+struct Reader<'a> {
+    pod: Pod<'a>,
+    warnings: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn read<T>(&mut self, name: &str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.pod.annotation(name)?.trim();
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.warnings
+                    .push(format!("{name}: {message}; the default is used"));
+                None
+            }
+        }
+    }
+}
+
+/// Warns of names that have no effect: reserved, misspelt, or the label where it does nothing.
+fn warn_of_names(pod: Pod<'_>, warnings: &mut Vec<String>) {
+    for (name, _) in pod.annotations() {
+        let Some(word) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if name == INJECT {
+            warnings.push(format!(
+                "{INJECT} is a label; as an annotation it has no effect"
+            ));
+        } else if RESERVED.contains(&name) {
+            warnings.push(format!("{name} has no effect in this version"));
+        } else if !KNOWN.contains(&name) {
+            let known = KNOWN.iter().filter_map(|name| name.strip_prefix(PREFIX));
+            warnings.push(match values::nearest(word, known) {
+                Some(right) => format!(
+                    "{} is not known, did you mean {PREFIX}{right}?",
+                    values::shown(name)
+                ),
+                None => format!("{} is not known and has no effect", values::shown(name)),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What is added to a pod: a pod and a plan in, a JSON patch out. Pure.
+//!
+//! `initContainers` become `[0] remora-init`, `[1] remora-proxy`, then the user's; without native sidecars
+//! `remora-init` is the last of them and `remora-proxy` the first container. Two volumes, and the annotation
+//! that says so. Nothing of the user's is changed or removed, except `tcpSocket` probes where they are rewritten.
+
+mod containers;
+mod edits;
+mod probes;
+mod resources;
+mod uid;
+
+use json_patch::Patch;
+use serde_json::{Value, json};
+
+use crate::annotations::{Options, STATUS, TCP_PROBES};
+use crate::config::{Config, Sidecars, TOKEN_KEY, TcpProbes, Token};
+use crate::decide::Reason;
+use crate::pod::{Pod, name_of};
+use crate::workload::Workload;
+use edits::{Edits, Place};
+
+/// Name of the container that writes the redirect rules.
+pub const INIT_CONTAINER: &str = "remora-init";
+/// Name of the sidecar.
+pub const PROXY_CONTAINER: &str = "remora-proxy";
+/// Name of the volume with the token.
+pub const TOKEN_VOLUME: &str = "remora-token";
+/// Name of the volume for blocks that wait for the hub.
+pub const SPOOL_VOLUME: &str = "remora-spool";
+/// Ports of the sidecar: outbound, inbound, admin.
+pub const OWN_PORTS: [u64; 3] = [15101, 15106, ADMIN_PORT];
+
+/// Port of the sidecar's probes and metrics.
+const ADMIN_PORT: u64 = 15120;
+/// Size at which the kubelet evicts a pod for its spool; the sidecar stays at half of it.
+const SPOOL_SIZE: &str = "128Mi";
+/// How long a projected token is good for, in seconds; the kubelet renews it well before.
+const TOKEN_SECONDS: u64 = 3600;
+
+/// What one pod gets.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What its annotations ask for.
+    pub options: Options,
+    /// Whose pod it is.
+    pub workload: Workload,
+}
+
+/// The patch that puts a sidecar into `pod`.
+pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<String>) -> Patch {
+    let uid = uid::choose(pod);
+    let resources = resources::of_sidecar(pod, &plan.options.resources, config, warnings);
+    let init = containers::init(plan, config, uid, &resources);
+    let proxy = containers::proxy(plan, config, uid, &resources);
+    let mut edits = Edits::new(pod);
+    // Before containers are inserted, since these name containers by their place.
+    match config.tcp_probes {
+        TcpProbes::Rewrite => {
+            if let Some(original) = probes::rewrite(pod, &mut edits) {
+                edits.annotate(TCP_PROBES, &original.to_string());
+            }
+        }
+        TcpProbes::Keep => probes::warn(pod, warnings),
+    }
+    match config.sidecars {
+        Sidecars::Native => edits.insert("initContainers", Place::First, vec![init, proxy]),
+        Sidecars::Classic => {
+            edits.insert("initContainers", Place::Last, vec![init]);
+            edits.insert("containers", Place::First, vec![proxy]);
+            default_to_the_users_container(pod, &mut edits);
+        }
+    }
+    edits.insert(
+        "volumes",
+        Place::Last,
+        vec![token_volume(&config.token), spool_volume()],
+    );
+    edits.annotate(STATUS, &injected_status(config, uid));
+    warn_of_udp(pod, warnings);
+    edits.finish()
+}
+
+/// The patch that says on `pod` why it has no sidecar.
+pub fn mark_skipped(pod: Pod<'_>, reason: Reason) -> Patch {
+    let status = json!({"injected": false, "reason": reason.code(), "message": reason.message()});
+    let mut edits = Edits::new(pod);
+    edits.annotate(STATUS, &status.to_string());
+    edits.finish()
+}
+
+fn injected_status(config: &Config, uid: u32) -> String {
+    let mode = match config.sidecars {
+        Sidecars::Native => "native",
+        Sidecars::Classic => "classic",
+    };
+    json!({"injected": true, "mode": mode, "uid": uid, "image": config.image}).to_string()
+}
+
+/// `kubectl logs` and `exec` take the first container unless told otherwise; with a native sidecar that is
+/// the user's anyway.
+fn default_to_the_users_container(pod: Pod<'_>, edits: &mut Edits<'_>) {
+    const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+    if let (None, Some(first)) = (pod.annotation(DEFAULT_CONTAINER), pod.containers().first()) {
+        edits.annotate(DEFAULT_CONTAINER, name_of(first));
+    }
+}
+
+fn token_volume(token: &Token) -> Value {
+    match token {
+        Token::Secret(name) => json!({
+            "name": TOKEN_VOLUME,
+            // A pod must start without it too; the sidecar then says that it ships nothing.
+            "secret": {"secretName": name, "optional": true,
+                "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},
+        }),
+        Token::Projected(audience) => json!({
+            "name": TOKEN_VOLUME,
+            "projected": {"sources": [{"serviceAccountToken": {
+                "audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_KEY}}]},
+        }),
+    }
+}
+
+fn spool_volume() -> Value {
+    json!({"name": SPOOL_VOLUME, "emptyDir": {"sizeLimit": SPOOL_SIZE}})
+}
+
+/// Datagrams go by unseen; somebody whose pod serves nothing else would wait for calls in vain.
+fn warn_of_udp(pod: Pod<'_>, warnings: &mut Vec<String>) {
+    let ports = || {
+        let lists = pod
+            .containers()
+            .iter()
+            .filter_map(|container| container.get("ports")?.as_array());
+        lists.flatten()
+    };
+    let is_udp = |port: &Value| port.get("protocol").and_then(Value::as_str) == Some("UDP");
+    if ports().next().is_some() && ports().all(is_udp) {
+        warnings.push("all ports of the pod are UDP, which is not recorded".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests;

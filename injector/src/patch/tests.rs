@@ -1,0 +1,212 @@
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use serde_json::{Value, json};
+use test_case::test_case;
+
+use crate::config::{Config, Options, TcpProbes};
+use crate::decide::{Decision, Namespace, PodSecurity};
+use crate::inject::{Injection, inject};
+
+fn config() -> Config {
+    Config::check(Options {
+        image: "registry.example/remora:1".to_owned(),
+        ..Options::default()
+    })
+    .unwrap()
+}
+
+/// Injects `pod`, and gives it with the patch applied.
+fn injected(pod: &Value, config: &Config) -> (Value, Injection) {
+    let namespace = Namespace {
+        name: "shop",
+        inject: Some("enabled"),
+        pod_security: PodSecurity::Permits,
+    };
+    let injection = inject(pod, namespace, None, config);
+    assert_eq!(injection.decision, Decision::Inject);
+    let mut patched = pod.clone();
+    json_patch::patch(&mut patched, &injection.patch).unwrap();
+    (patched, injection)
+}
+
+fn at<'a>(pod: &'a Value, pointer: &str) -> &'a Value {
+    pod.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+/// The `resources` of the sidecar beside a container with `resources`, asked for by `annotations`.
+fn resources(annotations: Value, resources: Value) -> (Value, Vec<String>) {
+    let pod = json!({
+        "metadata": {"annotations": annotations},
+        "spec": {"containers": [{"name": "web", "resources": resources}]},
+    });
+    let (patched, injection) = injected(&pod, &config());
+    (
+        at(&patched, "/spec/initContainers/1/resources").clone(),
+        injection.warnings,
+    )
+}
+
+#[test_case(json!({}), json!({}) => json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}); "the defaults")]
+#[test_case(json!({"remora.dev/cpu-request": "50m"}), json!({}) => json!({"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}); "one asked for, the others stay")]
+#[test_case(json!({"remora.dev/memory-request": "256Mi"}), json!({}) => json!({"requests": {"cpu": "10m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}}); "a request beyond the default limit raises it")]
+#[test_case(json!({"remora.dev/cpu-limit": "5m"}), json!({}) => json!({"requests": {"cpu": "5m", "memory": "32Mi"}, "limits": {"cpu": "5m", "memory": "128Mi"}}); "a limit below the default request lowers it")]
+#[test_case(json!({}), json!({"limits": {"cpu": 1, "memory": "1Gi"}}) => json!({"requests": {"cpu": "200m", "memory": "128Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}); "guaranteed stays guaranteed")]
+#[test_case(json!({"remora.dev/cpu-limit": "1"}), json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}) => json!({"requests": {"cpu": "1", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}); "guaranteed in other words, with a limit asked for")]
+#[test_case(json!({}), json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}) => json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}); "burstable stays burstable")]
+#[test_case(json!({}), json!({"limits": {"ephemeral-storage": "1Gi"}}) => json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi", "ephemeral-storage": "128Mi"}}); "the spool brings its own storage")]
+fn the_sidecar_asks_for(annotations: Value, of_container: Value) -> Value {
+    let (resources, warnings) = resources(annotations, of_container);
+    assert_eq!(warnings, Vec::<String>::new());
+    resources
+}
+
+#[test]
+fn a_request_beyond_the_limit_that_was_asked_for_too_is_lowered_and_told() {
+    let annotations =
+        json!({"remora.dev/memory-request": "1Gi", "remora.dev/memory-limit": "64Mi"});
+    let (resources, warnings) = resources(annotations, json!({}));
+    assert_eq!(at(&resources, "/requests/memory"), "64Mi");
+    assert!(
+        warnings.concat().contains("1Gi is more than the limit"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_pod_with_one_budget_for_all_keeps_it() {
+    let pod = json!({"spec": {
+        "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+        "containers": [{"name": "web"}],
+    }});
+    let (patched, _) = injected(&pod, &config());
+    assert_eq!(at(&patched, "/spec/initContainers/1/resources"), &json!({}));
+}
+
+#[test_case(json!({"containers": [{"name": "web"}]}) => 15100; "the first choice")]
+#[test_case(json!({"containers": [{"name": "web", "securityContext": {"runAsUser": 15100}}]}) => 15101; "not the user of a container")]
+#[test_case(json!({"securityContext": {"runAsUser": 15100}, "containers": [{"name": "web"}],
+    "initContainers": [{"name": "a", "securityContext": {"runAsUser": 15101}}],
+    "ephemeralContainers": [{"name": "b", "securityContext": {"runAsUser": 15102}}]}) => 15103; "not the user of anything in the pod")]
+fn the_sidecar_runs_as(spec: Value) -> u64 {
+    let (patched, _) = injected(&json!({"metadata": {}, "spec": spec}), &config());
+    let uid = at(&patched, "/spec/initContainers/0/securityContext/runAsUser")
+        .as_u64()
+        .unwrap();
+    assert_eq!(
+        at(&patched, "/spec/initContainers/1/securityContext/runAsUser"),
+        uid
+    );
+    let env = at(&patched, "/spec/initContainers/0/env/0");
+    assert_eq!(
+        env,
+        &json!({"name": "REMORA_PROXY_UID", "value": uid.to_string()})
+    );
+    uid
+}
+
+fn pod_with_tcp_probes() -> Value {
+    json!({
+        "metadata": {},
+        "spec": {"containers": [{
+            "name": "db",
+            "ports": [{"name": "sql", "containerPort": 5432}],
+            "livenessProbe": {"tcpSocket": {"port": "sql"}, "periodSeconds": 7},
+            "readinessProbe": {"tcpSocket": {"port": 5432}},
+            "startupProbe": {"tcpSocket": {"port": 80, "host": "10.0.0.1"}},
+        }, {
+            "name": "web",
+            "livenessProbe": {"httpGet": {"port": 80}},
+            "readinessProbe": {"tcpSocket": {"port": "unknown"}},
+        }]},
+    })
+}
+
+#[test]
+fn a_probe_that_only_connects_stays_and_is_told() {
+    let pod = pod_with_tcp_probes();
+    let (patched, injection) = injected(&pod, &config());
+    assert_eq!(
+        at(&patched, "/spec/containers"),
+        at(&pod, "/spec/containers")
+    );
+    assert_eq!(injection.warnings.len(), 2, "{:?}", injection.warnings);
+    assert!(
+        injection
+            .warnings
+            .iter()
+            .all(|warning| warning.contains("\"db\""))
+    );
+}
+
+#[test]
+fn where_the_sidecar_answers_for_them_tcp_probes_of_own_ports_are_rewritten_and_nothing_else() {
+    let config = Config {
+        tcp_probes: TcpProbes::Rewrite,
+        ..config()
+    };
+    let pod = pod_with_tcp_probes();
+    let (patched, injection) = injected(&pod, &config);
+    let mut expected = at(&pod, "/spec/containers").clone();
+    let asks = json!({"path": "/probe/tcp/5432", "port": 15120, "scheme": "HTTP"});
+    *expected.pointer_mut("/0/livenessProbe").unwrap() =
+        json!({"periodSeconds": 7, "httpGet": asks});
+    *expected.pointer_mut("/0/readinessProbe").unwrap() = json!({"httpGet": asks});
+    assert_eq!(at(&patched, "/spec/containers"), &expected);
+    let kept = at(&patched, "/metadata/annotations/remora.dev~1tcp-probes")
+        .as_str()
+        .unwrap();
+    let kept: Value = serde_json::from_str(kept).unwrap();
+    assert_eq!(at(&kept, "/0/tcpSocket/port"), "sql");
+    assert_eq!(kept.as_array().unwrap().len(), 2);
+    assert_eq!(injection.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_pod_that_serves_datagrams_only_is_told_that_they_are_not_seen() {
+    let pod = json!({"spec": {"containers": [
+        {"name": "dns", "ports": [{"containerPort": 53, "protocol": "UDP"}]},
+    ]}});
+    let (_, injection) = injected(&pod, &config());
+    assert!(
+        injection.warnings.concat().contains("UDP"),
+        "{:?}",
+        injection.warnings
+    );
+}
+
+#[test]
+fn a_label_that_says_nothing_is_told() {
+    let pod = json!({
+        "metadata": {"labels": {"remora.dev/inject": "true"}},
+        "spec": {"containers": [{"name": "web"}]},
+    });
+    let (_, injection) = injected(&pod, &config());
+    assert!(
+        injection
+            .warnings
+            .concat()
+            .contains("neither enabled nor disabled")
+    );
+}
+
+#[test]
+fn warnings_are_few_and_short() {
+    let names = (0..100).map(|n| (format!("remora.dev/{n}{}", "x".repeat(400)), "".into()));
+    let annotations: serde_json::Map<String, Value> = names.collect();
+    let pod = json!({
+        "metadata": {"annotations": annotations},
+        "spec": {"containers": [{"name": "web"}]},
+    });
+    let (_, injection) = injected(&pod, &config());
+    assert_eq!(injection.warnings.len(), 13);
+    assert!(
+        injection
+            .warnings
+            .iter()
+            .all(|warning| warning.len() <= 256)
+    );
+    assert_eq!(
+        injection.warnings.last().unwrap(),
+        "remora: 88 more warnings"
+    );
+}
