@@ -22,6 +22,7 @@ mod hub_away;
 mod hub_blocked;
 mod hub_drained;
 mod hub_killed;
+mod inject;
 mod mcp_bridge;
 mod node;
 mod open_calls;

@@ -5,6 +5,7 @@ mod demo;
 mod http;
 mod hub;
 mod init;
+mod inject;
 mod mcp;
 mod proxy;
 mod runtime;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Hub(options) => hub::run(options),
         Command::Proxy(options) => proxy::run(*options),
         Command::Init(options) => init::run(options),
+        Command::Inject(options) => inject::run(options),
         Command::Mcp(options) => mcp::run(options),
     };
     runtime::exit_code(done)
