@@ -130,6 +130,7 @@ async fn groups(
         group_by: vec![key],
         probes: false,
         limit: GROUPS,
+        view: Default::default(),
         time_budget: TIME_BUDGET,
     };
     let summary = ask(app, Asked::Summary, app.store.summarize(scope, &query)).await?;

@@ -78,6 +78,7 @@ async fn count_of(app: &App, scope: &Scope, kind: &str, window: Window) -> Resul
         group_by: Vec::new(),
         probes: true,
         limit: 2,
+        view: Default::default(),
         time_budget: COUNT_BUDGET,
     };
     let summary = app.store.summarize(scope, &query).await?;

@@ -193,6 +193,12 @@ impl From<StoreError> for ApiError {
             )
             .hint("give the hub more space, or lower its --retain-bytes"),
             StoreError::Filter(error) => Self::bad_filter(error),
+            StoreError::TooManySnapshots { limit } => Self::new(
+                StatusCode::CONFLICT,
+                "too_many_snapshots",
+                format!("there are {limit} snapshots, and a hub keeps no more"),
+            )
+            .hint("delete one that is not needed any more, or give them a shorter ttl"),
             error @ StoreError::Damaged { .. } => {
                 tracing::error!(error = %chain(&error), "stored block is damaged");
                 Self::new(

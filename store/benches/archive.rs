@@ -234,6 +234,7 @@ async fn list(
         cursor: None,
         probes: false,
         bodies: false,
+        view: Default::default(),
         time_budget: Duration::from_secs(600),
     };
     // A warm question was asked before.
@@ -263,6 +264,7 @@ async fn summary(store: &Embedded, first: usize) -> f64 {
         group_by: vec![GroupKey::Edge, GroupKey::Route, GroupKey::Status],
         probes: false,
         limit: 100,
+        view: Default::default(),
         time_budget: Duration::from_secs(600),
     };
     let mut took = Vec::new();

@@ -84,6 +84,7 @@ fn newest(bencher: Bencher, name: &str, blocks: &dyn BlockSource) {
         cursor: None,
         probes: false,
         bodies: false,
+        view: Default::default(),
         time_budget: Duration::from_secs(60),
     };
     bencher.bench(|| list(blocks, &Scope::All, &query).expect("it answers"));
@@ -98,6 +99,7 @@ fn summary_by_edge_route_status(bencher: Bencher, filter: &str) {
         group_by: vec![GroupKey::Edge, GroupKey::Route, GroupKey::Status],
         probes: false,
         limit: 100,
+        view: Default::default(),
         time_budget: Duration::from_secs(60),
     };
     let blocks = Blocks::at_hand();

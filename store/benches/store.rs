@@ -180,6 +180,7 @@ async fn ask(store: &Embedded, blocks: u64) {
             cursor: None,
             probes: false,
             bodies: false,
+            view: Default::default(),
             time_budget: Duration::from_secs(60),
         };
         let times = times(async || drop(store.list(&Scope::All, &query).await)).await;
@@ -192,6 +193,7 @@ async fn ask(store: &Embedded, blocks: u64) {
         group_by: vec![GroupKey::Edge, GroupKey::Route, GroupKey::Status],
         probes: false,
         limit: 100,
+        view: Default::default(),
         time_budget: Duration::from_secs(60),
     };
     let times = times(async || drop(store.summarize(&Scope::All, &query).await)).await;

@@ -7,11 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::spawn_blocking;
 
-use crate::block::Origin;
+use crate::block::{Block, Columns, Origin};
 use crate::call::{Call, CallId};
 use crate::index::Index;
-use crate::query::{BlockSource, FoundCall, found};
+use crate::names::Names;
+use crate::query::{
+    Arrived, ArrivedQuery, BlockEntry, BlockSource, FoundCall, SummaryQuery, found, running_since,
+    summarize,
+};
 use crate::running;
+use crate::snapshot::shelf::{Shelf, members};
+use crate::snapshot::{Member, Snapshot};
 use crate::store::{Health, Scope, StoreError};
 
 /// How often a question is tried while segments are rewritten.
@@ -24,6 +30,9 @@ pub(crate) trait Holds: BlockSource {
 
     /// The index. It is not held while a block is read.
     fn index(&self) -> MutexGuard<'_, Index<Self::Place>>;
+
+    /// The snapshots. Where both are held, the index was taken first.
+    fn shelf(&self) -> MutexGuard<'_, Shelf>;
 }
 
 /// Answers a question on a thread that may wait for a disk, and be busy.
@@ -117,6 +126,81 @@ fn finished<S: Holds>(store: &S, number: u64, id: CallId) -> Result<Option<Call>
         block: number,
         reason: error.to_string(),
     })
+}
+
+/// What matches among the blocks that came since one, and what matches and still runs.
+pub(crate) fn arrived<S: Holds>(
+    store: &S,
+    scope: &Scope,
+    query: &ArrivedQuery,
+) -> Result<Arrived, StoreError> {
+    // Before the blocks, so that a call which ends in between is not in neither.
+    let running_since_ns = running_since(store, scope, query)?;
+    let (entries, next_block) = {
+        let index = store.index();
+        let next_block = index.next_block();
+        (
+            index.entries_among(query.from_block..next_block),
+            next_block,
+        )
+    };
+    let mut calls = 0;
+    if !entries.is_empty() {
+        let young = Among {
+            store,
+            entries: entries.into(),
+        };
+        let counted = SummaryQuery {
+            filter: query.filter.clone(),
+            since_ns: Some(query.since_ns),
+            until_ns: None,
+            group_by: Vec::new(),
+            probes: false,
+            view: query.view.clone(),
+            limit: usize::MAX,
+            time_budget: query.time_budget,
+        };
+        let groups = summarize(&young, scope, &counted)?.groups;
+        calls = groups.iter().map(|group| group.calls).sum();
+    }
+    Ok(Arrived {
+        calls,
+        running_since_ns,
+        next_block,
+    })
+}
+
+/// Some of a store's blocks, and none of what runs.
+struct Among<'s, S> {
+    store: &'s S,
+    entries: Arc<[BlockEntry]>,
+}
+
+impl<S: Holds> BlockSource for Among<'_, S> {
+    fn entries(&self) -> Arc<[BlockEntry]> {
+        self.entries.clone()
+    }
+
+    fn columns(&self, number: u64) -> Result<Option<Arc<Columns>>, StoreError> {
+        self.store.columns(number)
+    }
+
+    fn block(&self, number: u64) -> Result<Option<Block>, StoreError> {
+        self.store.block(number)
+    }
+
+    fn open_calls(&self) -> Vec<(CallId, Arc<Origin>, Call)> {
+        Vec::new()
+    }
+
+    fn names(&self) -> Arc<Names> {
+        self.store.names()
+    }
+}
+
+/// Who recorded something in a snapshot.
+pub(crate) fn members_of<S: Holds>(store: &S, scope: &Scope, snapshot: &Snapshot) -> Vec<Member> {
+    members(snapshot, &store.index(), scope)
 }
 
 /// What an index knows of how its store is doing.

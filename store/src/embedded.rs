@@ -14,6 +14,7 @@ mod recover;
 mod replace;
 mod retain;
 mod shared;
+mod shelve;
 mod writer;
 
 use std::collections::HashSet;
@@ -23,7 +24,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -31,9 +31,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::answer::{self, Holds, aside, steadily};
 use crate::call::CallId;
 use crate::checked::check;
+use crate::clock::now_ns;
 use crate::lock::{DirectoryLock, LockError};
-use crate::query::{self, FoundCall, Page, Query, Summary, SummaryQuery};
+use crate::query::{self, Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
 use crate::segment::Marker;
+use crate::snapshot::shelf::Change;
+use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
 use crate::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
@@ -124,6 +127,7 @@ impl Embedded {
         let shared = Arc::new(Shared::new(
             dir,
             recovered.index,
+            recovered.shelf,
             recovered.notes,
             options.cache_bytes,
         ));
@@ -230,6 +234,47 @@ impl CallStore for Embedded {
         .await
     }
 
+    async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError> {
+        let (scope, query) = (scope.clone(), query.clone());
+        aside(&self.shared, move |shared| {
+            steadily(shared, |shared| answer::arrived(shared, &scope, &query))
+        })
+        .await
+    }
+
+    async fn create_snapshot(&self, snapshot: NewSnapshot) -> Result<Snapshot, StoreError> {
+        let made = self
+            .ask(|reply| Job::Snapshot(Change::Create(snapshot), reply))
+            .await?;
+        Ok(made.expect("a change that creates a snapshot gives it"))
+    }
+
+    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+        let id = id.clone();
+        self.ask(|reply| Job::Snapshot(Change::Seal(id), reply))
+            .await
+    }
+
+    async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        let gone = self
+            .ask(|reply| Job::Snapshot(Change::Delete(id), reply))
+            .await?;
+        Ok(gone.is_some())
+    }
+
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
+        Ok(self.shared.shelf().live(now_ns()))
+    }
+
+    async fn members(&self, scope: &Scope, snapshot: &Snapshot) -> Result<Vec<Member>, StoreError> {
+        let (scope, snapshot) = (scope.clone(), snapshot.clone());
+        aside(&self.shared, move |shared| {
+            Ok(answer::members_of(shared, &scope, &snapshot))
+        })
+        .await
+    }
+
     async fn recorders(&self, scope: &Scope) -> Result<Vec<Recorder>, StoreError> {
         let scope = scope.clone();
         aside(&self.shared, move |shared| {
@@ -247,14 +292,6 @@ impl CallStore for Embedded {
         let health = aside(&self.shared, |shared| Ok(shared.health())).await;
         health.unwrap_or_default()
     }
-}
-
-/// The wall clock: nanoseconds since the Unix epoch.
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-    })
 }
 
 fn random_marker() -> Marker {

@@ -63,6 +63,14 @@ impl<L> Kept<L> {
         self.summary.calls.into()
     }
 
+    fn entry(&self) -> BlockEntry {
+        BlockEntry {
+            number: self.number,
+            origin: self.origin.clone(),
+            summary: self.summary.clone(),
+        }
+    }
+
     /// The highest of the sequences in it.
     pub(crate) fn last_sequence(&self) -> u64 {
         let sequences = self.sources.iter().map(|source| source.sequence);
@@ -81,6 +89,8 @@ pub(crate) struct Index<L> {
     names: Arc<Names>,
     /// How often blocks took the place of others.
     replacements: u64,
+    /// One more than the highest number that came; 0 before the first.
+    next_block: u64,
     /// [`Index::entries`], until a block comes or goes.
     entries: Option<Arc<[BlockEntry]>>,
 }
@@ -118,6 +128,7 @@ impl<L> Default for Index<L> {
             totals: Totals::default(),
             names: Arc::default(),
             replacements: 0,
+            next_block: 0,
             entries: None,
         }
     }
@@ -154,6 +165,7 @@ impl<L> Index<L> {
         known.first_block = known.first_block.min(block.number);
         for source in &block.sources {
             known.sequences.insert(source.sequence);
+            self.next_block = self.next_block.max(source.block + 1);
             if source.block != block.number {
                 self.merged_into.insert(source.block, block.number);
             }
@@ -284,19 +296,27 @@ impl<L> Index<L> {
         Some((first, last))
     }
 
+    /// One more than the highest number of a block that ever came.
+    pub(crate) fn next_block(&self) -> u64 {
+        self.next_block.max(1)
+    }
+
+    /// The blocks that hold calls which came under numbers of a range, and maybe others.
+    pub(crate) fn entries_among(&self, numbers: std::ops::Range<u64>) -> Vec<BlockEntry> {
+        let among = self.blocks.values().filter(|block| {
+            let mut sources = block.sources.iter();
+            block.calls() > 0 && sources.any(|source| numbers.contains(&source.block))
+        });
+        among.map(|block| block.entry()).collect()
+    }
+
     /// The blocks that hold calls, the ones with the oldest first.
     pub(crate) fn entries(&mut self) -> Arc<[BlockEntry]> {
         if let Some(entries) = &self.entries {
             return entries.clone();
         }
         let with_calls = self.blocks.values().filter(|block| block.calls() > 0);
-        let mut entries: Vec<BlockEntry> = with_calls
-            .map(|block| BlockEntry {
-                number: block.number,
-                origin: block.origin.clone(),
-                summary: block.summary.clone(),
-            })
-            .collect();
+        let mut entries: Vec<BlockEntry> = with_calls.map(|block| block.entry()).collect();
         // Blocks come nearly in the order of time, which makes this cheap.
         entries.sort_by_key(|entry| (entry.summary.first_ns, entry.number));
         let entries: Arc<[BlockEntry]> = entries.into();

@@ -1,7 +1,8 @@
 //! What a recorded call is, how it is sealed, kept and asked for.
 //!
 //! Read in this order: [`call`] is the record, [`block`] its sealed form on the wire and on disk,
-//! [`store`] the trait behind which blocks are kept, [`filter`] and [`query`] how they are asked for.
+//! [`store`] the trait behind which blocks are kept, [`filter`] and [`query`] how they are asked for,
+//! [`snapshot`] what is held against being forgotten.
 //! This crate knows nothing of sockets, HTTP or Kubernetes: it takes values and gives values back.
 
 mod answer;
@@ -9,6 +10,7 @@ pub mod block;
 pub mod call;
 mod catalogue;
 mod checked;
+mod clock;
 pub mod coding;
 pub mod embedded;
 pub mod filter;
@@ -23,6 +25,7 @@ pub mod query;
 pub mod route;
 mod running;
 mod segment;
+pub mod snapshot;
 pub mod spool;
 pub mod stats;
 pub mod store;

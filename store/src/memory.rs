@@ -8,10 +8,16 @@ use crate::answer::{self, Holds, aside, locked};
 use crate::block::{Block, Columns, Origin, Source};
 use crate::call::{Call, CallId};
 use crate::checked::{CheckedBlock, check};
+use crate::clock::now_ns;
 use crate::index::{Index, Kept};
 use crate::names::Names;
-use crate::query::{self, BlockEntry, BlockSource, FoundCall, Page, Query, Summary, SummaryQuery};
+use crate::query::{
+    self, Arrived, ArrivedQuery, BlockEntry, BlockSource, FoundCall, Page, Query, Summary,
+    SummaryQuery,
+};
 use crate::running;
+use crate::snapshot::shelf::{Change, Shelf};
+use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
 use crate::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
@@ -26,6 +32,7 @@ pub struct Memory {
 struct Shared {
     limit_bytes: u64,
     index: Mutex<Index<Block>>,
+    shelf: Mutex<Shelf>,
     /// Number for the next block. Held while blocks are taken in, which happens one after the other.
     next_block: Mutex<u64>,
 }
@@ -37,6 +44,7 @@ impl Memory {
             shared: Arc::new(Shared {
                 limit_bytes,
                 index: Mutex::default(),
+                shelf: Mutex::default(),
                 next_block: Mutex::new(1),
             }),
         }
@@ -94,24 +102,43 @@ impl Shared {
 
     fn retain(&self, limits: &Retention) -> Freed {
         let mut freed = Freed::default();
+        let now_ns = now_ns();
+        let max_bytes = limits.max_bytes.unwrap_or(u64::MAX);
+        self.shelf().drop_expired(now_ns);
+        let pins = self.shelf().pins(now_ns);
+        let given_up = pins.give_way(&self.index(), max_bytes / 2);
+        for id in given_up {
+            // It is there, and nothing can be said against it.
+            let _ = self.change(Change::Unpin(id));
+        }
+        let pins = self.shelf().pins(now_ns);
         let mut index = self.index();
-        if let Some(before_ns) = limits.before_ns {
-            let old = index.blocks().filter(|block| block.newest_ns() < before_ns);
-            let old: Vec<u64> = old.map(|block| block.number).collect();
-            for number in old {
+        let loose = index.blocks().filter(|block| !pins.hold(block));
+        let loose: Vec<(u64, i64)> = loose.map(|it| (it.number, it.newest_ns())).collect();
+        for (number, newest_ns) in loose {
+            let old = limits.before_ns.is_some_and(|before| newest_ns < before);
+            if old || index.totals().bytes > max_bytes {
                 forget(&mut index, number, &mut freed);
             }
-        }
-        let max_bytes = limits.max_bytes.unwrap_or(u64::MAX);
-        while index.totals().bytes > max_bytes {
-            let oldest = index.blocks().next().map(|block| block.number);
-            let Some(oldest) = oldest else { break };
-            forget(&mut index, oldest, &mut freed);
         }
         if freed.blocks > 0 {
             index.relearn_names();
         }
         freed
+    }
+}
+
+impl Shared {
+    /// Changes a snapshot, while no block comes in.
+    fn change(&self, change: Change) -> Result<Option<Snapshot>, StoreError> {
+        let index = self.index();
+        let mut shelf = self.shelf();
+        let next_block = index.next_block();
+        let changed = shelf.prepare(change, &index, next_block, now_ns())?;
+        if let Some(shelved) = &changed {
+            shelf.learn(shelved.clone(), None);
+        }
+        Ok(changed.map(|shelved| shelved.snapshot))
     }
 }
 
@@ -128,6 +155,10 @@ impl Holds for Shared {
 
     fn index(&self) -> MutexGuard<'_, Index<Block>> {
         locked(&self.index)
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        locked(&self.shelf)
     }
 }
 
@@ -163,6 +194,12 @@ impl BlockSource for Shared {
     }
 }
 
+impl Memory {
+    async fn change(&self, change: Change) -> Result<Option<Snapshot>, StoreError> {
+        aside(&self.shared, |shared| shared.change(change)).await
+    }
+}
+
 #[async_trait]
 impl CallStore for Memory {
     async fn ingest(&self, blocks: Vec<ReceivedBlock>) -> Result<Ingested, StoreError> {
@@ -186,6 +223,40 @@ impl CallStore for Memory {
         let (scope, query) = (scope.clone(), query.clone());
         aside(&self.shared, move |shared| {
             query::summarize(shared, &scope, &query)
+        })
+        .await
+    }
+
+    async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError> {
+        let (scope, query) = (scope.clone(), query.clone());
+        aside(&self.shared, move |shared| {
+            answer::arrived(shared, &scope, &query)
+        })
+        .await
+    }
+
+    async fn create_snapshot(&self, snapshot: NewSnapshot) -> Result<Snapshot, StoreError> {
+        let made = self.change(Change::Create(snapshot)).await?;
+        Ok(made.expect("a change that creates a snapshot gives it"))
+    }
+
+    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+        self.change(Change::Seal(id.clone())).await
+    }
+
+    async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError> {
+        let gone = self.change(Change::Delete(id.clone())).await?;
+        Ok(gone.is_some())
+    }
+
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
+        Ok(self.shared.shelf().live(now_ns()))
+    }
+
+    async fn members(&self, scope: &Scope, snapshot: &Snapshot) -> Result<Vec<Member>, StoreError> {
+        let (scope, snapshot) = (scope.clone(), snapshot.clone());
+        aside(&self.shared, move |shared| {
+            Ok(answer::members_of(shared, &scope, &snapshot))
         })
         .await
     }

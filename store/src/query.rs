@@ -14,6 +14,7 @@ pub use crate::outcome::Outcome;
 pub use cursor::BadCursor;
 pub use list::list;
 pub use look::found;
+pub(crate) use look::running_since;
 pub use source::{BlockEntry, BlockSource};
 pub use summarize::summarize;
 
@@ -24,6 +25,7 @@ use crate::block::Origin;
 use crate::call::{Call, CallId, Protocol};
 use crate::filter::Filter;
 use crate::names::Party;
+use crate::snapshot::View;
 
 /// Calls that match, a page at a time.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub struct Query {
     pub cursor: Option<Cursor>,
     /// Whether health checks are shown.
     pub probes: bool,
+    /// Which part of what the caller sees; by default all of it.
+    pub view: View,
     /// Whether bodies are read; without them a page costs no body frame.
     pub bodies: bool,
     /// How long the store may look before it answers with what it has and says how far it came.
@@ -108,6 +112,8 @@ pub struct SummaryQuery {
     pub group_by: Vec<GroupKey>,
     /// Whether health checks are counted.
     pub probes: bool,
+    /// Which part of what the caller sees; by default all of it.
+    pub view: View,
     /// Most groups in the answer; what is left is added up in [`Summary::rest`].
     pub limit: usize,
     /// How long the store may look before it answers with what it has and says how far it came.
@@ -144,6 +150,32 @@ pub struct Summary {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
+}
+
+/// What came since a block, and what still runs.
+#[derive(Debug, Clone)]
+pub struct ArrivedQuery {
+    /// Which calls.
+    pub filter: Filter,
+    /// Only calls that began at this time or later: nanoseconds since the Unix epoch.
+    pub since_ns: i64,
+    /// Which part of what the caller sees.
+    pub view: View,
+    /// Only ended calls in blocks from this number on; what runs is told whole each time.
+    pub from_block: u64,
+    /// How long the store may look.
+    pub time_budget: Duration,
+}
+
+/// What came since a block, and what still runs. Health checks are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// Calls that match and came since. Some may have come before, if their block was merged.
+    pub calls: u64,
+    /// When each call that matches and still runs began: nanoseconds since the Unix epoch.
+    pub running_since_ns: Vec<i64>,
+    /// The number to go on with.
+    pub next_block: u64,
 }
 
 /// Calls with the same key, counted.

@@ -99,6 +99,9 @@ pub(crate) struct RecordKind(pub(crate) u32);
 impl RecordKind {
     /// A block, or several that were merged into one.
     pub(crate) const BLOCK: Self = Self(1);
+
+    /// A snapshot as it was left by a change.
+    pub(crate) const SNAPSHOT: Self = Self(2);
 }
 
 /// One record.

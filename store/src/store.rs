@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use crate::block::{Drop, Origin};
 use crate::call::CallId;
-use crate::query::{FoundCall, Page, Query, Summary, SummaryQuery};
+use crate::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
+use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
 
 /// A place where recorded blocks are kept and asked for.
 ///
@@ -27,10 +28,33 @@ pub trait CallStore: Send + Sync {
     /// Calls that match, counted by group.
     async fn summarize(&self, scope: &Scope, query: &SummaryQuery) -> Result<Summary, StoreError>;
 
+    /// What matches among the blocks that came since one, and what matches and still runs: what a
+    /// wait for quiet needs, at the cost of the new blocks alone.
+    async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError>;
+
     /// Who has recorded what, one entry per incarnation of a sidecar.
     async fn recorders(&self, scope: &Scope) -> Result<Vec<Recorder>, StoreError>;
 
-    /// Forgets the oldest blocks until the limits hold.
+    /// Keeps a new snapshot. What is in it is not forgotten before it expires or is deleted, as long
+    /// as all of them pin half of [`Retention::max_bytes`] at most; beyond, the one that pins most
+    /// gives its pins up and says so.
+    async fn create_snapshot(&self, snapshot: NewSnapshot) -> Result<Snapshot, StoreError>;
+
+    /// Has a snapshot end here: nothing that is stored later becomes part of it. One that is sealed
+    /// stays as it is. `None` where there is none, or it has expired.
+    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Forgets a snapshot and lets go what it pinned. `false` where there is none.
+    async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError>;
+
+    /// Every snapshot that has not expired, the oldest first, whoever made it.
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, StoreError>;
+
+    /// Who recorded something in a snapshot, as far as `scope` sees it: of a sealed one as it was
+    /// then.
+    async fn members(&self, scope: &Scope, snapshot: &Snapshot) -> Result<Vec<Member>, StoreError>;
+
+    /// Forgets the oldest blocks until the limits hold, but for those that snapshots pin.
     async fn retain(&self, limits: &Retention) -> Result<Freed, StoreError>;
 
     /// How the store is doing.
@@ -52,6 +76,17 @@ impl Scope {
         match self {
             Self::All => true,
             Self::Namespaces(names) => names.contains(namespace),
+        }
+    }
+
+    /// What both see.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, scope) | (scope, Self::All) => scope.clone(),
+            (Self::Namespaces(mine), Self::Namespaces(theirs)) => {
+                Self::Namespaces(mine.intersection(theirs).cloned().collect())
+            }
         }
     }
 }
@@ -153,6 +188,12 @@ pub enum StoreError {
     /// The disk is full, and there was nothing to forget. The blocks should come again later.
     #[error("store blocks: the disk is full")]
     Full,
+    /// There are as many snapshots as a store keeps.
+    #[error("keep a snapshot: there are {limit} of them")]
+    TooManySnapshots {
+        /// Most of them.
+        limit: usize,
+    },
     /// A disk operation failed. After a failed write nothing more is written until a restart.
     #[error("{action}: {source}")]
     Io {

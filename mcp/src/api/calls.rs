@@ -117,6 +117,7 @@ pub async fn calls(
         cursor: params.text("cursor").map(read_cursor).transpose()?,
         probes: probes(&params)?,
         bodies: fields.show_bodies(),
+        view: Default::default(),
         time_budget: TIME_BUDGET,
     };
     let coverage = Coverage::of(&app, &caller.scope, window).await?;

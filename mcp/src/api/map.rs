@@ -130,6 +130,7 @@ pub async fn map(
         group_by: vec![GroupKey::Edge, GroupKey::Namespaces, GroupKey::Protocol],
         probes: probes(&params)?,
         limit: params.number("limit", 1..=MOST_EDGES, MOST_EDGES)?,
+        view: Default::default(),
         time_budget: TIME_BUDGET,
     };
     let Summary {

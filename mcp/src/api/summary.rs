@@ -151,6 +151,7 @@ pub async fn summary(
             .unwrap_or_else(|| vec![GroupKey::Edge, GroupKey::Route]),
         probes: probes(&params)?,
         limit: params.number("limit", 1..=MOST, DEFAULT_LIMIT)?,
+        view: Default::default(),
         time_budget: TIME_BUDGET,
     };
     let Summary {

@@ -130,6 +130,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         cursor: input.cursor.as_deref().map(cursor).transpose()?,
         probes: input.probes,
         bodies: false,
+        view: Default::default(),
         time_budget: TIME_BUDGET,
     };
     if !continued {

@@ -91,6 +91,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         group_by: keys.iter().copied().map(GroupKey::from).collect(),
         probes: input.probes,
         limit: bounded("limit", input.limit, DEFAULT_LIMIT, MOST)?,
+        view: Default::default(),
         time_budget: TIME_BUDGET,
     };
     app.control.hand_over(scope).await;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use remora_store::call::CallId;
 use remora_store::memory::Memory;
-use remora_store::query::{FoundCall, Page, Query, Summary, SummaryQuery};
+use remora_store::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
+use remora_store::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
 use remora_store::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
@@ -113,6 +114,33 @@ impl CallStore for TroubledStore {
 
     async fn recorders(&self, scope: &Scope) -> Result<Vec<Recorder>, StoreError> {
         self.store.recorders(scope).await
+    }
+
+    async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError> {
+        self.store.arrived(scope, query).await
+    }
+
+    async fn create_snapshot(&self, snapshot: NewSnapshot) -> Result<Snapshot, StoreError> {
+        self.fail()?;
+        self.store.create_snapshot(snapshot).await
+    }
+
+    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+        self.fail()?;
+        self.store.seal_snapshot(id).await
+    }
+
+    async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError> {
+        self.fail()?;
+        self.store.delete_snapshot(id).await
+    }
+
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
+        self.store.snapshots().await
+    }
+
+    async fn members(&self, scope: &Scope, snapshot: &Snapshot) -> Result<Vec<Member>, StoreError> {
+        self.store.members(scope, snapshot).await
     }
 
     async fn retain(&self, limits: &Retention) -> Result<Freed, StoreError> {

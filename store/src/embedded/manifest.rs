@@ -34,6 +34,9 @@ pub(super) struct Manifest {
     pub(super) dying: Vec<SegmentName>,
     /// Highest sequence that was forgotten, by incarnation: nothing up to it counts as missing.
     pub(super) forgotten: BTreeMap<u128, u64>,
+    /// The control records of the snapshots, each with the segment in which it lies; 0 for none.
+    /// Those that came since this was written are in segments that it does not call sealed.
+    pub(super) snapshots: Vec<(SegmentId, Vec<u8>)>,
 }
 
 /// What is known of a segment.
@@ -124,6 +127,16 @@ struct ManifestRecord {
     dying: Vec<SegmentRecord>,
     #[prost(message, repeated, tag = "5")]
     forgotten: Vec<ForgottenRecord>,
+    #[prost(message, repeated, tag = "6")]
+    snapshots: Vec<SnapshotAt>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct SnapshotAt {
+    #[prost(uint64, tag = "1")]
+    segment: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    record: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -199,6 +212,14 @@ impl From<&Manifest> for ManifestRecord {
                     sequence,
                 })
                 .collect(),
+            snapshots: manifest
+                .snapshots
+                .iter()
+                .map(|(segment, record)| SnapshotAt {
+                    segment: *segment,
+                    record: record.clone(),
+                })
+                .collect(),
         }
     }
 }
@@ -226,6 +247,11 @@ impl From<ManifestRecord> for Manifest {
             live: live.collect(),
             dying: record.dying.iter().map(SegmentRecord::name).collect(),
             forgotten: forgotten.collect(),
+            snapshots: record
+                .snapshots
+                .into_iter()
+                .map(|at| (at.segment, at.record))
+                .collect(),
         }
     }
 }
@@ -253,6 +279,7 @@ mod tests {
             live: BTreeMap::from([(name(4), sealed), (name(5), LiveSegment::default())]),
             dying: vec![name(3)],
             forgotten: BTreeMap::from([(u128::MAX - 5, 17)]),
+            snapshots: vec![(4, b"a snapshot".to_vec())],
         }
     }
 

@@ -13,11 +13,12 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::mpsc::WeakSender;
 
 use super::entry::{Described, block_record};
+use super::random_marker;
 use super::shared::Shared;
 use super::writer::Job;
-use super::{now_ns, random_marker};
 use crate::answer::Holds;
 use crate::block::{self, Block, BlockError, BlockMeta, Origin};
+use crate::clock::now_ns;
 use crate::index::Kept;
 use crate::segment::{
     AppendError, Location, ReadError, Record, RecordKind, SegmentName, SegmentWriter, read_record,
@@ -158,6 +159,7 @@ impl Merger {
         segment: &mut SegmentWriter,
     ) -> Result<Vec<(Described, Location)>, MergeError> {
         let mut written = Vec::new();
+        let boundaries = self.shared.shelf().boundaries();
         let mut group: Vec<(u64, Block)> = Vec::new();
         let mut size = Size::default();
         for kept in run {
@@ -169,7 +171,12 @@ impl Merger {
             let same_key = group
                 .last()
                 .is_none_or(|(_, last)| last.meta().redaction_key == block.meta().redaction_key);
-            if !same_key || !size.fits(kept) {
+            // A sealed snapshot holds a block or does not.
+            let parted = group.first().is_some_and(|(first, _)| {
+                let mut sides = boundaries.iter().map(|it| (first < it, kept.number < *it));
+                sides.any(|(first, kept)| first != kept)
+            });
+            if !same_key || parted || !size.fits(kept) {
                 written.extend(write_group(&mut group, &kept.origin, segment)?);
                 size = Size::default();
             }

@@ -17,13 +17,17 @@ use super::entry::Described;
 use super::manifest::{LiveSegment, Manifest, ManifestError, Sealed};
 use super::random_marker;
 use crate::catalogue::Catalogue;
+use crate::clock::now_ns;
 use crate::index::Index;
 use crate::segment::{Location, ScanEnd, SegmentName, SegmentWriter, is_full};
+use crate::snapshot::record;
+use crate::snapshot::shelf::Shelf;
 
 /// An opened store.
 pub(super) struct Recovered {
     pub(super) manifest: Manifest,
     pub(super) index: Index<Location>,
+    pub(super) shelf: Shelf,
     /// `None` if it could not be made: the store works without.
     pub(super) catalogue: Option<Catalogue>,
     pub(super) segment: SegmentWriter,
@@ -48,6 +52,7 @@ struct Recovery<'a> {
     gone: Vec<(SegmentName, String)>,
     /// Numbers that may have been told to somebody and must not be given again.
     lost_numbers: u64,
+    shelf: Shelf,
 }
 
 /// Opens the store in `dir`, whose lock is held; makes one where there is none.
@@ -61,6 +66,7 @@ pub(super) fn recover(dir: &Path) -> io::Result<Recovered> {
         notes: Vec::new(),
         gone: Vec::new(),
         lost_numbers: 0,
+        shelf: Shelf::default(),
     };
     recovery.read_manifest()?;
     let lengths = recovery.match_files()?;
@@ -106,7 +112,9 @@ impl Recovery<'_> {
         let (mut found, doubted): (Vec<Found>, Vec<Found>) = known
             .into_iter()
             .partition(|(_, place)| believed.contains(&place.segment));
+        self.learn_listed_snapshots();
         let (scanned, ends) = self.scan_segments(&believed)?;
+        self.shelf.drop_expired(now_ns());
         self.compare(&doubted, &scanned);
         found.extend(scanned);
 
@@ -120,17 +128,33 @@ impl Recovery<'_> {
             .filter(|catalogue| self.mend_catalogue(catalogue, &known_numbers, &believed, &kept));
         let segment = self.resume(lengths, &ends, &kept)?;
         self.remember_gone();
+        let records = self.shelf.records();
+        self.manifest.snapshots = records
+            .map(|(shelved, at)| (at.unwrap_or(0), record::encode(shelved)))
+            .collect();
         self.save_manifest()?;
         let mut believed: Vec<SegmentName> = believed.into_iter().collect();
         believed.sort();
         Ok(Recovered {
             manifest: self.manifest,
             index,
+            shelf: self.shelf,
             catalogue,
             segment,
             believed,
             notes: self.notes,
         })
+    }
+
+    /// Takes in the snapshots of which the manifest knows.
+    fn learn_listed_snapshots(&mut self) {
+        for (segment, bytes) in std::mem::take(&mut self.manifest.snapshots) {
+            let live = self.manifest.live.keys().any(|name| name.id == segment);
+            match record::decode(&bytes) {
+                Ok(shelved) => self.shelf.learn(shelved, live.then_some(segment)),
+                Err(why) => self.note(format!("the manifest lists a snapshot: {why}")),
+            }
+        }
     }
 
     fn set_next_numbers(&mut self, kept: &[Found]) {

@@ -34,7 +34,11 @@ impl Writer {
     }
 
     /// From here on the new segment counts, whatever happens.
-    fn list_rewritten(&mut self, old: SegmentName, new: SegmentName) -> Result<(), WriteError> {
+    pub(super) fn list_rewritten(
+        &mut self,
+        old: SegmentName,
+        new: SegmentName,
+    ) -> Result<(), WriteError> {
         self.manifest.live.remove(&old);
         let live = LiveSegment {
             merged: true,
@@ -50,7 +54,7 @@ impl Writer {
             .map_err(|error| self.fail("replace a segment", error))
     }
 
-    fn serve_rewritten(&mut self, rewritten: Rewritten) {
+    pub(super) fn serve_rewritten(&mut self, rewritten: Rewritten) {
         let entries: Vec<Entry> = rewritten
             .blocks
             .iter()

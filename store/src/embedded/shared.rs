@@ -19,6 +19,7 @@ use crate::names::Names;
 use crate::query::{BlockEntry, BlockSource};
 use crate::running;
 use crate::segment::{Location, ReadError, read_record};
+use crate::snapshot::shelf::Shelf;
 use crate::store::{Health, StoreError};
 
 /// Lines kept of what was found damaged.
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     /// Where the segments lie.
     pub(super) segments: PathBuf,
     index: Mutex<Index<Location>>,
+    shelf: Mutex<Shelf>,
     blocks: Mutex<Lru<Block>>,
     columns: Mutex<Lru<Arc<Columns>>>,
     notes: Mutex<Vec<String>>,
@@ -46,6 +48,7 @@ impl Shared {
     pub(super) fn new(
         dir: &Path,
         index: Index<Location>,
+        shelf: Shelf,
         notes: Vec<String>,
         cache_bytes: usize,
     ) -> Self {
@@ -54,6 +57,7 @@ impl Shared {
             dir: dir.to_owned(),
             segments: dir.join("segments"),
             index: Mutex::new(index),
+            shelf: Mutex::new(shelf),
             blocks: Mutex::new(Lru::new(blocks_bytes)),
             columns: Mutex::new(Lru::new(cache_bytes - blocks_bytes)),
             notes: Mutex::new(notes),
@@ -180,6 +184,10 @@ impl Holds for Shared {
 
     fn index(&self) -> MutexGuard<'_, Index<Location>> {
         locked(&self.index)
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        locked(&self.shelf)
     }
 }
 

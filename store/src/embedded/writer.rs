@@ -14,14 +14,17 @@ use tokio::sync::{mpsc, oneshot};
 use super::entry::{Described, block_record};
 use super::manifest::Manifest;
 use super::merge::Rewritten;
-use super::now_ns;
 use super::shared::Shared;
+use super::shelve::ChangeError;
 use crate::answer::Holds;
 use crate::catalogue::{Catalogue, CatalogueError, Entry};
 use crate::checked::CheckedBlock;
+use crate::clock::now_ns;
 use crate::lock::DirectoryLock;
 use crate::running;
 use crate::segment::{Record, SegmentName, SegmentWriter};
+use crate::snapshot::Snapshot;
+use crate::snapshot::shelf::Change;
 use crate::store::{Freed, Ingested, Retention, StoreError};
 
 /// Requests are gathered into one commit up to this many bytes.
@@ -34,6 +37,8 @@ pub(super) enum Job {
     Ingest(IngestJob),
     /// Forget the oldest blocks until limits hold.
     Retain(Retention, Reply<Freed>),
+    /// Change a snapshot.
+    Snapshot(Change, Reply<Option<Snapshot>>),
     /// A block was found damaged, and why.
     Damaged(u64, String),
     /// A segment was written anew.
@@ -70,7 +75,7 @@ pub(super) struct Failure {
 }
 
 impl WriteError {
-    fn to_store_error(&self) -> StoreError {
+    pub(super) fn to_store_error(&self) -> StoreError {
         match self {
             Self::Full => StoreError::Full,
             Self::Failed(failure) => StoreError::Io {
@@ -144,6 +149,10 @@ impl Writer {
             Job::Retain(limits, reply) => {
                 let freed = self.retain(&limits);
                 let _ = reply.send(freed.map_err(|error| error.to_store_error()));
+            }
+            Job::Snapshot(change, reply) => {
+                let changed = self.change_snapshot(change);
+                let _ = reply.send(changed.map_err(ChangeError::into_store_error));
             }
             Job::Damaged(number, why) => self.set_aside(number, &why),
             Job::Replace(rewritten) => self.replace(rewritten),

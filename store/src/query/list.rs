@@ -26,7 +26,7 @@ pub fn list(source: &dyn BlockSource, scope: &Scope, query: &Query) -> Result<Pa
     };
     let mut look = Look::new(source, &query.filter, query.time_budget);
     // Before the blocks, so that a call which ends in between is not in neither.
-    let open = look.open_calls(scope, &window)?;
+    let open = look.open_calls(scope, &query.view, &window)?;
     let mut best = Best::new(query);
     for (place, call) in open.iter().enumerate() {
         best.offer(
@@ -34,7 +34,7 @@ pub fn list(source: &dyn BlockSource, scope: &Scope, query: &Query) -> Result<Pa
             Place::Open(place),
         );
     }
-    let blocks = candidates(&source.entries(), scope, &window, query.order);
+    let blocks = candidates(&source.entries(), scope, &query.view, &window, query.order);
     let stopped_at = best.look_through(&mut look, &blocks, &window)?;
     best.page(&look, open, &blocks, stopped_at)
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{BlockEntry, BlockSource, FoundCall, Order};
+use super::{ArrivedQuery, BlockEntry, BlockSource, FoundCall, Order};
 use crate::block::{Block, BlockError, Columns, Heads, Origin};
-use crate::call::{Call, CallId};
+use crate::call::{Call, CallId, State};
 use crate::filter::columns::BlockFacts;
 use crate::filter::eval::Truth;
 use crate::filter::found::WholeCall;
 use crate::filter::plan::Plan;
 use crate::filter::{Filter, FilterError};
 use crate::names::Names;
+use crate::snapshot::View;
 use crate::store::{Scope, StoreError};
 
 /// A block is read as a whole where at least this many of its calls have to be.
@@ -67,6 +68,7 @@ impl Window {
 pub(crate) fn candidates(
     entries: &[BlockEntry],
     scope: &Scope,
+    view: &View,
     window: &Window,
     order: Order,
 ) -> Vec<BlockEntry> {
@@ -74,6 +76,7 @@ pub(crate) fn candidates(
         .iter()
         .filter(|entry| {
             scope.sees(&entry.origin.namespace)
+                && view.holds(entry.number, &entry.origin.workload)
                 && entry.summary.first_ns <= window.last_ns
                 && entry.summary.last_ns >= window.since_ns
         })
@@ -130,11 +133,16 @@ impl<'q> Look<'q> {
     pub(crate) fn open_calls(
         &mut self,
         scope: &Scope,
+        view: &View,
         window: &Window,
     ) -> Result<Vec<FoundCall>, StoreError> {
         let mut found = Vec::new();
+        if view.before_block.is_some() {
+            return Ok(found);
+        }
         for (id, origin, call) in self.source.open_calls() {
-            if !scope.sees(&origin.namespace) || !window.holds(&call) {
+            let seen = scope.sees(&origin.namespace) && view.sees(&origin.workload);
+            if !seen || !window.holds(&call) {
                 continue;
             }
             self.examined += 1;
@@ -206,6 +214,21 @@ impl<'q> Look<'q> {
     pub(crate) fn found(&self, id: CallId, origin: &Arc<Origin>, call: Call) -> FoundCall {
         found(&self.names, id, origin, call)
     }
+}
+
+/// When each call that matches and still runs began.
+pub(crate) fn running_since(
+    source: &dyn BlockSource,
+    scope: &Scope,
+    query: &ArrivedQuery,
+) -> Result<Vec<i64>, StoreError> {
+    let Some(window) = Window::new(Some(query.since_ns), None, false) else {
+        return Ok(Vec::new());
+    };
+    let mut look = Look::new(source, &query.filter, query.time_budget);
+    let open = look.open_calls(scope, &query.view, &window)?;
+    let running = open.iter().filter(|found| found.call.state == State::Open);
+    Ok(running.map(|found| found.call.time_ns).collect())
 }
 
 /// A call with the names of its ends.

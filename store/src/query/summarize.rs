@@ -37,10 +37,16 @@ pub fn summarize(
     };
     let mut look = Look::new(source, &query.filter, query.time_budget);
     let mut count = Count::new(query);
-    for open in look.open_calls(scope, &window)? {
+    for open in look.open_calls(scope, &query.view, &window)? {
         count.add_open(&open);
     }
-    let blocks = candidates(&source.entries(), scope, &window, Order::Newest);
+    let blocks = candidates(
+        &source.entries(),
+        scope,
+        &query.view,
+        &window,
+        Order::Newest,
+    );
     let mut stopped_at = None;
     for (number, block) in blocks.iter().enumerate() {
         // A budget of any size counts something.

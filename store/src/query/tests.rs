@@ -354,6 +354,7 @@ fn any_query() -> impl Strategy<Value = Query> {
                 cursor: None,
                 probes,
                 bodies,
+                view: Default::default(),
                 time_budget: FOREVER,
             },
         )
@@ -508,6 +509,7 @@ fn a_block_in_which_a_status_does_not_occur_is_not_looked_at() {
         cursor: None,
         probes: true,
         bodies: false,
+        view: Default::default(),
         time_budget: FOREVER,
     };
     let page = list(&blocks, &Scope::All, &query).unwrap();
@@ -532,6 +534,7 @@ fn a_filter_that_costs_much_is_asked_call_by_call() {
         cursor: None,
         probes: true,
         bodies: false,
+        view: Default::default(),
         time_budget: Duration::ZERO,
     };
     let hurried = list(&blocks, &Scope::All, &query).unwrap();
@@ -540,6 +543,7 @@ fn a_filter_that_costs_much_is_asked_call_by_call() {
         "nobody looked at the clock"
     );
     let patient = Query {
+        view: Default::default(),
         time_budget: FOREVER,
         ..query
     };
@@ -555,6 +559,7 @@ proptest! {
     ) {
         let expected = expected(&blocks, &scope, &query);
         let query = Query {
+            view: Default::default(),
             time_budget: if hurried { Duration::ZERO } else { FOREVER },
             ..query
         };
@@ -575,6 +580,7 @@ proptest! {
             group_by: by,
             probes: query.probes,
             limit,
+            view: Default::default(),
             time_budget: FOREVER,
         }).unwrap();
         prop_assert_eq!(summary.groups.len(), expected.len().min(limit));
@@ -604,6 +610,7 @@ proptest! {
             group_by: Vec::new(),
             probes: query.probes,
             limit: 10,
+            view: Default::default(),
             time_budget: Duration::ZERO,
         }).unwrap();
         let counted: u64 = summary.groups.iter().map(|group| group.calls).sum();

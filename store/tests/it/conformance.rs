@@ -26,6 +26,7 @@ fn summary() -> SummaryQuery {
         group_by: vec![GroupKey::Route],
         probes: true,
         limit: 100,
+        view: Default::default(),
         time_budget: DEADLINE,
     }
 }

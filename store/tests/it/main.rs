@@ -12,4 +12,5 @@ mod crash;
 mod damage;
 mod full;
 mod merge;
+mod snapshots;
 mod support;

@@ -150,6 +150,7 @@ pub(crate) fn everything() -> Query {
         cursor: None,
         probes: true,
         bodies: true,
+        view: Default::default(),
         time_budget: DEADLINE,
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use super::{Found, Lengths, Recovery};
 use crate::embedded::entry::Described;
 use crate::segment::{RECORD_HEADER_BYTES, RecordKind, ScanEnd, SegmentName, scan};
+use crate::snapshot::record;
 
 impl Recovery<'_> {
     /// Segments that need not be read through.
@@ -36,6 +37,12 @@ impl Recovery<'_> {
             let mut unreadable = Vec::new();
             let before = all.len();
             let end = scan(&self.segments, name, |place, record| {
+                if record.kind == RecordKind::SNAPSHOT {
+                    match record::decode(&record.body) {
+                        Ok(shelved) => self.shelf.learn(shelved, Some(name.id)),
+                        Err(why) => unreadable.push(format!("a snapshot: {why}")),
+                    }
+                }
                 if record.kind != RecordKind::BLOCK {
                     return Ok(());
                 }
