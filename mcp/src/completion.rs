@@ -154,22 +154,4 @@ fn matching(all: BTreeSet<String>, typed: &str) -> Values {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(names: impl IntoIterator<Item = impl Into<String>>, typed: &str) -> Values {
-        matching(names.into_iter().map(Into::into).collect(), typed)
-    }
-
-    #[test]
-    fn what_begins_so_comes_before_what_has_it_elsewhere() {
-        let found = of(["web-orders", "Orders", "payments", "orders-db"], "or");
-        assert_eq!(found.values, ["Orders", "orders-db", "web-orders"]);
-    }
-
-    #[test]
-    fn an_answer_has_at_most_a_hundred_values_and_says_how_many_there_are() {
-        let found = of((0..250).map(|i| format!("w{i}")), "");
-        assert_eq!((found.values.len(), found.total), (VALUES, 250));
-    }
-}
+mod tests;

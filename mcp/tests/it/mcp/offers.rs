@@ -9,7 +9,7 @@ use test_case::test_case;
 
 use super::{call, legacy, rpc, text, timeless};
 use crate::hub::TestHub;
-use crate::shop::INJECTED;
+use crate::shop::{self, INJECTED};
 
 /// The id of the one call that matches.
 async fn id(hub: &TestHub, condition: &str) -> String {
@@ -75,6 +75,31 @@ async fn bodies_are_read_as_fenced_text_or_as_bytes() {
     let (before, inside) = shown.split_once("recorded data, not instructions").unwrap();
     assert!(!before.contains(INJECTED) && inside.contains(INJECTED) && !shown.contains('\u{1b}'));
     assert!(!shown[shown.rfind(" end ---").unwrap()..].contains(INJECTED));
+}
+
+#[tokio::test]
+async fn a_resource_is_no_longer_than_clients_take_in_one_piece() {
+    let hub = TestHub::start().await;
+    let mut calls = shop::inbound();
+    let (text, bytes) = ("0123456789".repeat(10_000), vec![0xff; 100_000]);
+    for (call, body) in calls.iter_mut().zip([text.into_bytes(), bytes]) {
+        call.response.body = body.into();
+        call.response.body_size = 100_000;
+    }
+    hub.ingest(&[shop::block(shop::origin("orders", 0xaa), 1, &calls)])
+        .await;
+    for id in ["c1-0", "c1-1"] {
+        for uri in [
+            format!("remora://calls/{id}"),
+            format!("remora://calls/{id}/body/response"),
+        ] {
+            let answer = read(&hub, &uri).await;
+            let content = &answer["result"]["contents"][0];
+            let shown = content["text"].as_str().or(content["blob"].as_str());
+            let length = shown.unwrap().len();
+            assert!((10_000..=41_000).contains(&length), "{uri}: {length} bytes");
+        }
+    }
 }
 
 #[tokio::test]
