@@ -6,5 +6,6 @@ pub mod health;
 pub mod map;
 pub mod openapi;
 pub mod query;
+pub mod snapshots;
 pub mod status;
 pub mod summary;

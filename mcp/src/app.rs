@@ -9,6 +9,7 @@ use crate::control::Control;
 use crate::descriptors::Descriptors;
 use crate::ingest::IN_FLIGHT_BYTES;
 use crate::metrics::Metrics;
+use crate::snapshot::barrier::WAITERS;
 
 /// Most questions that are worked on at a time; more of them wait their turn.
 const QUERIES_AT_A_TIME: usize = 8;
@@ -28,6 +29,10 @@ pub struct App {
     pub ingest_bytes: Arc<Semaphore>,
     /// Turns for questions.
     pub query_turns: Arc<Semaphore>,
+    /// Told whenever blocks were stored.
+    pub arrivals: watch::Sender<()>,
+    /// Places for those who wait until a snapshot has settled.
+    pub waiters: Arc<Semaphore>,
     /// Turns true when the hub stops: whoever waits then answers with what there is.
     pub draining: watch::Receiver<bool>,
 }
@@ -47,6 +52,8 @@ impl App {
             metrics: Arc::new(Metrics::new()),
             ingest_bytes: Arc::new(Semaphore::new(IN_FLIGHT_BYTES as usize)),
             query_turns: Arc::new(Semaphore::new(QUERIES_AT_A_TIME)),
+            arrivals: watch::Sender::new(()),
+            waiters: Arc::new(Semaphore::new(WAITERS)),
             draining,
         }
     }

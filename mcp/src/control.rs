@@ -7,7 +7,7 @@
 
 mod question;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +92,15 @@ pub struct Flushed {
     pub answered: Vec<SidecarName>,
     /// Sidecars that did not answer in time: what they observed may be missing.
     pub unanswered: Vec<SidecarName>,
+}
+
+/// What became of a flush of some sidecars, each with its incarnation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartFlushed {
+    /// Those that have shipped everything they observed before.
+    pub answered: Vec<(u128, SidecarName)>,
+    /// Those that did not answer in time, or whose channel is broken.
+    pub unanswered: Vec<(u128, SidecarName)>,
 }
 
 /// What a sidecar says when it asks.
@@ -249,14 +258,82 @@ impl Control {
         }
     }
 
-    async fn flush_those(&self, expected: &[u128], patience: Duration) -> Flushed {
+    /// Has the sidecars flush whose names are `wanted`, but for those that are `passed_over`. One
+    /// that neither waits for news nor spoke within two seconds is not waited for.
+    pub async fn flush_in(
+        &self,
+        wanted: impl Fn(&SidecarName) -> bool,
+        passed_over: &HashSet<u128>,
+        patience: Duration,
+    ) -> PartFlushed {
+        let asked = |incarnation: &u128, sidecar: &Sidecar| {
+            sidecar.is_live() && wanted(&sidecar.name) && !passed_over.contains(incarnation)
+        };
+        let (prompt, broken): (Vec<_>, Vec<_>) = {
+            let sidecars = self.lock();
+            let asked = sidecars.iter().filter(|(it, sidecar)| asked(it, sidecar));
+            let named = asked.map(|(it, sidecar)| (*it, sidecar.name.clone(), sidecar.is_prompt()));
+            named.partition(|(.., prompt)| *prompt)
+        };
+        let expected: Vec<u128> = prompt.iter().map(|(it, ..)| *it).collect();
+        let mut late = HashSet::new();
+        if !expected.is_empty() {
+            late = self.flush_for(&expected, patience).await;
+        }
+        let mut flushed = PartFlushed::default();
+        for (incarnation, name, prompt) in prompt.into_iter().chain(broken) {
+            let answered = prompt && !late.contains(&incarnation);
+            let names = match answered {
+                true => &mut flushed.answered,
+                false => &mut flushed.unanswered,
+            };
+            names.push((incarnation, name));
+        }
+        flushed.answered.sort();
+        flushed.unanswered.sort();
+        flushed
+    }
+
+    /// Raises the epoch; gives those that did not answer it in time.
+    async fn flush_for(&self, expected: &[u128], patience: Duration) -> HashSet<u128> {
         let deadline = Instant::now() + patience;
         let mut heard = self.heard.subscribe();
+        let target = self.raise();
+        loop {
+            heard.mark_unchanged();
+            let late: HashSet<u128> = {
+                let sidecars = self.lock();
+                let late = expected.iter().filter(|incarnation| {
+                    let sidecar = sidecars.get(incarnation);
+                    sidecar.is_none_or(|sidecar| sidecar.epoch < target)
+                });
+                late.copied().collect()
+            };
+            if late.is_empty() || Instant::now() >= deadline {
+                return late;
+            }
+            tokio::select! {
+                // The sender lives in `self`: this ends only with news.
+                _ = heard.changed() => {}
+                () = sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Begins the next epoch.
+    fn raise(&self) -> u64 {
         let mut target = 0;
         self.epoch.send_modify(|epoch| {
             *epoch += 1;
             target = *epoch;
         });
+        target
+    }
+
+    async fn flush_those(&self, expected: &[u128], patience: Duration) -> Flushed {
+        let deadline = Instant::now() + patience;
+        let mut heard = self.heard.subscribe();
+        let target = self.raise();
         loop {
             heard.mark_unchanged();
             let flushed = self.answered(expected, target);

@@ -134,6 +134,12 @@ impl ApiError {
         self.0.hint.as_deref()
     }
 
+    /// The error as it stands in lines, behind answers that have begun.
+    pub fn to_json(&self) -> serde_json::Value {
+        let (code, message) = (self.code(), self.message());
+        serde_json::json!({"error": {"code": code, "message": message, "hint": self.hint_text()}})
+    }
+
     /// Which parameter, header or argument is meant, where there is one.
     pub fn field_name(&self) -> Option<&str> {
         self.0.field.as_deref()

@@ -101,6 +101,7 @@ async fn keep(
         bytes: block.bytes().clone(),
     });
     let kept = app.store.ingest(blocks.collect()).await?;
+    app.arrivals.send_replace(());
     app.metrics.stored(&kept, size);
     for (origin, block) in kept.places.iter().filter_map(|&place| received.get(place)) {
         // The store has read the block through, so that this can be read.

@@ -30,6 +30,7 @@ pub mod resources;
 mod retention;
 pub mod router;
 mod server;
+pub mod snapshot;
 pub mod tools;
 pub mod wire;
 

@@ -8,6 +8,7 @@
 mod offers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use remora_store::store::Scope;
@@ -15,14 +16,17 @@ use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
     CompleteResult, ContentBlock, DiscoverResult, GetPromptRequestParams, GetPromptResponse,
     Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    ListToolsResult, MetaObject, PaginatedRequestParams, ProgressNotificationParam,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -30,25 +34,28 @@ use crate::completion;
 use crate::error::ApiError;
 use crate::params::quoted;
 use crate::resources;
-use crate::tools::{self, Definition, Outcome, ToolError};
+use crate::snapshot::barrier::Progress;
+use crate::tools::{self, Definition, Effect, Outcome, ToolError};
 
 /// Largest request, in bytes.
 const REQUEST_BYTES: usize = 1024 * 1024; // 1 MiB
+/// How often a client that asked for it hears how far a tool is.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// How long clients may keep the list of tools: it changes only with the hub's version.
 const LIST_TTL_MS: u64 = 5 * 60 * 1_000; // 5 minutes
 
 /// What a model is told of this server before it calls anything. Clients keep the first 2,048
 /// characters, and some show nothing else but the tools' names.
 pub const INSTRUCTIONS: &str = "\
-The loop: recorder_status once, to see what is recorded and what is not -> change and exercise the program -> \
-traffic_summary(snapshot=\"live:2m\") (groups; cheap) -> calls_search (single calls with ids) -> \
+The loop: recorder_status once, to see what is recorded and what is not -> snapshot_start -> exercise the program -> \
+snapshot_wait (until all of it is in) -> traffic_summary(snapshot=its id) (groups; cheap) -> calls_search (single calls with ids) -> \
 call_get (headers, bodies, timing of up to 3 calls) -> mend -> again.
 
 Remora records the real HTTP calls between programs, as sidecars beside them see them on the wire: who called whom, how \
 often, with what status, latency, headers and bodies. Use it instead of guessing from code or logs.
 
 Good to know:
-- snapshot is a window that ends now: live:15m is the default.
+- snapshot is the id of one, or a window that ends now: live:15m is the default.
 - filter is an object, every field of which must hold: {\"dst\":\"orders\",\"route\":\"/api/orders/{id}\",\"status\":\"5xx\",\"min_ms\":100}. \
 filter.where takes CEL for the rest; the resource remora://docs/filters has all its names.
 - A call is recorded once per side: leg=outbound by the caller's sidecar, leg=inbound by the callee's. Never add the two up.
@@ -136,8 +143,15 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let scope = scope(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        let work = tools::call(&self.app, scope, &request.name, arguments);
-        match while_wanted(&context, work).await? {
+        let (progress, watched) = watch::channel(Progress::default());
+        let work = tools::call(&self.app, scope, &request.name, arguments, &progress);
+        let told = async {
+            tokio::select! {
+                called = work => called,
+                () = report(&context, watched) => None,
+            }
+        };
+        match while_wanted(&context, told).await? {
             Some(outcome) => Ok(result(outcome).into()),
             None => Err(ErrorData::invalid_params(
                 format!(
@@ -250,13 +264,38 @@ fn failed(error: &ApiError) -> ErrorData {
     ErrorData::internal_error(error.message().to_owned(), None)
 }
 
+/// Tells a client that asked for it, each second, how far a tool is that waits. Never ends.
+async fn report(context: &RequestContext<RoleServer>, watched: watch::Receiver<Progress>) {
+    let Some(token) = context.meta.get_progress_token() else {
+        return std::future::pending().await;
+    };
+    let mut told = 0.0;
+    loop {
+        sleep(PROGRESS_PAUSE).await;
+        // Only tools that wait say anything.
+        if !watched.has_changed().unwrap_or(false) {
+            continue;
+        }
+        let message = watched.borrow().message();
+        told += 1.0;
+        let news = ProgressNotificationParam::new(token.clone(), told).with_message(message);
+        // A client that is gone cancels the request.
+        let _ = context.peer.notify_progress(news).await;
+    }
+}
+
 fn names(tools: &[Tool]) -> String {
     let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
     names.join(", ")
 }
 
 fn tool(definition: Definition) -> Tool {
-    let annotations = ToolAnnotations::new().read_only(true).open_world(false);
+    let annotations = ToolAnnotations::new().open_world(false);
+    let annotations = match definition.effect {
+        Effect::Reads => annotations.read_only(true),
+        Effect::Adds => annotations.read_only(false).destructive(false),
+        Effect::Removes => annotations.read_only(false).destructive(true),
+    };
     let tool = Tool::new(
         definition.name,
         definition.description,

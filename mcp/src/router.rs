@@ -22,6 +22,9 @@ const API_PATHS: &[&str] = &[
     "/api/v1/calls/{id}",
     "/api/v1/summary",
     "/api/v1/map",
+    "/api/v1/snapshots",
+    "/api/v1/snapshots/{id}",
+    "/api/v1/snapshots/{id}/wait",
     "/openapi.json",
     "/mcp",
     "/metrics",
@@ -40,6 +43,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         .route("/api/v1/calls/{id}", get(api::call::call))
         .route("/api/v1/summary", get(api::summary::summary))
         .route("/api/v1/map", get(api::map::map))
+        .merge(snapshots())
         .route("/openapi.json", get(api::openapi::openapi))
         .route("/mcp", mcp)
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
@@ -64,6 +68,21 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         .merge(open)
         .layer(from_fn(access::log))
         .with_state(app)
+}
+
+fn snapshots() -> Router<App> {
+    use api::snapshots;
+    Router::new()
+        .route(
+            "/api/v1/snapshots",
+            get(snapshots::list).post(snapshots::start),
+        )
+        .route(
+            "/api/v1/snapshots/{id}",
+            get(snapshots::one).delete(snapshots::delete),
+        )
+        .route("/api/v1/snapshots/{id}/wait", post(snapshots::wait))
+        .layer(DefaultBodyLimit::max(snapshots::REQUEST_BYTES))
 }
 
 /// What is served on the port for sidecars.
@@ -94,10 +113,13 @@ fn unknown_path(uri: &Uri, known: &'static [&'static str]) -> ApiError {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let allowed = if uri.path() == "/ingest/v1/blocks" {
-        "POST"
-    } else {
-        "GET, HEAD"
+    let path = uri.path();
+    let allowed = match path.strip_prefix("/api/v1/snapshots") {
+        Some("") => "GET, HEAD, POST",
+        Some(rest) if rest.ends_with("/wait") => "POST",
+        Some(_) => "GET, HEAD, DELETE",
+        None if path == "/ingest/v1/blocks" => "POST",
+        None => "GET, HEAD",
     };
     let error = ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,

@@ -10,6 +10,10 @@ pub mod fence;
 pub mod filter;
 pub mod recorder_status;
 pub mod schema;
+pub mod snapshot_delete;
+pub mod snapshot_list;
+pub mod snapshot_start;
+pub mod snapshot_wait;
 pub mod table;
 pub mod text;
 pub mod traffic_summary;
@@ -20,13 +24,17 @@ use remora_store::store::{Recorder, Scope};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use recorder_status::coverage_line;
 
+use crate::api::snapshots::WaitAnswer;
 use crate::app::App;
 use crate::coverage::{Emptiness, EmptyBecause};
 use crate::error::ApiError;
 use crate::params::quoted;
+use crate::snapshot::barrier::Progress;
+use crate::snapshot::{SnapshotJson, StartRequest};
 
 /// Longest result if nothing is said, in bytes: some 2,400 tokens.
 pub const RESULT_BYTES: usize = 8_000;
@@ -62,6 +70,19 @@ pub struct Definition {
     pub input_schema: Map<String, Value>,
     /// What it gives, where that is more than text.
     pub output_schema: Option<Map<String, Value>>,
+    /// What it does to what is kept.
+    pub effect: Effect,
+}
+
+/// What a tool does to what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Reads,
+    /// It adds to it.
+    Adds,
+    /// It takes away from it.
+    Removes,
 }
 
 /// Every tool, in the order in which they are usually called.
@@ -73,6 +94,38 @@ pub fn definitions() -> Vec<Definition> {
             description: recorder_status::DESCRIPTION,
             input_schema: schema::of_input::<recorder_status::Input>(),
             output_schema: Some(schema::of_output::<recorder_status::Output>()),
+            effect: Effect::Reads,
+        },
+        Definition {
+            output_schema: Some(schema::of_output::<SnapshotJson>()),
+            effect: Effect::Adds,
+            ..definition::<StartRequest>(
+                snapshot_start::NAME,
+                "Begin a snapshot",
+                snapshot_start::DESCRIPTION,
+            )
+        },
+        Definition {
+            output_schema: Some(schema::of_output::<WaitAnswer>()),
+            effect: Effect::Adds,
+            ..definition::<snapshot_wait::Input>(
+                snapshot_wait::NAME,
+                "Wait until settled",
+                snapshot_wait::DESCRIPTION,
+            )
+        },
+        definition::<snapshot_list::Input>(
+            snapshot_list::NAME,
+            "List snapshots",
+            snapshot_list::DESCRIPTION,
+        ),
+        Definition {
+            effect: Effect::Removes,
+            ..definition::<snapshot_delete::Input>(
+                snapshot_delete::NAME,
+                "Delete a snapshot",
+                snapshot_delete::DESCRIPTION,
+            )
         },
         definition::<traffic_summary::Input>(
             traffic_summary::NAME,
@@ -99,15 +152,18 @@ fn definition<I: JsonSchema>(
         description,
         input_schema: schema::of_input::<I>(),
         output_schema: None,
+        effect: Effect::Reads,
     }
 }
 
-/// Calls a tool by its name; `None` if there is none of that name.
+/// Calls a tool by its name; `None` if there is none of that name. One that waits says in `progress`
+/// how far it is; whoever drops the future ends it.
 pub async fn call(
     app: &App,
     scope: &Scope,
     name: &str,
     arguments: Map<String, Value>,
+    progress: &watch::Sender<Progress>,
 ) -> Option<Result<Outcome, ToolError>> {
     let outcome = match name {
         recorder_status::NAME => match read(name, arguments) {
@@ -124,6 +180,22 @@ pub async fn call(
         },
         call_get::NAME => match read(name, arguments) {
             Ok(input) => call_get::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        snapshot_start::NAME => match read(name, arguments) {
+            Ok(input) => snapshot_start::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        snapshot_wait::NAME => match read(name, arguments) {
+            Ok(input) => snapshot_wait::run(app, scope, input, progress).await,
+            Err(error) => Err(error),
+        },
+        snapshot_list::NAME => match read(name, arguments) {
+            Ok(input) => snapshot_list::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        snapshot_delete::NAME => match read(name, arguments) {
+            Ok(input) => snapshot_delete::run(app, scope, input).await,
             Err(error) => Err(error),
         },
         _ => return None,

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, read_cursor, window};
+use crate::api::query::{TIME_BUDGET, ask, filter, probes, read_cursor, sight};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::call_json::CallJson;
@@ -25,6 +25,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::fields::Fields;
 use crate::metrics::Asked;
 use crate::params::Params;
+use crate::snapshot::sight::Sight;
 use stream::Written;
 
 /// Calls on a page if nothing is said.
@@ -56,7 +57,8 @@ pub struct CallsAnswer {
 }
 
 const PARAMETERS: &[&str] = &[
-    "filter", "since", "until", "order", "limit", "cursor", "fields", "format", "probes",
+    "filter", "snapshot", "since", "until", "order", "limit", "cursor", "fields", "format",
+    "probes",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,7 @@ const FORMATS: &[(&str, Format)] = &[
     summary = "Calls that match, a page at a time",
     params(
         ("filter" = Option<String>, Query, description = "CEL over one call, such as status >= 500 && dst.workload == \"orders\""),
+        ("snapshot" = Option<String>, Query, description = "Only what this snapshot holds: its id, or live:15m for a window that ends now"),
         ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
         ("until" = Option<String>, Query, description = "Only calls that began before then"),
         ("order" = Option<String>, Query, description = "newest (default) or oldest first"),
@@ -103,7 +106,11 @@ pub async fn calls(
     let params = Params::parse(query.as_deref(), PARAMETERS)?;
     let format = params.word("format", FORMATS, Format::Json)?;
     let fields = fields(&params, format)?.read_by(&app.descriptors);
-    let window = window(&params)?;
+    let Sight {
+        scope,
+        window,
+        view,
+    } = sight(&app, &caller.scope, &params).await?;
     let query = Query {
         filter: filter(&params)?,
         since_ns: window.since_ns,
@@ -117,11 +124,11 @@ pub async fn calls(
         cursor: params.text("cursor").map(read_cursor).transpose()?,
         probes: probes(&params)?,
         bodies: fields.show_bodies(),
-        view: Default::default(),
+        view,
         time_budget: TIME_BUDGET,
     };
-    let coverage = Coverage::of(&app, &caller.scope, window).await?;
-    let reader = Reader::new(app, caller.scope, query);
+    let coverage = Coverage::of(&app, &scope, window).await?;
+    let reader = Reader::new(app, scope, query);
     let written = match format {
         Format::Json => {
             let document = reader.document(&fields, coverage, window).await;

@@ -11,7 +11,7 @@ use remora_store::store::Recorder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, window};
+use crate::api::query::{TIME_BUDGET, ask, filter, probes, sight};
 use crate::api::summary::{share, to_microsecond};
 use crate::app::App;
 use crate::auth::Caller;
@@ -20,6 +20,7 @@ use crate::coverage::{Coverage, Emptiness, EmptyBecause, Window};
 use crate::error::{ApiError, ErrorBody};
 use crate::metrics::Asked;
 use crate::params::Params;
+use crate::snapshot::sight::Sight;
 
 /// Most edges in an answer, and how many there are if nothing is said.
 const MOST_EDGES: usize = 1_000;
@@ -104,6 +105,7 @@ pub struct EdgeJson {
     summary = "Who calls whom, how often, how well and how fast",
     params(
         ("filter" = Option<String>, Query, description = "CEL over one call"),
+        ("snapshot" = Option<String>, Query, description = "Only what this snapshot holds: its id, or live:15m for a window that ends now"),
         ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
         ("until" = Option<String>, Query, description = "Only calls that began before then"),
         ("limit" = Option<usize>, Query, description = "Most edges in the answer, 1 to 1000; default 1000", minimum = 1, maximum = 1000),
@@ -120,9 +122,13 @@ pub async fn map(
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MapAnswer>, ApiError> {
-    let known = &["filter", "since", "until", "limit", "probes"];
+    let known = &["filter", "snapshot", "since", "until", "limit", "probes"];
     let params = Params::parse(query.as_deref(), known)?;
-    let window = window(&params)?;
+    let Sight {
+        scope,
+        window,
+        view,
+    } = sight(&app, &caller.scope, &params).await?;
     let query = SummaryQuery {
         filter: filter(&params)?,
         since_ns: window.since_ns,
@@ -130,7 +136,7 @@ pub async fn map(
         group_by: vec![GroupKey::Edge, GroupKey::Namespaces, GroupKey::Protocol],
         probes: probes(&params)?,
         limit: params.number("limit", 1..=MOST_EDGES, MOST_EDGES)?,
-        view: Default::default(),
+        view,
         time_budget: TIME_BUDGET,
     };
     let Summary {
@@ -139,13 +145,8 @@ pub async fn map(
         scanned_until_ns,
         examined,
         rest: _,
-    } = ask(
-        &app,
-        Asked::Summary,
-        app.store.summarize(&caller.scope, &query),
-    )
-    .await?;
-    let coverage = Coverage::of(&app, &caller.scope, window).await?;
+    } = ask(&app, Asked::Summary, app.store.summarize(&scope, &query)).await?;
+    let coverage = Coverage::of(&app, &scope, window).await?;
     let empty_because = groups.is_empty().then(|| {
         EmptyBecause::of(Emptiness {
             coverage: &coverage,
@@ -158,7 +159,7 @@ pub async fn map(
     });
     let mut nodes = Nodes::default();
     let edges = groups.into_iter().map(|group| nodes.edge(group)).collect();
-    let recorders = app.store.recorders(&caller.scope).await?;
+    let recorders = app.store.recorders(&scope).await?;
     let lone = match params.text("filter") {
         None => MOST_LONE_NODES,
         Some(_) => 0,

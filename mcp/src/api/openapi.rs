@@ -5,7 +5,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{call, calls, map, status, summary};
+use crate::api::{call, calls, map, snapshots, status, summary};
 use crate::error::ErrorBody;
 
 #[derive(OpenApi)]
@@ -15,7 +15,10 @@ use crate::error::ErrorBody;
         description = "Real calls of real programs, as the sidecars beside them saw them on the wire.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    paths(status::status, calls::calls, call::call, summary::summary, map::map),
+    paths(
+        status::status, calls::calls, call::call, summary::summary, map::map,
+        snapshots::start, snapshots::list, snapshots::one, snapshots::wait, snapshots::delete,
+    ),
     components(schemas(ErrorBody)),
     modifiers(&Selectable)
 )]

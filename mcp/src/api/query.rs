@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use remora_store::filter::Filter;
 use remora_store::query::{BadCursor, Cursor};
-use remora_store::store::StoreError;
+use remora_store::store::{Scope, StoreError};
 
 use crate::app::App;
 use crate::coverage::Window;
 use crate::error::ApiError;
 use crate::metrics::Asked;
 use crate::params::Params;
+use crate::snapshot::sight::Sight;
 
 /// How long the store may look for one answer.
 pub const TIME_BUDGET: Duration = Duration::from_secs(10);
@@ -48,6 +49,19 @@ pub fn window(params: &Params) -> Result<Window, ApiError> {
         );
     }
     Ok(window)
+}
+
+/// Reads `snapshot`, `since` and `until`: what the question looks at.
+///
+/// # Errors
+///
+/// One of them cannot be read, or there is no such snapshot.
+pub async fn sight(app: &App, caller: &Scope, params: &Params) -> Result<Sight, ApiError> {
+    let window = window(params)?;
+    match params.text("snapshot") {
+        None => Ok(Sight::of_window(caller, window)),
+        Some(snapshot) => Ok(Sight::read(app, caller, snapshot).await?.within(window)),
+    }
 }
 
 /// Reads `probes`.

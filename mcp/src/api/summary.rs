@@ -7,7 +7,7 @@ use remora_store::query::{Group, GroupKey, Outcome, Summary, SummaryQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, window};
+use crate::api::query::{TIME_BUDGET, ask, filter, probes, sight};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::rfc3339;
@@ -15,6 +15,7 @@ use crate::coverage::{Coverage, Emptiness, EmptyBecause};
 use crate::error::{ApiError, ErrorBody};
 use crate::metrics::Asked;
 use crate::params::Params;
+use crate::snapshot::sight::Sight;
 
 /// Groups in an answer if nothing is said.
 const DEFAULT_LIMIT: usize = 100;
@@ -121,6 +122,7 @@ pub struct GroupJson {
     params(
         ("group_by" = Option<String>, Query, description = "Comma list of edge, namespaces, protocol, route, status and revision; default edge,route"),
         ("filter" = Option<String>, Query, description = "CEL over one call"),
+        ("snapshot" = Option<String>, Query, description = "Only what this snapshot holds: its id, or live:15m for a window that ends now"),
         ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
         ("until" = Option<String>, Query, description = "Only calls that began before then"),
         ("limit" = Option<usize>, Query, description = "Most groups in the answer, 1 to 1000; default 100", minimum = 1, maximum = 1000),
@@ -139,9 +141,15 @@ pub async fn summary(
 ) -> Result<Json<SummaryAnswer>, ApiError> {
     let params = Params::parse(
         query.as_deref(),
-        &["group_by", "filter", "since", "until", "limit", "probes"],
+        &[
+            "group_by", "filter", "snapshot", "since", "until", "limit", "probes",
+        ],
     )?;
-    let window = window(&params)?;
+    let Sight {
+        scope,
+        window,
+        view,
+    } = sight(&app, &caller.scope, &params).await?;
     let query = SummaryQuery {
         filter: filter(&params)?,
         since_ns: window.since_ns,
@@ -151,7 +159,7 @@ pub async fn summary(
             .unwrap_or_else(|| vec![GroupKey::Edge, GroupKey::Route]),
         probes: probes(&params)?,
         limit: params.number("limit", 1..=MOST, DEFAULT_LIMIT)?,
-        view: Default::default(),
+        view,
         time_budget: TIME_BUDGET,
     };
     let Summary {
@@ -160,13 +168,8 @@ pub async fn summary(
         scanned_until_ns,
         examined,
         rest: _,
-    } = ask(
-        &app,
-        Asked::Summary,
-        app.store.summarize(&caller.scope, &query),
-    )
-    .await?;
-    let coverage = Coverage::of(&app, &caller.scope, window).await?;
+    } = ask(&app, Asked::Summary, app.store.summarize(&scope, &query)).await?;
+    let coverage = Coverage::of(&app, &scope, window).await?;
     let empty_because = match groups.as_slice() {
         [] => {
             let empty = Emptiness {

@@ -21,6 +21,7 @@ use crate::clock::rfc3339;
 use crate::coverage::{Coverage, Emptiness};
 use crate::metrics::Asked;
 use crate::params::quoted;
+use crate::snapshot::sight::Sight;
 
 /// Its name.
 pub const NAME: &str = "calls_search";
@@ -39,7 +40,7 @@ const ROOM_BYTES: usize = 1_500;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Window that ends now, such as live:15m (default) or live:2h
+    /// Id of a snapshot, or a window that ends now, such as live:15m (default)
     pub snapshot: Option<String>,
     /// Only calls that match
     pub filter: Option<FilterInput>,
@@ -113,7 +114,12 @@ pub(super) const DEFAULT_COLUMNS: &[Column] = &[
 ///
 /// An argument is wrong, or the store failed.
 pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, ToolError> {
-    let window = window::read(input.snapshot.as_deref())?;
+    let Sight {
+        scope,
+        window,
+        view,
+    } = window::read(app, scope, input.snapshot.as_deref()).await?;
+    let scope = &scope;
     let columns = columns(input.fields);
     let continued = input.cursor.is_some();
     let order = match input.order {
@@ -130,7 +136,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         cursor: input.cursor.as_deref().map(cursor).transpose()?,
         probes: input.probes,
         bodies: false,
-        view: Default::default(),
+        view,
         time_budget: TIME_BUDGET,
     };
     if !continued {

@@ -3,12 +3,14 @@
 use remora_store::filter::{Filter, FlatFilter, StatusFilter};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::ToolError;
 use crate::error::ApiError;
 
 /// Every field that is set must hold.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
+#[schema(as = Filter)]
 #[serde(
     deny_unknown_fields,
     expecting = "an object such as {\"status\":\"5xx\"} or {\"where\":\"status >= 500\"}"
@@ -27,6 +29,7 @@ pub struct FilterInput {
     /// "404", "5xx", or of gRPC "NOT_FOUND"
     // Models write a number too, and that is taken; the schema names the one form that says both.
     #[schemars(with = "Option<String>")]
+    #[schema(value_type = Option<String>)]
     pub status: Option<StatusFilter>,
     /// Least latency in milliseconds
     pub min_ms: Option<f64>,
@@ -61,6 +64,15 @@ impl FilterInput {
     ///
     /// A field has a value that no call could have, or `where` is not CEL.
     pub fn lower(filter: Option<Self>) -> Result<Filter, ToolError> {
+        Self::read(filter).map_err(ToolError::from)
+    }
+
+    /// The same, for whoever answers in JSON.
+    ///
+    /// # Errors
+    ///
+    /// As for [`FilterInput::lower`].
+    pub fn read(filter: Option<Self>) -> Result<Filter, ApiError> {
         let input = filter.unwrap_or_default();
         let flat = FlatFilter {
             src: input.src,
@@ -76,6 +88,6 @@ impl FilterInput {
             trace_id: input.trace_id,
             r#where: input.r#where,
         };
-        Filter::from_flat(&flat).map_err(|error| ToolError::from(ApiError::bad_filter(error)))
+        Filter::from_flat(&flat).map_err(ApiError::bad_filter)
     }
 }

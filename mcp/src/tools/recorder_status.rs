@@ -170,7 +170,7 @@ pub fn coverage_line(coverage: &Coverage) -> String {
 }
 
 /// What may be missing, in sentences; the gravest first.
-fn blind_spots(coverage: &Coverage) -> Vec<String> {
+pub fn blind_spots(coverage: &Coverage) -> Vec<String> {
     let mut spots = Vec::new();
     let mut count = |number: u64, what: &str| {
         if number > 0 {

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::coverage::{Coverage, Emptiness};
 use crate::metrics::Asked;
+use crate::snapshot::sight::Sight;
 
 /// Its name.
 pub const NAME: &str = "traffic_summary";
@@ -36,7 +37,7 @@ const ROOM_BYTES: usize = 1_500;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Window that ends now, such as live:15m (default) or live:2h
+    /// Id of a snapshot, or a window that ends now, such as live:15m (default)
     pub snapshot: Option<String>,
     /// Default: edge and route
     pub group_by: Option<Vec<Key>>,
@@ -81,7 +82,12 @@ impl From<Key> for GroupKey {
 ///
 /// An argument is wrong, or the store failed.
 pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, ToolError> {
-    let window = window::read(input.snapshot.as_deref())?;
+    let Sight {
+        scope,
+        window,
+        view,
+    } = window::read(app, scope, input.snapshot.as_deref()).await?;
+    let scope = &scope;
     let ends = FilterInput::ends(input.filter.as_ref());
     let keys = chosen_keys(input.group_by);
     let query = SummaryQuery {
@@ -91,7 +97,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         group_by: keys.iter().copied().map(GroupKey::from).collect(),
         probes: input.probes,
         limit: bounded("limit", input.limit, DEFAULT_LIMIT, MOST)?,
-        view: Default::default(),
+        view,
         time_budget: TIME_BUDGET,
     };
     app.control.hand_over(scope).await;

@@ -8,5 +8,6 @@ mod map;
 mod metrics;
 mod openapi;
 mod paths;
+mod snapshots;
 mod status;
 mod summary;

@@ -17,6 +17,8 @@ const API_PATHS: &[&str] = &[
     "/api/v1/calls/c1-1",
     "/api/v1/summary",
     "/api/v1/map",
+    "/api/v1/snapshots",
+    "/api/v1/snapshots/snp_abcdefghijklmnop",
     "/openapi.json",
     "/mcp",
     "/nowhere",

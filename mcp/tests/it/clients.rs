@@ -69,8 +69,12 @@ pub(crate) fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-const TOOLS: [&str; 4] = [
+const TOOLS: [&str; 8] = [
     "recorder_status",
+    "snapshot_start",
+    "snapshot_wait",
+    "snapshot_list",
+    "snapshot_delete",
     "traffic_summary",
     "calls_search",
     "call_get",

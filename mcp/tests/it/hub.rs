@@ -32,6 +32,20 @@ impl TestHub {
         get(self.api_address(), path).await
     }
 
+    /// Makes a snapshot of everything from now on; gives its id.
+    pub(crate) async fn make_snapshot(&self) -> String {
+        let address = self.api_address();
+        let made = send(
+            address,
+            Method::POST,
+            "/api/v1/snapshots",
+            &[],
+            Bytes::new(),
+        )
+        .await;
+        made.json()["id"].as_str().unwrap().to_owned()
+    }
+
     /// Brings blocks as a sidecar does.
     pub(crate) async fn ingest(&self, blocks: &[Bytes]) -> Answer {
         post_blocks(self.ingest_address(), framed(blocks)).await

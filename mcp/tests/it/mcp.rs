@@ -7,6 +7,7 @@ mod cancel;
 mod offers;
 mod protocol;
 mod results;
+mod snapshots;
 mod untrusted;
 
 use bytes::Bytes;

@@ -205,7 +205,7 @@ async fn send(
         piece = match reader.read().await {
             Ok(piece) => piece,
             Err(error) => {
-                let error = json!({"error": {"code": error.code(), "message": error.message(), "hint": error.hint_text()}});
+                let error = error.to_json();
                 let _ = sender.send_data(written.end(Some(error)).into()).await;
                 return;
             }

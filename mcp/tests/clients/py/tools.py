@@ -27,6 +27,15 @@ async def main(hub: str, mode: str) -> None:
         assert not error and structured["calls"] == 30, text
         assert structured["summary"] in text
 
+        text, error, made = await call("snapshot_start", {"name": "client", "since": "-5m"})
+        assert not error and made["id"] in text, text
+        text, error, settled = await call("snapshot_wait", {"snapshot": made["id"], "idle_ms": 0})
+        assert not error and settled["settled"] and settled["calls"] == 30, text
+        text, error, _ = await call("snapshot_list", {})
+        assert not error and f"{made['id']}\tsealed" in text, text
+        text, error, _ = await call("snapshot_delete", {"snapshot": made["id"]})
+        assert not error, text
+
         text, error, _ = await call("traffic_summary", {"group_by": ["edge", "status"], "filter": {"dst": "orders"}})
         assert not error and re.search(r"inbound\t\S+\torders\t500\t1", text), text
 

@@ -60,6 +60,18 @@ const status = await call("recorder_status", {});
 assert.equal(status.structured.calls, 30);
 assert.ok(status.text.includes(status.structured.summary));
 
+const made = await call("snapshot_start", { name: "client", since: "-5m" });
+assert.ok(!made.error && made.text.includes(made.structured.id), made.text);
+const snapshot = made.structured.id;
+const settled = await call("snapshot_wait", { snapshot, idle_ms: 0 });
+assert.deepEqual([settled.structured.settled, settled.structured.calls], [true, 30], settled.text);
+const listed = await call("snapshot_list", {});
+assert.ok(listed.text.includes(`${snapshot}\tsealed`), listed.text);
+const inside = await call("calls_search", { snapshot, filter: { method: "POST" } });
+assert.match(inside.text, /^c\d+-\d+/m);
+const gone = await call("snapshot_delete", { snapshot });
+assert.ok(!gone.error, gone.text);
+
 const summary = await call("traffic_summary", { group_by: ["edge", "status"], filter: { dst: "orders" } });
 assert.ok(!summary.error, summary.text);
 assert.match(summary.text, /inbound\t\S+\torders\t500\t1/);
