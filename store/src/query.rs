@@ -82,6 +82,9 @@ pub struct Page {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
+    /// How many of them were left out because of a body that was cut, or not kept: with the whole of it
+    /// they might match.
+    pub undecided: u64,
 }
 
 /// A call that a question found, with what the store knows about it.
@@ -150,6 +153,9 @@ pub struct Summary {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
+    /// How many of them were left out because of a body that was cut, or not kept: with the whole of it
+    /// they might match.
+    pub undecided: u64,
 }
 
 /// What came since a block, and what still runs.

@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::call_json::CallJson;
 use crate::clock::rfc3339;
-use crate::coverage::{Coverage, Emptiness, EmptyBecause, Window};
+use crate::coverage::{Coverage, Emptiness, EmptyBecause, Window, is_zero};
 use crate::error::{ApiError, ErrorBody};
 use crate::fields::Fields;
 use crate::metrics::Asked;
@@ -49,6 +49,10 @@ pub struct CallsAnswer {
     /// at. Ask on with `next`, or about less time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanned_until: Option<String>,
+    /// How many calls were left out because the filter asks for a body that was cut or not kept; with
+    /// the whole of it they might match.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undecided: u64,
     /// Why there are no calls in this answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_because: Option<EmptyBecause>,
@@ -163,6 +167,7 @@ struct Reader {
     continued: bool,
     left: usize,
     examined: u64,
+    undecided: u64,
     scanned_until_ns: Option<i64>,
     done: bool,
 }
@@ -176,6 +181,7 @@ impl Reader {
             left: query.limit,
             query,
             examined: 0,
+            undecided: 0,
             scanned_until_ns: None,
             done: false,
         }
@@ -197,6 +203,7 @@ impl Reader {
             next,
             scanned_until_ns,
             examined,
+            undecided,
         } = ask(
             &self.app,
             Asked::List,
@@ -205,6 +212,7 @@ impl Reader {
         .await?;
         self.left = self.left.saturating_sub(calls.len());
         self.examined += examined;
+        self.undecided += undecided;
         self.scanned_until_ns = scanned_until_ns;
         self.done = next.is_none() || scanned_until_ns.is_some();
         self.query.cursor = next;
@@ -247,6 +255,7 @@ impl Reader {
             calls,
             next,
             scanned_until: self.scanned_until_ns.map(rfc3339),
+            undecided: self.undecided,
             coverage,
         }))
     }

@@ -16,7 +16,7 @@ use crate::api::summary::{share, to_microsecond};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::rfc3339;
-use crate::coverage::{Coverage, Emptiness, EmptyBecause, Window};
+use crate::coverage::{Coverage, Emptiness, EmptyBecause, Window, is_zero};
 use crate::error::{ApiError, ErrorBody};
 use crate::metrics::Asked;
 use crate::params::Params;
@@ -42,6 +42,10 @@ pub struct MapAnswer {
     /// Set when the time for one question ran out: everything newer was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanned_until: Option<String>,
+    /// How many calls were left out because the filter asks for a body that was cut or not kept; with
+    /// the whole of it they might match.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undecided: u64,
     /// Why there are no edges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_because: Option<EmptyBecause>,
@@ -144,6 +148,7 @@ pub async fn map(
         groups_omitted,
         scanned_until_ns,
         examined,
+        undecided,
         rest: _,
     } = ask(&app, Asked::Summary, app.store.summarize(&scope, &query)).await?;
     let coverage = Coverage::of(&app, &scope, window).await?;
@@ -175,6 +180,7 @@ pub async fn map(
         edges,
         edges_omitted: groups_omitted,
         scanned_until: scanned_until_ns.map(rfc3339),
+        undecided,
         empty_because,
         coverage,
     }))

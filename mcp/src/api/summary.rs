@@ -11,7 +11,7 @@ use crate::api::query::{TIME_BUDGET, ask, filter, probes, sight};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::rfc3339;
-use crate::coverage::{Coverage, Emptiness, EmptyBecause};
+use crate::coverage::{Coverage, Emptiness, EmptyBecause, is_zero};
 use crate::error::{ApiError, ErrorBody};
 use crate::metrics::Asked;
 use crate::params::Params;
@@ -44,6 +44,10 @@ pub struct SummaryAnswer {
     /// Set when the time for one question ran out: everything newer was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanned_until: Option<String>,
+    /// How many calls were left out because the filter asks for a body that was cut or not kept; with
+    /// the whole of it they might match.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undecided: u64,
     /// Why there are no groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_because: Option<EmptyBecause>,
@@ -167,6 +171,7 @@ pub async fn summary(
         groups_omitted,
         scanned_until_ns,
         examined,
+        undecided,
         rest: _,
     } = ask(&app, Asked::Summary, app.store.summarize(&scope, &query)).await?;
     let coverage = Coverage::of(&app, &scope, window).await?;
@@ -189,6 +194,7 @@ pub async fn summary(
         groups_omitted,
         next: None,
         scanned_until: scanned_until_ns.map(rfc3339),
+        undecided,
         empty_because,
         coverage,
     }))

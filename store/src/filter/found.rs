@@ -1,7 +1,7 @@
 //! The facts of one whole call.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde_json::Value as Json;
 
@@ -29,6 +29,8 @@ pub(crate) struct WholeCall<'a> {
     request: OnceCell<RequestHead<'a>>,
     sent: Side,
     answered: Side,
+    /// Whether a body was asked for that was not kept whole.
+    lacked: Cell<bool>,
 }
 
 /// Whose bytes are asked for.
@@ -46,6 +48,24 @@ impl<'a> WholeCall<'a> {
             request: OnceCell::new(),
             sent: Side::default(),
             answered: Side::default(),
+            lacked: Cell::new(false),
+        }
+    }
+
+    /// Whether the filter asked for a body of which a part is missing: what it said of the call might
+    /// be another thing with that part.
+    pub(crate) fn lacked_a_body(&self) -> bool {
+        self.lacked.get()
+    }
+
+    /// Notes that a body is asked for.
+    fn ask_for_body(&self, message: &Message) {
+        // Bytes that are not parsed are no body, and of a long head only the head was cut.
+        if !matches!(
+            message.omitted,
+            None | Some(Omitted::Head | Omitted::Opaque)
+        ) {
+            self.lacked.set(true);
         }
     }
 
@@ -99,6 +119,7 @@ impl<'a> WholeCall<'a> {
         if !self.bodies {
             return Value::Unknown;
         }
+        self.ask_for_body(self.side(from).0);
         let content = self.content(from);
         content.map_or(Value::Absent, |bytes| {
             Value::Text(String::from_utf8_lossy(bytes))
@@ -110,6 +131,7 @@ impl<'a> WholeCall<'a> {
             return Value::Unknown;
         }
         let (message, side) = self.side(from);
+        self.ask_for_body(message);
         let parsed = side.json.get_or_init(|| {
             let whole = matches!(message.omitted, None | Some(Omitted::Head));
             let content = self.content(from).filter(|_| whole)?;

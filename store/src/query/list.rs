@@ -239,6 +239,7 @@ impl<'q> Best<'q> {
             next,
             scanned_until_ns: stopped_at.filter(|_| !full),
             examined: look.examined,
+            undecided: look.undecided,
         })
     }
 

@@ -102,6 +102,8 @@ pub(crate) struct Look<'q> {
     plan: Plan<'q>,
     deadline: Option<Instant>,
     pub(crate) examined: u64,
+    /// Calls that do not pass, and might if their bodies had been kept whole.
+    pub(crate) undecided: u64,
 }
 
 impl<'q> Look<'q> {
@@ -117,6 +119,7 @@ impl<'q> Look<'q> {
             plan: Plan::new(filter),
             deadline: Instant::now().checked_add(time_budget),
             examined: 0,
+            undecided: 0,
         }
     }
 
@@ -147,7 +150,7 @@ impl<'q> Look<'q> {
             }
             self.examined += 1;
             let call = self.found(id, &origin, call);
-            if self.filter.matches(&call).map_err(StoreError::Filter)? {
+            if self.judge(&call, true)? == Truth::Yes {
                 found.push(call);
             }
         }
@@ -191,23 +194,32 @@ impl<'q> Look<'q> {
     }
 
     /// Whether a call passes that its columns left open.
-    pub(crate) fn passes(&self, block: &mut OpenBlock, row: u32) -> Result<bool, StoreError> {
-        let Some(expr) = self.filter.expr() else {
-            return Ok(true);
-        };
+    pub(crate) fn passes(&mut self, block: &mut OpenBlock, row: u32) -> Result<bool, StoreError> {
         for bodies in [false, true] {
             let Some(call) = block.read(row, bodies) else {
                 return Ok(false);
             };
             let found = self.found(block.id(row), &block.origin, call);
-            let whole = WholeCall::new(&found, bodies);
-            match crate::filter::eval::truth(expr, &whole).map_err(StoreError::Filter)? {
+            match self.judge(&found, bodies)? {
                 Truth::Yes => return Ok(true),
                 Truth::No | Truth::Absent => return Ok(false),
                 Truth::Unknown => {}
             }
         }
         Ok(false)
+    }
+
+    /// What the filter says of a call that was read with or without its bodies.
+    fn judge(&mut self, found: &FoundCall, bodies: bool) -> Result<Truth, StoreError> {
+        let Some(expr) = self.filter.expr() else {
+            return Ok(Truth::Yes);
+        };
+        let whole = WholeCall::new(found, bodies);
+        let truth = crate::filter::eval::truth(expr, &whole).map_err(StoreError::Filter)?;
+        if matches!(truth, Truth::No | Truth::Absent) && whole.lacked_a_body() {
+            self.undecided += 1;
+        }
+        Ok(truth)
     }
 
     /// A call with the names of its ends.

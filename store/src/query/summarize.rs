@@ -57,7 +57,12 @@ pub fn summarize(
             break;
         }
     }
-    Ok(count.summary(stopped_at, look.examined))
+    Ok(Summary {
+        scanned_until_ns: stopped_at,
+        examined: look.examined,
+        undecided: look.undecided,
+        ..count.summary()
+    })
 }
 
 struct Count {
@@ -234,14 +239,13 @@ impl Count {
         }
     }
 
-    fn summary(self, stopped_at: Option<i64>, examined: u64) -> Summary {
+    fn summary(self) -> Summary {
         let (groups, rest, groups_omitted) = self.groups.sorted(&self.labels, self.by, self.limit);
         Summary {
             groups,
             rest,
             groups_omitted,
-            scanned_until_ns: stopped_at,
-            examined,
+            ..Summary::default()
         }
     }
 }
@@ -249,7 +253,7 @@ impl Count {
 /// The calls of a block that pass; those that the columns left open are read. `None` where the time
 /// ran out over them.
 fn passing(
-    look: &Look<'_>,
+    look: &mut Look<'_>,
     entry: &BlockEntry,
     asked: &Asked,
     may_stop: bool,

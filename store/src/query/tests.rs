@@ -12,7 +12,9 @@ use proptest::sample::select;
 
 use super::*;
 use crate::block::{Block, BlockMeta, Codec, Columns, merge, seal};
-use crate::call::{CallError, Leg, MessageKind, Protocol, Side, State, Stream, StreamMessage};
+use crate::call::{
+    CallError, Leg, MessageKind, Omitted, Protocol, Side, State, Stream, StreamMessage,
+};
 use crate::names::Names;
 use crate::store::{Scope, StoreError};
 use crate::testing;
@@ -619,5 +621,67 @@ proptest! {
         };
         prop_assert!(counted >= expected.iter().filter(newer).count() as u64);
         prop_assert!(counted <= expected.len() as u64);
+    }
+}
+
+#[test]
+fn calls_whose_cut_bodies_were_asked_for_are_left_out_and_counted() {
+    let with = |body: &'static [u8], omitted: Option<Omitted>| {
+        let mut call = testing::call(0, "/", 200);
+        call.response.body = Bytes::from_static(body);
+        call.response.body_size = 1_000;
+        call.response.omitted = omitted;
+        call
+    };
+    let whole = br#"{"items": [{"sku": "A"}, {"sku": "B"}]}"#;
+    let calls = [
+        with(whole, None),
+        with(br#"{"items": [{"sku": "C"}]}"#, None),
+        with(br#"{"items": [{"sku": "A"}, {"sk"#, Some(Omitted::Limit)),
+        with(b"", Some(Omitted::Budget)),
+        with(b"", Some(Omitted::Opaque)),
+        with(whole, Some(Omitted::Head)),
+    ];
+    let bytes = seal(&BlockMeta::default(), &calls, None, Codec::Raw);
+    let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
+    for (filter, matching, undecided) in [
+        (r#"response.json.items[0].sku == "A""#, 2, 2),
+        (r#"response.json.items.exists(i, i.sku == "B")"#, 2, 2),
+        (r#"response.body.contains("\"A\"")"#, 3, 1),
+        (
+            r#"status == 404 && response.json.items[0].sku == "A""#,
+            0,
+            0,
+        ),
+        ("status == 200", 6, 0),
+    ] {
+        let filter = Filter::parse(filter).unwrap();
+        let query = Query {
+            filter: filter.clone(),
+            since_ns: None,
+            until_ns: None,
+            order: Order::Newest,
+            limit: 1_000,
+            cursor: None,
+            probes: true,
+            bodies: false,
+            time_budget: FOREVER,
+            view: Default::default(),
+        };
+        let page = list(&blocks, &Scope::All, &query).unwrap();
+        assert_eq!((page.calls.len(), page.undecided), (matching, undecided));
+        let query = SummaryQuery {
+            filter,
+            since_ns: None,
+            until_ns: None,
+            group_by: Vec::new(),
+            probes: true,
+            limit: 10,
+            time_budget: FOREVER,
+            view: Default::default(),
+        };
+        let summary = summarize(&blocks, &Scope::All, &query).unwrap();
+        let counted: u64 = summary.groups.iter().map(|group| group.calls).sum();
+        assert_eq!((counted, summary.undecided), (matching as u64, undecided));
     }
 }

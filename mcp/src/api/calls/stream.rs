@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::channel::{Channel, Sender};
 use remora_store::query::{Cursor, FoundCall};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Reader;
 use crate::coverage::{Coverage, Window};
@@ -212,10 +212,17 @@ async fn send(
         };
     }
     let next = reader.query.cursor.as_ref().map(Cursor::to_string);
-    let last = match reader.empty_because(shown, &coverage, window) {
-        Some(because) => Some(json!({"next": next, "empty_because": because})),
-        None => next.map(|next| json!({"next": next})),
-    };
+    let because = reader.empty_because(shown, &coverage, window);
+    let is_all = next.is_none() && because.is_none() && reader.undecided == 0;
+    let mut last = Map::new();
+    last.insert("next".to_owned(), json!(next));
+    if let Some(because) = because {
+        last.insert("empty_because".to_owned(), json!(because));
+    }
+    if reader.undecided > 0 {
+        last.insert("undecided".to_owned(), json!(reader.undecided));
+    }
+    let last = (!is_all).then_some(Value::Object(last));
     text.push_str(&written.end(last));
     let _ = sender.send_data(text.into()).await;
 }

@@ -3,6 +3,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use bytes::Bytes;
+use remora_store::call::Omitted;
 use serde_json::Value;
 
 use crate::clients::{installed_with_chromium, script};
@@ -330,6 +331,50 @@ async fn an_empty_answer_says_why() {
         "{}",
         lines.text()
     );
+}
+
+#[tokio::test]
+async fn calls_left_out_over_a_cut_body_are_counted_in_every_format() {
+    let hub = TestHub::start().await;
+    let mut calls = vec![crate::shop::inbound().remove(13); 2];
+    calls[1].request.body.truncate(20);
+    calls[1].request.omitted = Some(Omitted::Limit);
+    assert_eq!(
+        hub.ingest(&[block(origin("orders", 0xaa), 1, &calls)])
+            .await
+            .status,
+        200
+    );
+    let filter = encoded("request.json.items[0].sku == \"tea\"");
+    for (question, told) in [
+        ("calls?fields=id&", "\"undecided\":1"),
+        (
+            "calls?fields=id&format=ndjson&",
+            "\n{\"next\":null,\"undecided\":1}\n",
+        ),
+        (
+            "calls?fields=id&format=tsv&",
+            "\n# {\"next\":null,\"undecided\":1}\n",
+        ),
+        (
+            "calls?format=har&",
+            "\"_remora\":{\"next\":null,\"undecided\":1}",
+        ),
+        ("summary?", "\"undecided\":1"),
+        ("map?", "\"undecided\":1"),
+    ] {
+        let answer = hub.get(&format!("/api/v1/{question}filter={filter}")).await;
+        assert!(
+            answer.text().contains(told),
+            "{question}: {}",
+            answer.text()
+        );
+    }
+    let answer = hub
+        .get("/api/v1/calls?fields=id&filter=status+%3D%3D+201")
+        .await;
+    assert_eq!(ids(&answer.json()).len(), 2);
+    assert!(!answer.text().contains("undecided"));
 }
 
 #[tokio::test]
