@@ -5,6 +5,7 @@ pub mod calls;
 pub mod health;
 pub mod map;
 pub mod openapi;
+pub mod page;
 pub mod query;
 pub mod snapshots;
 pub mod status;

@@ -17,6 +17,7 @@ use crate::{access, api, control, ingest, metrics};
 
 /// The paths that people and models ask; what an unknown path is compared with.
 const API_PATHS: &[&str] = &[
+    "/",
     "/api/v1/status",
     "/api/v1/calls",
     "/api/v1/calls/{id}",
@@ -61,6 +62,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
             "/metrics",
             get(metrics::metrics).layer(from_fn_with_state(gate, recognise)),
         )
+        .route("/", get(api::page::page))
         .route("/healthz", get(api::health::healthz))
         .route("/readyz", get(api::health::readyz))
         .method_not_allowed_fallback(wrong_method);

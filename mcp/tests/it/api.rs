@@ -7,6 +7,7 @@ mod health;
 mod map;
 mod metrics;
 mod openapi;
+mod page;
 mod paths;
 mod snapshots;
 mod status;
