@@ -33,6 +33,7 @@ mod heads;
 mod messages;
 mod names;
 mod nested;
+mod protobuf;
 mod query;
 mod scan;
 mod tag;

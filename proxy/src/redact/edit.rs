@@ -26,6 +26,10 @@ impl Edits {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes over the edits of a part of the text that begins at `offset`.
     pub(super) fn absorb(&mut self, part: Edits, offset: usize) {
         for edit in part.0 {

@@ -4,12 +4,13 @@
 //! its form.
 
 use bytes::Bytes;
-use remora_store::call::{Call, Omitted, Side, StreamMessage};
+use remora_store::call::{Call, MessageKind, Omitted, Side, StreamMessage};
 use remora_store::coding::Undecodable;
 
 use super::Redactor;
 use super::echo::{self, Part};
 use super::edit::Edits;
+use super::protobuf::{self, Look};
 
 impl Redactor {
     /// Masks the secrets in the messages of `call`, those of its heads and bodies told back in them
@@ -37,11 +38,26 @@ impl Redactor {
             return Err(Undecodable);
         }
         let cut = message.omitted.is_some();
+        if message.kind == MessageKind::Grpc {
+            self.masked_protobuf(message, true);
+            return Ok(());
+        }
         if let Some(inspected) = self.inspected(b"", &message.payload, cut)? {
             message.payload = inspected.content;
             message.decoded |= inspected.decoded;
         }
         Ok(())
+    }
+
+    fn masked_protobuf(&self, message: &mut StreamMessage, by_form: bool) {
+        let look = Look {
+            rules: &self.rules,
+            by_form,
+        };
+        let cut = message.omitted.is_some();
+        if let Some(masked) = protobuf::masked(look, &message.payload, cut) {
+            message.payload = masked;
+        }
     }
 
     /// Masks what was found elsewhere in the call and is told back in a message.
@@ -51,6 +67,10 @@ impl Redactor {
             .iter_mut()
             .flat_map(|stream| &mut stream.messages);
         for message in messages {
+            if message.kind == MessageKind::Grpc {
+                self.masked_protobuf(message, false);
+                continue;
+            }
             let cut = message.omitted.is_some();
             let mut found = Edits::default();
             let part = Part::Body { cut };

@@ -73,7 +73,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// The text with each tag replaced by `#`, since tags are tested on their own.
-fn untagged(bytes: &[u8]) -> String {
+pub(super) fn untagged(bytes: &[u8]) -> String {
     let mut out = String::new();
     let mut rest = text(bytes);
     while let Some(at) = [rest.find('#'), rest.find("%23").map(|at| at + 2)]
