@@ -71,6 +71,11 @@ impl Connection {
         draft.map(Box::new)
     }
 
+    /// How many numbers of calls are taken.
+    pub(super) fn numbers_given(&self) -> u32 {
+        self.next_ordinal
+    }
+
     /// Counts a record that the budget had no room for.
     pub(super) fn count_dropped(&mut self) {
         self.dropped += 1;

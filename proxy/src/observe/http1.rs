@@ -17,6 +17,7 @@ use super::Recorded;
 use super::body::Body;
 use super::connection::Connection;
 use super::head::HeadReader;
+use super::http2::Http2;
 use super::opaque::Opaque;
 use exchange::Exchange;
 use upgraded::Upgraded;
@@ -31,6 +32,8 @@ pub(super) struct Http1 {
     rest: Option<Box<Opaque>>,
     /// The WebSocket that the connection has become; both directions are blind then.
     upgraded: Option<Box<Upgraded>>,
+    /// The HTTP/2 that it has become (RFC 7540 section 3.2), and that reads everything from then on.
+    http2: Option<Box<Http2>>,
 }
 
 /// Where the reader of one direction stands.
@@ -54,6 +57,7 @@ impl Http1 {
             waiting: VecDeque::new(),
             rest: None,
             upgraded: None,
+            http2: None,
         }
     }
 
@@ -67,6 +71,9 @@ impl Http1 {
     ) {
         let mut rest = bytes;
         while !rest.is_empty() {
+            if let Some(http2) = &mut self.http2 {
+                return http2.bytes(connection, from, rest, at, out);
+            }
             let here = connection.client_bytes;
             let left = rest.len();
             match from {
@@ -103,6 +110,9 @@ impl Http1 {
 
     /// One side ended its direction in order.
     pub(super) fn end(&mut self, connection: &mut Connection, from: Side, out: &mut Vec<Recorded>) {
+        if let Some(http2) = &mut self.http2 {
+            return http2.end(connection, out);
+        }
         if from == Side::Server {
             self.end_by_close();
         }
@@ -117,6 +127,9 @@ impl Http1 {
         }
         if let Some(upgraded) = self.upgraded.take() {
             upgraded.finish(connection, out);
+        }
+        if let Some(http2) = &mut self.http2 {
+            http2.finish(connection, out);
         }
         if let Some(rest) = &mut self.rest {
             rest.finish(connection, out);
@@ -141,6 +154,9 @@ impl Http1 {
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
         let waiting = self.waiting.iter();
         out.extend(waiting.filter_map(|exchange| exchange.partial(connection, at)));
+        if let Some(http2) = &self.http2 {
+            http2.open_calls(connection, at, out);
+        }
         let upgraded = self.upgraded.iter();
         out.extend(upgraded.filter_map(|upgraded| upgraded.partial(connection, at)));
         let rest = self.rest.iter();

@@ -13,6 +13,7 @@ use remora_store::call::{Call, CallError, Side};
 
 use super::Recorded;
 use super::connection::Connection;
+use super::draft::Draft;
 use super::opaque::Opaque;
 use frame::{Event, FrameReader, Section};
 use stream::Stream;
@@ -62,6 +63,16 @@ impl Http2 {
             text: Vec::new(),
             rest: None,
         }
+    }
+
+    /// A connection that was upgraded: its first stream is the request that asked for it, of which
+    /// this is the record.
+    pub(super) fn upgraded(request: Option<Box<Draft>>) -> Self {
+        let mut http2 = Self::new();
+        let stream = Box::new(Stream::upgraded(request));
+        http2.streams.running.push_back((1, stream));
+        http2.streams.last_opened = 1;
+        http2
     }
 
     pub(super) fn bytes(
@@ -294,3 +305,6 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use crate::observe::Recorded;
 use crate::observe::body::{Body, Part};
 use crate::observe::connection::Connection;
 use crate::observe::head::{Facts, HeadReader, Method, Progress, Start};
+use crate::observe::http2::Http2;
 use crate::observe::opaque::Opaque;
 
 impl Http1 {
@@ -143,7 +144,7 @@ impl Http1 {
     /// What follows the exchange is another protocol.
     fn open_tunnel(
         &mut self,
-        connection: &Connection,
+        connection: &mut Connection,
         status: u16,
         upgrade: Option<String>,
         at: u64,
@@ -153,8 +154,14 @@ impl Http1 {
         };
         exchange.end_response(at);
         let is_websocket = status == 101 && upgrade.as_deref() == Some("websocket");
-        if is_websocket && self.rest.is_none() && self.waiting.len() == 1 && self.is_quiet() {
+        let alone = self.rest.is_none() && self.waiting.len() == 1 && self.is_quiet();
+        if is_websocket && alone {
             return self.open_websocket();
+        }
+        let is_http2 = status == 101 && upgrade.as_deref() == Some("h2c");
+        // Further back in a connection, its number would be that of a later stream too.
+        if is_http2 && alone && connection.numbers_given() <= 2 {
+            return self.open_http2(connection);
         }
         let reason = if status == 101 { "upgrade" } else { "connect" };
         let here = connection.client_bytes;
@@ -171,6 +178,15 @@ impl Http1 {
     /// The client waits for the answer to its last request, as it has to before it changes protocol.
     fn is_quiet(&self) -> bool {
         matches!(self.client, Reading::Between)
+    }
+
+    /// The request that asked for it is the first stream, and its response is still to come.
+    fn open_http2(&mut self, connection: &mut Connection) {
+        if let Some(mut request) = self.waiting.pop_front() {
+            request.end_interim(connection);
+            let http2 = Http2::upgraded(request.into_draft());
+            self.http2 = Some(Box::new(http2));
+        }
     }
 
     fn open_websocket(&mut self) {

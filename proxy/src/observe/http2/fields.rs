@@ -2,6 +2,7 @@
 
 use memchr::memchr3;
 
+use crate::observe::events::is_event_stream;
 use crate::observe::hpack::Fields;
 
 /// What a section says.
@@ -17,8 +18,19 @@ pub(super) struct Facts {
     pub(super) length: Option<u64>,
     /// The body is made of gRPC messages.
     pub(super) grpc: bool,
+    /// The body is a stream of events.
+    event_stream: bool,
+    /// The body has a content coding.
+    coded: bool,
     /// The request is a kubelet's health check.
     pub(super) probe: bool,
+}
+
+impl Facts {
+    /// The body is a stream of events that can be read as it comes.
+    pub(super) fn events(&self) -> bool {
+        self.event_stream && !self.coded
+    }
 }
 
 /// Writes `name: value` lines, as [`remora_store::call::Message::head`] has them.
@@ -50,7 +62,11 @@ impl<'t> FieldWriter<'t> {
             b":method" => facts.connect = value == b"CONNECT",
             b":protocol" => facts.websocket = value == b"websocket",
             b"user-agent" => facts.probe = value.starts_with(b"kube-probe/"),
-            b"content-type" => facts.grpc = is_grpc(value),
+            b"content-type" => {
+                facts.grpc = is_grpc(value);
+                facts.event_stream = is_event_stream(value);
+            }
+            b"content-encoding" => facts.coded = !value.eq_ignore_ascii_case(b"identity"),
             b"content-length" => facts.length = number(value),
             _ => {}
         }

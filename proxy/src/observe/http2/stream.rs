@@ -8,6 +8,7 @@ use super::frame::{Data, Section};
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
 use crate::observe::draft::{Draft, Refused, keep_up_to};
+use crate::observe::events::Events;
 use crate::observe::grpc::Grpc;
 use crate::observe::websocket::WebSocket;
 
@@ -20,6 +21,8 @@ pub(super) struct Stream {
     request: Half,
     response: Half,
     tunnel: Tunnel,
+    /// Where the response is a stream of events.
+    events: Option<Box<Events>>,
     draft: Option<Box<Draft>>,
 }
 
@@ -65,12 +68,32 @@ impl Stream {
                 },
                 false => Tunnel::No,
             },
+            events: None,
             draft,
         };
         if facts.grpc {
             stream.draft.iter_mut().for_each(|d| d.expect_messages());
         }
         stream
+    }
+
+    /// The first stream of a connection that was upgraded: its request came over HTTP/1.
+    pub(super) fn upgraded(mut draft: Option<Box<Draft>>) -> Self {
+        if let Some(draft) = &mut draft {
+            draft.protocol = Protocol::Http2;
+            draft.phases.response_last = None;
+        }
+        Self {
+            request: Half {
+                has_head: true,
+                ended: true,
+                ..Half::default()
+            },
+            response: Half::default(),
+            tunnel: Tunnel::No,
+            events: None,
+            draft,
+        }
     }
 
     /// A stream that the server promised, with the request that it made up.
@@ -112,6 +135,10 @@ impl Stream {
             self.keep_head(connection, from, section, text, at);
             if from == Side::Server {
                 self.answer_tunnel(facts.status);
+                if let Some(draft) = self.draft.as_mut().filter(|_| facts.events()) {
+                    draft.expect_messages();
+                    self.events = Some(Box::default());
+                }
             }
         }
         if opening.ends_stream {
@@ -194,6 +221,9 @@ impl Stream {
                 (Tunnel::No, None) => {
                     let (message, grant) = draft.message(from);
                     message.keep_body(data.bytes, expected, limits, grant);
+                    if let Some(events) = self.events.as_mut().filter(|_| from == Side::Server) {
+                        events.bytes(draft, data.bytes, at);
+                    }
                 }
             }
         }
