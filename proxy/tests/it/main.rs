@@ -13,6 +13,7 @@ mod namespaced;
 mod netns;
 mod observed;
 mod oracle;
+mod oracle_http2;
 mod recording;
 mod rig;
 mod rules;

@@ -3,6 +3,7 @@
 //! Two pods with a cable between them, each with the rules and a sidecar that runs as the proxy
 //! user without capabilities. Programs run as root, who is redirected like any other user.
 
+mod http2;
 mod streams;
 
 use std::net::{IpAddr, SocketAddr};

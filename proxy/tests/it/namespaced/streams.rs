@@ -13,7 +13,7 @@ use super::*;
 
 /// Where `proxy/tests/clients/install.sh` put the programs; `None`, and said in a line, where they are
 /// missing, which is a failure with `REMORA_REQUIRE=all`.
-fn programs() -> Option<PathBuf> {
+pub(super) fn programs() -> Option<PathBuf> {
     let clients = std::env::var_os("REMORA_CLIENTS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients")),
         PathBuf::from,
@@ -31,7 +31,11 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// How a program in that language is run: the program and its words.
-fn interpreter(folder: &std::path::Path, language: &str, program: &str) -> (String, Vec<String>) {
+pub(super) fn interpreter(
+    folder: &std::path::Path,
+    language: &str,
+    program: &str,
+) -> (String, Vec<String>) {
     let folder = folder.display();
     match language {
         "node" => (
@@ -50,7 +54,7 @@ fn interpreter(folder: &std::path::Path, language: &str, program: &str) -> (Stri
     }
 }
 
-fn words(words: &[String]) -> Vec<&str> {
+pub(super) fn words(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
 }
 
@@ -94,7 +98,7 @@ with connect('ws://10.77.0.2:9001/chat') as c:
 ";
 
 /// The calls as they leave the sidecar: inflated, redacted, sealed.
-fn sealed(call: Call) -> Call {
+pub(super) fn sealed(call: Call) -> Call {
     let key = RedactionKey::new("k".to_owned(), &[7; 32]);
     let redaction = Redaction::default();
     let mut sealer = Sealer::new(Origin::default(), key, &redaction, 64 * 1024);
