@@ -132,8 +132,8 @@ impl Street {
         let summary = self.client.json(&uri).await.unwrap();
         assert_eq!(summary["scanned_until"], Value::Null, "{summary}");
         let groups = summary["groups"].as_array().unwrap().iter();
-        let failed = groups.map(|group| match group["status"].as_str() {
-            Some("200") => group["errors"].as_u64().unwrap(),
+        let failed = groups.map(|group| match group["status"].as_u64() {
+            Some(200) => group["errors"].as_u64().unwrap(),
             _ => group["calls"].as_u64().unwrap(),
         });
         failed.sum()
