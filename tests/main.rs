@@ -13,6 +13,7 @@
 
 mod support;
 
+mod barrier;
 mod command_line;
 mod damage;
 mod demo;
@@ -31,3 +32,4 @@ mod redirected;
 mod restarted_in_place;
 mod secrets;
 mod sidecar_killed;
+mod snapshots;

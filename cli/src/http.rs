@@ -49,6 +49,33 @@ impl Client {
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 
+    /// Sends a request and gives each line of the answer to `take` as it comes.
+    pub(crate) async fn lines(
+        &self,
+        request: Request<Full<Bytes>>,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<StatusCode> {
+        let uri = request.uri().clone();
+        let answer = self.0.request(request).await;
+        let answer = answer.with_context(|| format!("reach {uri}"))?;
+        let status = answer.status();
+        let mut body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES);
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| anyhow::anyhow!("read the answer of {uri}: {error}"))?;
+            rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..]));
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                take(&line)?;
+            }
+        }
+        if !rest.is_empty() {
+            take(&rest)?;
+        }
+        Ok(status)
+    }
+
     /// Gets JSON. An answer other than 200 is an error that carries the hub's own message.
     pub(crate) async fn json(&self, uri: &str) -> anyhow::Result<serde_json::Value> {
         let request = Request::get(uri)

@@ -9,6 +9,7 @@ mod inject;
 mod mcp;
 mod proxy;
 mod runtime;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,10 @@ use arguments::{Command, Remora};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let arguments = Remora::parse();
+    let arguments = match Remora::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
     runtime::init_logs(arguments.log_filter());
     let done = match arguments.command {
         Command::Demo(options) => demo::run(&options),
@@ -25,6 +29,22 @@ fn main() -> ExitCode {
         Command::Init(options) => init::run(options),
         Command::Inject(options) => inject::run(options),
         Command::Mcp(options) => mcp::run(options),
+        Command::Snapshot(command) => snapshot::run(command),
     };
     runtime::exit_code(done)
+}
+
+/// Says what is wrong with the arguments, or shows the help that was asked for. Scripts that ask for
+/// a snapshot tell by the exit code that nothing was asked.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody may read it.
+    let _ = error.print();
+    let is_snapshot = std::env::args_os()
+        .nth(1)
+        .is_some_and(|it| it == "snapshot");
+    match u8::try_from(error.exit_code()).unwrap_or(2) {
+        0 => ExitCode::SUCCESS,
+        _ if is_snapshot => ExitCode::from(snapshot::NOT_ASKED),
+        code => ExitCode::from(code),
+    }
 }
