@@ -158,7 +158,7 @@ async fn a_summary_counts_what_a_person_would_count() {
                     && to(call) == group["dst"]
                     && call["method"] == group["method"]
                     && call["route"] == group["route"]
-                    && group["status"] == format!("{}", self::status(call))
+                    && group["status"] == self::status(call)
             })
             .collect();
         assert_eq!(group["calls"], members.len(), "{group}");
