@@ -12,15 +12,30 @@ use hyper_util::rt::TokioExecutor;
 /// Largest answer that is read, in bytes: a page of 1,000 calls with bodies fits.
 const MAX_ANSWER_BYTES: usize = /* 64 MiB */ 64 * 1024 * 1024;
 
-/// A client that keeps connections open between requests. Cheap to clone.
+/// Sends requests and reads answers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Client(Pool<HttpConnector, Full<Bytes>>);
 
 impl Client {
+    /// A client that keeps connections open between requests.
     pub(crate) fn new() -> Self {
+        Self::keeping(usize::MAX)
+    }
+
+    /// A client that opens a connection for each request. One that the server is about to close,
+    /// as it does behind a request it refused unread, is then never taken for a sound one; a
+    /// request that must not be sent twice would be lost on it.
+    pub(crate) fn without_reuse() -> Self {
+        Self::keeping(0)
+    }
+
+    fn keeping(idle_connections: usize) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self(Pool::builder(TokioExecutor::new()).build(connector))
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(idle_connections)
+            .build(connector);
+        Self(pool)
     }
 
     /// Sends a request and gives the answer with its body still to come.

@@ -185,7 +185,7 @@ impl Hub {
             );
         }
         Ok(Self {
-            client: Client::new(),
+            client: Client::without_reuse(),
             url: format!("{}/api/v1/snapshots", at.hub.trim_end_matches('/')),
             token: at.token_file.as_deref().map(token).transpose()?,
         })

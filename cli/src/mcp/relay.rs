@@ -57,7 +57,7 @@ impl Relay {
         Self {
             url,
             token_file,
-            client: Client::new(),
+            client: Client::without_reuse(),
             version: Mutex::new(None),
         }
     }
