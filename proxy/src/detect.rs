@@ -82,6 +82,23 @@ fn family(client: &[u8]) -> Option<Family> {
     request_line(line)
 }
 
+/// The best guess from bytes of `speaker` that left it open, now that the other side says `answer`.
+///
+/// The two sides of HTTP/2 begin without waiting for each other (RFC 9113 section 3.4), so the
+/// SETTINGS of the server may come between two pieces of the client's preface, and the reverse.
+pub fn guess_of_both(speaker: Side, first: &[u8], answer: &[u8]) -> Family {
+    let (client, server) = match speaker {
+        Side::Server => (answer, first),
+        Side::Client | Side::Sidecar => (first, answer),
+    };
+    let is_http2 = match_prefix(client, H2_PREFACE) != Match::Not
+        && server_family(server) != Some(Family::Opaque);
+    match is_http2 {
+        true => Family::Http2,
+        false => guess(speaker, first),
+    }
+}
+
 /// The best guess from bytes that left it open, when no more will come before an answer is due.
 pub fn guess(speaker: Side, first: &[u8]) -> Family {
     match first {

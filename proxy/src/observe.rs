@@ -152,7 +152,7 @@ impl Observer {
                 *speaker = from;
             }
             let family = match *speaker == from {
-                false => Some(detect::guess(*speaker, said)),
+                false => Some(detect::guess_of_both(*speaker, said, bytes)),
                 true if said.is_empty() => detect::family_of(from, bytes),
                 true => detect::family_of(from, &[said, bytes].concat()),
             };

@@ -104,3 +104,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn both_sides_of_http2_may_begin_at_once() {
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0];
+    for cut in 1..H2_PREFACE.len() {
+        let part = &H2_PREFACE[..cut];
+        assert_eq!(guess_of_both(Side::Client, part, &settings), Family::Http2);
+        assert_eq!(guess_of_both(Side::Client, part, &[0]), Family::Http2);
+    }
+    for cut in 1..9 {
+        let part = &settings[..cut];
+        assert_eq!(guess_of_both(Side::Server, part, b"PRI * H"), Family::Http2);
+        assert_eq!(guess_of_both(Side::Server, part, b"\x00"), Family::Opaque);
+    }
+    let refusal = b"HTTP/1.1 408 Request Timeout";
+    assert_eq!(guess_of_both(Side::Client, b"P", refusal), Family::Http1);
+}
