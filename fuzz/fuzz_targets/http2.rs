@@ -10,31 +10,33 @@ use remora_store::call::Side;
 /// Payloads of frames, picked by a byte of the script.
 const PAYLOADS: &[&[u8]] = &[
     b"",
-    b"\x82\x84\x86",                                 // GET / http
+    b"\x82\x84\x86",                                     // GET / http
     b"\x83\x86\x44\x04/a.B\x0f\x10\x10application/grpc", // a gRPC request
-    b"\x88",                                         // 200
-    b"\x08\x03103",                                  // 103
-    b"\x88\x0f\x10\x10application/grpc",             // a gRPC response
-    b"\x40\x04name\x05value",                        // enters the table
-    b"\xbe",                                         // points into it
-    b"\x20",                                         // a table of nothing
-    b"\x3f\xe1\x01",                                 // a table of 256 bytes
+    b"\x88",                                             // 200
+    b"\x08\x03103",                                      // 103
+    b"\x88\x0f\x10\x10application/grpc",                 // a gRPC response
+    b"\x40\x04name\x05value",                            // enters the table
+    b"\xbe",                                             // points into it
+    b"\x20",                                             // a table of nothing
+    b"\x3f\xe1\x01",                                     // a table of 256 bytes
     b"\x02\x07CONNECT\x00\x09:protocol\x09websocket",
-    b"\x00\x00\x00\x00\x02hi",                       // a message
-    b"\x01\x00\x00\x00\x09half",                     // the beginning of one
-    b"\x02\x88\x00\x00",                             // padded
-    b"\x81\x02hi",                                   // a message of WebSocket
+    b"\x00\x00\x00\x00\x02hi",   // a message
+    b"\x01\x00\x00\x00\x09half", // the beginning of one
+    b"\x02\x88\x00\x00",         // padded
+    b"\x81\x02hi",               // a message of WebSocket
     b"\x00\x00\x00\x00",
     b"\x00\x00\x00\x07",
     b"\x00\x00\x00\x01\x00\x00\x00\x00",
-    b"\x00\x00\x00\x02\x82\x84\x86",                 // promises stream 2
+    b"\x00\x00\x00\x02\x82\x84\x86", // promises stream 2
     &[b'x'; 600],
 ];
 
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
-    let header = [length[1], length[2], length[3], kind, flags, 0, 0, 0, stream];
-    [&header, payload].concat()
+    let header = [
+        length[1], length[2], length[3], kind, flags, 0, 0, 0, stream,
+    ];
+    [&header[..], payload].concat()
 }
 
 libfuzzer_sys::fuzz_target!(|script: &[u8]| {
@@ -64,7 +66,10 @@ libfuzzer_sys::fuzz_target!(|script: &[u8]| {
             kind => {
                 let payload = payload.unwrap_or(b"\x82\x84\x86");
                 let kind = kind & 1;
-                steps.push(Step::Send(side, frame(kind, flags & 0x2d, *stream % 8, payload)));
+                steps.push(Step::Send(
+                    side,
+                    frame(kind, flags & 0x2d, *stream % 8, payload),
+                ));
             }
         }
     }

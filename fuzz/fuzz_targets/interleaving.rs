@@ -107,18 +107,24 @@ fn check_messages(call: &Call) -> usize {
         (Side::Client, stream.client_messages, &call.request),
         (Side::Server, stream.server_messages, &call.response),
     ] {
-        let of_side = || stream.messages.iter().filter(|message| message.from == side);
+        let of_side = || {
+            stream
+                .messages
+                .iter()
+                .filter(|message| message.from == side)
+        };
         let counted = of_side().filter(|message| !is_control(message));
         assert!(counted.clone().count() as u64 <= count);
         let payloads: usize = counted.map(|message| message.payload.len()).sum();
         assert!(payloads <= LIMITS.body_bytes);
-        kept += of_side().map(|message| message.payload.len()).sum::<usize>();
+        kept += of_side()
+            .map(|message| message.payload.len())
+            .sum::<usize>();
         let sizes: u64 = of_side().map(|message| message.size).sum();
         assert!(sizes <= direction.body_size);
         let is_event = |message: &StreamMessage| message.kind == MessageKind::Event;
-        let whole = of_side().all(|message| {
-            is_event(message) || message.payload.len() as u64 == message.size
-        });
+        let whole = of_side()
+            .all(|message| is_event(message) || message.payload.len() as u64 == message.size);
         assert!(whole || direction.omitted.is_some());
     }
     kept
