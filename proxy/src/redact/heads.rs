@@ -146,7 +146,7 @@ fn other_value(rules: &Rules, value: &[u8], cut: bool) -> Edits {
         edits.replace(range, rules.tagger.plain(kind, &bare));
         return edits;
     }
-    match memchr::memchr(b'?', value) {
+    match query::query_mark(value) {
         Some(mark) => located(rules, value, mark),
         None => text::scan(rules, value, cut),
     }

@@ -72,7 +72,7 @@ fn encoded(text: &[u8]) -> Vec<u8> {
 /// Masks the secrets of a request target or another text that is a URL: its userinfo, its query,
 /// and tokens and card numbers in its path.
 pub(super) fn url(rules: &Rules, url: &[u8], cut: bool) -> Edits {
-    let split = memchr::memchr(b'?', url).unwrap_or(url.len());
+    let split = query_mark(url).unwrap_or(url.len());
     let (path, query) = url.split_at_checked(split).unwrap_or((url, b""));
     let mut edits = Edits::default();
     path_secrets(rules, path, cut && query.is_empty(), &mut edits);
@@ -80,6 +80,16 @@ pub(super) fn url(rules: &Rules, url: &[u8], cut: bool) -> Edits {
         edits.absorb(parameters(rules, query, cut), split + 1);
     }
     edits
+}
+
+/// Where the `?` stands in front of the query of the first URL in `text`. A password may hold one as
+/// well, although it should be encoded.
+pub(super) fn query_mark(text: &[u8]) -> Option<usize> {
+    let first = memchr::memchr(b'?', text)?;
+    let scheme = memchr::memmem::find(text.get(..first)?, b"://");
+    let user = scheme.and_then(|at| userinfo(text, at + 3));
+    let from = user.map_or(first, |user| user.end);
+    memchr::memchr(b'?', text.get(from..)?).map(|mark| from + mark)
 }
 
 fn path_secrets(rules: &Rules, path: &[u8], cut: bool, edits: &mut Edits) {
@@ -97,10 +107,29 @@ fn path_secrets(rules: &Rules, path: &[u8], cut: bool, edits: &mut Edits) {
 pub(super) fn userinfo(text: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..)?;
     let rest = rest.get(..AUTHORITY_LIMIT).unwrap_or(rest);
-    let ends = |b: &u8| b"/?#\"'<>\\`{}|^,;".contains(b) || b.is_ascii_whitespace();
-    let end = rest.iter().position(ends).unwrap_or(rest.len());
-    let at = memchr::memrchr(b'@', rest.get(..end)?)?;
+    let ends_url = |b: &u8| b"\"'<>\\`{}".contains(b) || b.is_ascii_whitespace();
+    let end = rest.iter().position(ends_url).unwrap_or(rest.len());
+    let url = rest.get(..end)?;
+    let ends_authority = |b: &u8| b"/?#|^,;".contains(b);
+    let end = url.iter().position(ends_authority).unwrap_or(url.len());
+    let mut authority = url.get(..end)?;
+    if begins_password(authority) {
+        authority = url;
+    }
+    let at = memchr::memrchr(b'@', authority)?;
     (at > 0).then_some(start..start + at)
+}
+
+/// Whether `authority` cannot be a host with a port (RFC 3986 section 3.2), so that it has to be a
+/// user and the beginning of a password whose `/` or the like should have been encoded.
+fn begins_password(authority: &[u8]) -> bool {
+    let is_port = |behind: &[u8]| !behind.is_empty() && behind.iter().all(u8::is_ascii_digit);
+    match memchr::memchr(b':', authority) {
+        Some(colon) if !authority.starts_with(b"[") && !authority.contains(&b'@') => {
+            !authority.get(colon + 1..).is_some_and(is_port)
+        }
+        _ => false,
+    }
 }
 
 /// The mask for a userinfo; its bare value is that of the same credentials in a Basic header.

@@ -131,6 +131,10 @@ const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w
 #[test_case("X-Weird: Bearer abcdefghij", "X-Weird: Bearer [redacted bearer #]"; "a scheme in another field")]
 #[test_case("Location: https://a/b?x=1&access_token=abc#top", "Location: https://a/b?x=1&access_token=[redacted%20secret%20%23]#top"; "a location")]
 #[test_case("Referer: https://me:pw@a/b", "Referer: https://%5Bredacted%20basic%20%23%5D@a/b"; "userinfo")]
+#[test_case("Referer: https://me:p/w@a/b", "Referer: https://%5Bredacted%20basic%20%23%5D@a/b"; "a slash in userinfo")]
+#[test_case("Referer: https://me:/p?w#@a/b", "Referer: https://%5Bredacted%20basic%20%23%5D@a/b"; "delimiters in userinfo")]
+#[test_case("Referer: https://a:8080/@me/b", "Referer: https://a:8080/@me/b"; "a path with an at sign")]
+#[test_case("Referer: https://[::1]/@me/b", "Referer: https://[::1]/@me/b"; "an address of IPv6")]
 #[test_case("X-A: one\r\n two\r\nX-Api-Key: a\r\n b", "X-A: one\r\n two\r\nX-Api-Key: [redacted key #]"; "continued lines")]
 fn a_field_is_masked(field: &str, expected: &str) {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");

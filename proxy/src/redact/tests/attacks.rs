@@ -20,6 +20,8 @@ fn planted(text: &str) -> String {
 #[test_case("GET /a;JSESSIONID=SECRET HTTP/1.1\r\n\r\n"; "a session in a path")]
 #[test_case("GET http://u:SECRET@h/ HTTP/1.1\r\n\r\n"; "userinfo in a target")]
 #[test_case("GET / HTTP/1.1\r\nReferer: https://u:SECRET@h/p\r\n\r\n"; "userinfo in a field")]
+#[test_case("GET /?xtoken=SECRET&to=https://u:pw@h/ HTTP/1.1\r\n\r\n"; "a parameter ahead of userinfo")]
+#[test_case("GET http://u:a?b@h/?xtoken=SECRET HTTP/1.1\r\n\r\n"; "a parameter behind userinfo")]
 #[test_case("GET / HTTP/1.1\r\nX-Session-Id: SECRET\r\n\r\n"; "a session field")]
 #[test_case("GET / HTTP/1.1\r\nX-Db: Uid=sa;Pwd=SECRET;\r\n\r\n"; "a connection string")]
 #[test_case("GET /?access%5ftoken=SECRET HTTP/1.1\r\n\r\n"; "an encoded name")]

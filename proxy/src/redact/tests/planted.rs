@@ -62,6 +62,11 @@ fn name() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+fn begins_with_port(secret: &str) -> bool {
+    let rest = secret.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < secret.len() && rest.starts_with('/')
+}
+
 fn assert_gone(call: &Call, secret: &str) -> Result<(), TestCaseError> {
     for message in [&call.request, &call.response] {
         for part in [
@@ -224,6 +229,8 @@ proptest! {
     fn of_a_secret_in_a_head_nothing_is_left(
         secret in secret(), place in 0usize..8, upper in any::<bool>(),
     ) {
+        // What stands between the colon and a slash is a port then, and the rest a path.
+        prop_assume!(place != 5 || !begins_with_port(&secret));
         let line = match place {
             0 => format!("authorization: Bearer {secret}"),
             1 => format!("cookie: a=b; sid={secret}"),
