@@ -85,8 +85,10 @@ fn family(client: &[u8]) -> Option<Family> {
 /// The best guess from bytes of `speaker` that left it open, now that the other side says `answer`.
 ///
 /// The two sides of HTTP/2 begin without waiting for each other (RFC 9113 section 3.4), so the
-/// SETTINGS of the server may come between two pieces of the client's preface, and the reverse.
+/// SETTINGS of the server may come between two pieces of the client's preface, and the reverse. Only
+/// the first byte of the answer counts, as more of it may not have come yet.
 pub fn guess_of_both(speaker: Side, first: &[u8], answer: &[u8]) -> Family {
+    let answer = answer.get(..1).unwrap_or_default();
     let (client, server) = match speaker {
         Side::Server => (answer, first),
         Side::Client | Side::Sidecar => (first, answer),

@@ -120,6 +120,23 @@ fn a_server_may_send_its_settings_ahead_of_the_preface() {
 }
 
 #[test]
+fn where_a_preface_goes_wrong_does_not_depend_on_the_cut() {
+    let sent = b"PRI * HTTP/2Iz\0";
+    let mut told = [sent.len(), 1].map(|piece| {
+        let mut watched = Watched::silent();
+        for bytes in sent.chunks(piece) {
+            watched.client(bytes);
+        }
+        watched.observer.closed(Side::Client, 1, &mut watched.out);
+        let call = watched.out.remove(0).call;
+        (call.detail, call.request.body_size)
+    });
+    let [whole, single] = &mut told;
+    assert_eq!(whole, single);
+    assert_eq!(whole.1, 3, "the bytes from the first wrong one on");
+}
+
+#[test]
 fn a_response_to_a_request_that_nobody_wanted_whole_is_no_failure() {
     let mut watched = Watched::new();
     watched.client(&head(1, 0, &[(":method", "POST"), (":path", "/")]));
