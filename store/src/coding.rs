@@ -91,16 +91,7 @@ fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
         let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         let (line, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
         rest = after;
-        let Some(colon) = memchr::memchr(b':', line) else {
-            continue;
-        };
-        let (name, value) = line.split_at_checked(colon).unwrap_or((line, b""));
-        let name = name.trim_ascii();
-        let content = name.eq_ignore_ascii_case(b"content-encoding");
-        if !content && !name.eq_ignore_ascii_case(b"transfer-encoding") {
-            continue;
-        }
-        for word in value.get(1..).unwrap_or_default().split(|b| *b == b',') {
+        for word in value_of_codings(line).split(|b| *b == b',') {
             found.extend(Coding::named(word)?);
         }
     }
@@ -108,6 +99,19 @@ fn codings(head: &[u8]) -> Result<Vec<Coding>, Undecodable> {
         true => Ok(found),
         false => Err(Undecodable),
     }
+}
+
+/// The value of a line that tells of codings; empty for any other. Of most lines one look at the
+/// beginning is enough: every body's head is gone through.
+fn value_of_codings(line: &[u8]) -> &[u8] {
+    let line = line.trim_ascii_start();
+    let names: [&[u8]; 2] = [b"content-encoding", b"transfer-encoding"];
+    let behind = names.iter().find_map(|name| {
+        let (start, rest) = line.split_at_checked(name.len())?;
+        start.eq_ignore_ascii_case(name).then_some(rest)
+    });
+    let behind = behind.unwrap_or_default().trim_ascii_start();
+    behind.strip_prefix(b":").unwrap_or_default()
 }
 
 /// A compressed file, sent without a coding.

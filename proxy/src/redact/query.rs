@@ -142,14 +142,17 @@ pub(super) fn mask_userinfo(rules: &Rules, userinfo: &[u8]) -> String {
 /// Whether the fields of `head` say that the body is a form of `name=value` pairs.
 pub(super) fn is_form(head: &[u8]) -> bool {
     const NAME: &[u8] = b"content-type:";
+    const FORM: &[u8] = b"x-www-form-urlencoded";
+    let is = |bytes: &[u8], at: usize, word: &[u8]| {
+        let found = bytes.get(at..at + word.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+    };
     memchr::memchr_iter(b'\n', head).any(|end| {
-        let line = head.get(end + 1..).unwrap_or_default();
-        let named = line
-            .get(..NAME.len())
-            .is_some_and(|name| name.eq_ignore_ascii_case(NAME));
-        named && {
-            let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
-            memchr::memmem::find(&line.to_ascii_lowercase(), b"x-www-form-urlencoded").is_some()
+        is(head, end + 1, NAME) && {
+            let value = head.get(end + 1 + NAME.len()..).unwrap_or_default();
+            let length = memchr::memchr(b'\n', value).unwrap_or(value.len());
+            let value = value.get(..length).unwrap_or_default();
+            memchr::memchr2_iter(b'x', b'X', value).any(|at| is(value, at, FORM))
         }
     })
 }
