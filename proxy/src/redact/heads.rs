@@ -63,7 +63,6 @@ pub(super) fn redact(
 /// What is used again from head to head.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    small: Vec<u8>,
     /// Where a line has to be looked at closely, in order.
     marks: Vec<usize>,
 }
@@ -72,12 +71,9 @@ impl Scratch {
     /// Marks the words that announce secrets, and what may be a query or a card number. A line
     /// without a mark is clean.
     fn mark(&mut self, rules: &Rules, head: &[u8]) {
-        let Self { small, marks } = self;
-        small.clear();
-        small.extend_from_slice(head);
-        small.make_ascii_lowercase();
+        let marks = &mut self.marks;
         marks.clear();
-        rules.head_words.each(small, |found, _| {
+        rules.head_words.each(head, |found, _| {
             marks.push(found.start);
             found.end
         });

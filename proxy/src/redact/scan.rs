@@ -1,9 +1,10 @@
 //! The quick search for the words that secrets stand behind.
 //!
-//! A clean text costs one vectorised pass. Words are searched as people write them: small, with a
-//! capital, in capitals. Heads are searched in a small copy of themselves, since the names of header
-//! fields have no case at all.
+//! A clean text costs one vectorised pass for most of the words and one for each short one. They are
+//! searched in a small copy of the text: that is cheaper than to search for every way in which people
+//! write them, and it finds the others as well.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use aho_corasick::packed::{Config, Searcher};
@@ -25,30 +26,18 @@ pub(super) enum Hit {
     Url,
 }
 
-/// Words that are searched together: no more than 32, with four letters or more each, since that is
-/// what the fastest search takes.
+/// Words that are searched together, with [`NARROW_WORDS`]: no more than 32 in all, with four letters
+/// or more each, since that is what the fastest search takes.
 const WORDS: &[(&str, Hit)] = &[
     ("pass", Hit::Name),
-    ("Pass", Hit::Name),
-    ("PASS", Hit::Name),
     ("secret", Hit::Name),
-    ("Secret", Hit::Name),
-    ("SECRET", Hit::Name),
     ("token", Hit::Name),
-    ("Token", Hit::Name),
-    ("TOKEN", Hit::Name),
     ("redential", Hit::Name),
-    ("REDENTIAL", Hit::Name),
     ("uthorization", Hit::Name),
-    ("UTHORIZATION", Hit::Name),
     ("ookie", Hit::Name),
-    ("OOKIE", Hit::Name),
     ("ssionid", Hit::Name),
     ("ssion_id", Hit::Name),
-    ("ssionId", Hit::Name),
-    ("ssionID", Hit::Name),
-    ("SSIONID", Hit::Name),
-    ("SESSID", Hit::Name),
+    ("sessid", Hit::Name),
     ("ignature=", Hit::Name),
     ("sig=", Hit::Name),
     ("\\u00", Hit::Escape),
@@ -59,44 +48,31 @@ const WORDS: &[(&str, Hit)] = &[
 /// escaped, an opening one ends in a quote all the same.
 const NARROW_WORDS: &[(&str, Hit)] = &[
     ("\"cvv", Hit::Name),
-    ("\"Cvv", Hit::Name),
-    ("\"CVV", Hit::Name),
     ("\"cvc", Hit::Name),
-    ("\"Cvc", Hit::Name),
-    ("\"CVC", Hit::Name),
     ("\"ssn", Hit::Name),
-    ("\"Ssn", Hit::Name),
-    ("\"SSN", Hit::Name),
     ("\"otp", Hit::Name),
-    ("\"Otp", Hit::Name),
-    ("\"OTP", Hit::Name),
     ("\"pin", Hit::Name),
-    ("\"Pin", Hit::Name),
-    ("\"PIN", Hit::Name),
     ("\"jwt", Hit::Name),
     ("pwd\"", Hit::Name),
     ("pwd'", Hit::Name),
     ("pwd\\", Hit::Name),
     ("pwd=", Hit::Name),
     ("pwd>", Hit::Name),
-    ("Pwd\"", Hit::Name),
-    ("Pwd\\", Hit::Name),
-    ("Pwd=", Hit::Name),
-    ("Pwd>", Hit::Name),
-    ("PWD\"", Hit::Name),
-    ("PWD\\", Hit::Name),
-    ("PWD=", Hit::Name),
 ];
 
 /// Words that are searched one by one, because they are short: together with the others they would
 /// cost more than alone.
-const SHORT_WORDS: &[(&str, Hit)] = &[
-    ("key", Hit::Name),
-    ("Key", Hit::Name),
-    ("KEY", Hit::Name),
-    ("eyJ", Hit::Jwt),
-    ("://", Hit::Url),
-];
+const SHORT_WORDS: &[(&str, Hit)] = &[("key", Hit::Name), ("://", Hit::Url)];
+
+/// Words that are searched as they stand.
+const EXACT_WORDS: &[(&str, Hit)] = &[("eyJ", Hit::Jwt)];
+
+/// How many groups the words are in that are searched together. What was looked at for a word of one
+/// group is not looked at again for another one of the same.
+const GROUPS: usize = 2;
+
+/// Largest small copy whose memory is kept for the next text, in bytes: most bodies are cut to less.
+const SMALL_LIMIT_BYTES: usize = 128 * 1024;
 
 /// Words of heads, small. A head with none of them, no `?` and no digits in a row is clean.
 const HEAD_WORDS: &[&str] = &[
@@ -129,8 +105,11 @@ const HEAD_WORDS: &[&str] = &[
 /// A search for many words at once.
 #[derive(Debug)]
 pub(super) struct Words {
-    sets: Vec<WordSet>,
-    single: Vec<(Finder<'static>, Hit)>,
+    set: WordSet,
+    short: Vec<(Finder<'static>, Hit)>,
+    exact: Vec<(Finder<'static>, Hit)>,
+    /// Memory for small copies.
+    small: RefCell<Vec<u8>>,
 }
 
 /// Words that are searched in one pass.
@@ -138,84 +117,122 @@ pub(super) struct Words {
 struct WordSet {
     packed: Option<Searcher>,
     automaton: AhoCorasick,
-    hits: Vec<Hit>,
+    words: Vec<Word>,
+}
+
+/// What a word of a set means, and its group.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    hit: Hit,
+    group: usize,
 }
 
 impl Words {
     /// The words of bodies and values, and `extra` names.
     pub(super) fn of_texts(extra: &[String]) -> Self {
-        let mut single: Vec<_> = SHORT_WORDS
-            .iter()
-            .map(|(word, hit)| (Finder::new(*word), *hit))
-            .collect();
+        let mut short = finders(SHORT_WORDS);
         for name in extra.iter().filter(|name| !name.is_empty()) {
-            let mut spellings = vec![name.clone(), name.to_lowercase(), name.to_uppercase()];
+            // The small copy is small in ASCII only.
+            let mut spellings = [name.clone(), name.to_lowercase(), name.to_uppercase()]
+                .map(|spelling| spelling.to_ascii_lowercase())
+                .to_vec();
+            spellings.sort_unstable();
             spellings.dedup();
-            single.extend(
+            short.extend(
                 spellings
                     .iter()
                     .map(|spelling| (Finder::new(spelling).into_owned(), Hit::Name)),
             );
         }
-        let sets = [WORDS, NARROW_WORDS].map(|words| {
-            let (words, hits): (Vec<_>, Vec<_>) = words.iter().copied().unzip();
-            WordSet::of(&words, hits)
+        let groups: [_; GROUPS] = [WORDS, NARROW_WORDS];
+        let words = (0..).zip(groups).flat_map(|(group, words)| {
+            let word = move |&(text, hit): &(&'static str, Hit)| (text, Word { hit, group });
+            words.iter().map(word)
         });
         Self {
-            sets: sets.into(),
-            single,
+            set: WordSet::of(words),
+            short,
+            exact: finders(EXACT_WORDS),
+            small: RefCell::default(),
         }
     }
 
-    /// The words of heads that are written small, and `extra` names.
+    /// The words of heads, and `extra` names.
     pub(super) fn of_heads(extra: &[String]) -> Self {
         let extra: Vec<_> = extra.iter().map(|name| name.to_lowercase()).collect();
-        let words: Vec<&str> = HEAD_WORDS
+        let words = HEAD_WORDS
             .iter()
             .copied()
             .chain(extra.iter().map(String::as_str))
-            .filter(|word| !word.is_empty())
-            .collect();
-        let hits = vec![Hit::Name; words.len()];
+            .filter(|word| !word.is_empty());
+        let word = Word {
+            hit: Hit::Name,
+            group: 0,
+        };
         Self {
-            sets: vec![WordSet::of(&words, hits)],
-            single: Vec::new(),
+            set: WordSet::of(words.map(|text| (text, word))),
+            short: Vec::new(),
+            exact: Vec::new(),
+            small: RefCell::default(),
         }
     }
 
     /// Shows every word in `text` to `look`, which says where to go on. The words of one search come
     /// in order, one search after the other.
     pub(super) fn each(&self, text: &[u8], mut look: impl FnMut(Range<usize>, Hit) -> usize) {
-        for set in &self.sets {
-            let mut at = 0;
-            while let Some((found, hit)) = set.next(text, at) {
-                at = look(found.clone(), hit).max(found.end);
+        // Taken, not borrowed: what stands behind a word may be searched itself.
+        let mut small = self.small.take();
+        small.clear();
+        small.extend_from_slice(text);
+        small.make_ascii_lowercase();
+
+        let mut go_on = [0; GROUPS];
+        let mut at = 0;
+        while let Some((found, word)) = self.set.next(&small, at) {
+            at = found.start + 1;
+            if let Some(go_on) = go_on.get_mut(word.group)
+                && found.start >= *go_on
+            {
+                *go_on = look(found.clone(), word.hit).max(found.end);
             }
         }
-        for (word, hit) in &self.single {
-            let mut at = 0;
-            while let Some(offset) = text.get(at..).and_then(|rest| word.find(rest)) {
-                let found = at + offset..at + offset + word.needle().len();
-                at = look(found.clone(), *hit).max(found.end);
+        for (words, text) in [(&self.short, small.as_slice()), (&self.exact, text)] {
+            for (word, hit) in words {
+                let mut at = 0;
+                while let Some(offset) = text.get(at..).and_then(|rest| word.find(rest)) {
+                    let found = at + offset..at + offset + word.needle().len();
+                    at = look(found.clone(), *hit).max(found.end);
+                }
             }
+        }
+        if small.capacity() <= SMALL_LIMIT_BYTES {
+            self.small.replace(small);
         }
     }
 }
 
+fn finders(words: &[(&'static str, Hit)]) -> Vec<(Finder<'static>, Hit)> {
+    let words = words.iter();
+    words
+        .map(|(word, hit)| (Finder::new(*word), *hit))
+        .collect()
+}
+
 impl WordSet {
-    fn of(words: &[&str], hits: Vec<Hit>) -> Self {
+    fn of<'w>(words: impl Iterator<Item = (&'w str, Word)>) -> Self {
+        let (texts, words): (Vec<&str>, Vec<Word>) = words.unzip();
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
-            .build(words)
+            .build(&texts)
             .expect("a few dozen short words fit into an automaton");
         Self {
-            packed: Config::new().builder().extend(words).build(),
+            packed: Config::new().builder().extend(&texts).build(),
             automaton,
-            hits,
+            words,
         }
     }
 
-    fn next(&self, text: &[u8], at: usize) -> Option<(Range<usize>, Hit)> {
+    fn next(&self, text: &[u8], at: usize) -> Option<(Range<usize>, Word)> {
         if at >= text.len() {
             return None;
         }
@@ -226,7 +243,7 @@ impl WordSet {
                 .automaton
                 .find(aho_corasick::Input::new(text).span(span)),
         }?;
-        let hit = self.hits.get(found.pattern().as_usize())?;
-        Some((found.start()..found.end(), *hit))
+        let word = self.words.get(found.pattern().as_usize())?;
+        Some((found.start()..found.end(), *word))
     }
 }
