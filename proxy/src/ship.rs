@@ -23,7 +23,7 @@ use std::time::Duration;
 use hyper::Uri;
 use remora_store::block::Origin;
 use remora_store::spool::{Recovered, Spool};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::budget::Budget;
@@ -85,8 +85,17 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Shipper {
     messages: mpsc::Sender<Message>,
-    waiting_bytes: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
     limit_bytes: usize,
+}
+
+/// What both ends know.
+#[derive(Debug, Default)]
+struct Shared {
+    /// What is handed over and not sealed yet.
+    waiting_bytes: AtomicUsize,
+    /// Nothing more will be handed over.
+    finishing: watch::Sender<bool>,
 }
 
 /// What is left when the shipper has ended.
@@ -140,11 +149,11 @@ impl Shipper {
         let (flushes, flush_requests) = mpsc::channel(CHANNEL_FLUSHES);
         let shipper = Self {
             messages,
-            waiting_bytes: Arc::default(),
+            shared: Arc::default(),
             limit_bytes: config.queue_limit_bytes,
         };
         let weak = shipper.messages.downgrade();
-        let waiting_bytes = Arc::clone(&shipper.waiting_bytes);
+        let shared = Arc::clone(&shipper.shared);
         thread::Builder::new()
             .name("remora-ship".to_owned())
             .spawn(move || {
@@ -155,7 +164,7 @@ impl Shipper {
                 let barrier = async || barrier(&weak).await;
                 runtime.block_on(async {
                     tokio::select! {
-                        end = intake(&state, incoming, &waiting_bytes) => ended = Some(end),
+                        end = intake(&state, incoming, &shared) => ended = Some(end),
                         never = sender::run(&state, hub.clone(), config.answer_timeout) => match never {},
                         never = control::run(&state, hub.clone(), &config.origin, flushes, barrier) => match never {},
                     }
@@ -174,7 +183,8 @@ impl Shipper {
     pub fn try_send(&self, batch: Batch) -> Result<(), Batch> {
         let cost = cost_bytes(&batch);
         // Relaxed: the number guards no other memory, it only has to add up.
-        let waiting = self.waiting_bytes.fetch_add(cost, Ordering::Relaxed);
+        let waiting_bytes = &self.shared.waiting_bytes;
+        let waiting = waiting_bytes.fetch_add(cost, Ordering::Relaxed);
         let refused = if waiting > 0 && waiting.saturating_add(cost) > self.limit_bytes {
             Some(batch)
         } else {
@@ -188,7 +198,7 @@ impl Shipper {
         };
         match refused {
             Some(batch) => {
-                self.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
+                waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
                 Err(batch)
             }
             None => Ok(()),
@@ -199,6 +209,7 @@ impl Shipper {
     /// spool. The thread ends.
     pub async fn finish(self, within: Duration) -> Finished {
         let (done, finished) = oneshot::channel();
+        self.shared.finishing.send_replace(true);
         if self
             .messages
             .send(Message::Finish(within, done))
@@ -253,12 +264,18 @@ type Asked = Option<oneshot::Sender<Finished>>;
 async fn intake(
     state: &State,
     mut incoming: mpsc::Receiver<Message>,
-    waiting_bytes: &AtomicUsize,
+    shared: &Shared,
 ) -> (Finished, Asked) {
+    let mut finishing = shared.finishing.subscribe();
     while let Some(message) = incoming.recv().await {
         match message {
             Message::Batch(batch) => {
                 state.hub_known(FIRST_KEY_WAIT).await;
+                tokio::select! {
+                    () = state.room_in_queue() => {}
+                    _ = finishing.wait_for(|finishing| *finishing) => {}
+                }
+                let waiting_bytes = &shared.waiting_bytes;
                 waiting_bytes.fetch_sub(cost_bytes(&batch), Ordering::Relaxed);
                 state.seal(batch);
             }
@@ -312,7 +329,7 @@ mod tests {
         let (messages, _waiting) = mpsc::channel(8);
         let shipper = Shipper {
             messages,
-            waiting_bytes: Arc::default(),
+            shared: Arc::default(),
             limit_bytes: 1500,
         };
         let list = || {

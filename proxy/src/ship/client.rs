@@ -123,6 +123,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether the hub may have acted on the request.
+    pub(crate) fn reached_hub(&self) -> bool {
+        matches!(self, Failure::Timeout { .. } | Failure::Exchange { .. })
+    }
+
     /// One word for the metrics.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {

@@ -42,6 +42,9 @@ pub(super) struct Queue {
     /// So many blocks at the front of the memory are under way, and must not be dropped: the hub
     /// may be storing them.
     under_way: usize,
+    /// So many at the front were under way without an answer. The hub may have stored them, so they
+    /// must not be told as dropped before it was asked again.
+    doubtful: usize,
     memory_bytes: usize,
     limit_bytes: usize,
     spool: Option<Spool>,
@@ -65,6 +68,7 @@ impl Queue {
             incarnation,
             memory: VecDeque::new(),
             under_way: 0,
+            doubtful: 0,
             memory_bytes: 0,
             limit_bytes,
             spool,
@@ -114,6 +118,12 @@ impl Queue {
         self.spool.is_some()
     }
 
+    /// Whether a block can come that no other has to go for, as far as that is known before it is
+    /// sealed. There is always room with a spool.
+    pub(super) fn has_room(&self) -> bool {
+        self.spool.is_some() || self.memory_bytes <= self.limit_bytes / 4 * 3
+    }
+
     /// Drops that no block has told of yet, for the next one.
     pub(super) fn take_drops(&mut self) -> Vec<Drop> {
         self.drops.take()
@@ -148,9 +158,9 @@ impl Queue {
         self.show();
     }
 
-    /// Moves the oldest block that is not under way out of memory; false if there is none.
+    /// Moves the oldest block that the hub cannot have out of memory; false if there is none.
     fn evict_oldest(&mut self) -> bool {
-        let Some(oldest) = self.memory.remove(self.under_way) else {
+        let Some(oldest) = self.memory.remove(self.under_way.max(self.doubtful)) else {
             return false;
         };
         self.leave_memory(&oldest);
@@ -193,8 +203,8 @@ impl Queue {
     }
 
     /// The oldest blocks, as many as fit into `max_bytes` and no more than `max_blocks`; `None` if
-    /// nothing waits. They are under way until one of [`Queue::acknowledge`], [`Queue::reject`] and
-    /// [`Queue::give_back`] says what became of them.
+    /// nothing waits. They are under way until one of [`Queue::acknowledge`], [`Queue::reject`],
+    /// [`Queue::give_back`] and [`Queue::give_back_doubtful`] says what became of them.
     pub(super) fn shipment(&mut self, max_bytes: usize, max_blocks: usize) -> Option<Shipment> {
         debug_assert_eq!(self.under_way, 0, "one shipment is under way at a time");
         if let Some(shipment) = self.shipment_from_spool(max_bytes, max_blocks) {
@@ -265,6 +275,7 @@ impl Queue {
             self.metrics.calls_shipped.inc_by(spooled.calls);
             self.leave_spool(spooled);
         }
+        self.doubtful = self.doubtful.saturating_sub(self.under_way);
         for _ in 0..std::mem::take(&mut self.under_way) {
             if let Some(block) = self.memory.pop_front() {
                 self.leave_memory(&block);
@@ -289,6 +300,9 @@ impl Queue {
         } else if shipment.from_spool.is_empty()
             && let Some(block) = self.memory.remove(index)
         {
+            if index < self.doubtful {
+                self.doubtful -= 1;
+            }
             self.leave_memory(&block);
             lost_calls = block.calls;
             self.lose(
@@ -303,10 +317,16 @@ impl Queue {
         lost_calls
     }
 
-    /// Nobody knows what became of the shipment: it goes again.
+    /// The hub did not store the shipment: it goes again.
     pub(super) fn give_back(&mut self) {
         self.under_way = 0;
         self.put_back_spool();
+    }
+
+    /// Nobody knows what became of the shipment: it goes again.
+    pub(super) fn give_back_doubtful(&mut self) {
+        self.doubtful = self.doubtful.max(self.under_way);
+        self.give_back();
     }
 
     fn leave_spool(&mut self, spooled: &Spooled) {
@@ -327,6 +347,7 @@ impl Queue {
     /// Moves everything to the spool, because the sidecar stops.
     pub(super) fn retire(&mut self) -> Finished {
         self.give_back();
+        self.doubtful = 0;
         let lost_before = self.lost();
         while self.evict_oldest() {}
         self.show();

@@ -113,7 +113,10 @@ impl Sender {
         let answer = match result {
             Ok(answer) => answer,
             Err(failure) => {
-                state.queue().give_back();
+                match failure.reached_hub() {
+                    true => state.queue().give_back_doubtful(),
+                    false => state.queue().give_back(),
+                }
                 // One block is enough to ask whether the hub is there again, and goes through where
                 // many do not in time.
                 self.max_blocks = 1;

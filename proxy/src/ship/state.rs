@@ -116,6 +116,19 @@ impl State {
         self.queue.borrow().last_sealed()
     }
 
+    /// Waits until the queue has room, if the hub is there to make some: what would be sealed at the
+    /// cost of blocks that are sealed already is cheaper to lose before. While the hub is away, the
+    /// newest calls are worth more than the oldest.
+    pub(super) async fn room_in_queue(&self) {
+        loop {
+            let attempted = self.settled.notified();
+            if self.hub_away.get() || self.queue.borrow().has_room() {
+                return;
+            }
+            attempted.await;
+        }
+    }
+
     /// Waits until every block up to `sequence` was acknowledged or dropped.
     pub(crate) async fn settled(&self, sequence: u64) {
         loop {

@@ -26,6 +26,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub(crate) enum Mood {
     /// Stores them.
     Store,
+    /// Stores them, but not before it is in another mood.
+    Busy,
     /// Reads them and never answers.
     Silent,
     /// Answers with a status and perhaps `Retry-After`, and stores nothing.
@@ -227,6 +229,10 @@ async fn blocks(request: Request<Incoming>, shared: &Shared) -> Answer {
         .collect()
         .await
         .map_err(std::io::Error::other)?;
+    if mood == Mood::Busy {
+        let mut moods = shared.mood.subscribe();
+        let _ = moods.wait_for(|mood| *mood != Mood::Busy).await;
+    }
     match mood {
         Mood::Silent => std::future::pending().await,
         Mood::Refuse(code, after) => Ok(refusal(code, after)),

@@ -186,6 +186,39 @@ async fn every_call_is_stored_once_and_sequences_have_no_gap() {
 }
 
 #[tokio::test]
+async fn what_a_busy_hub_cannot_take_is_refused_before_it_costs_anything() {
+    let hub = Hub::start().await;
+    hub.set_mood(Mood::Busy);
+    let mut config = config(&hub);
+    config.answer_timeout = LONG;
+    let mut ship = Ship::start(config);
+    eventually("what waits taking up all room", || {
+        ship.send(4, 60 << 10);
+        ship.refused > 100
+    })
+    .await;
+    hub.set_mood(Mood::Store);
+    ship.is_settled(&hub).await;
+    assert_eq!(ship.dropped(), 0, "calls were sealed in vain");
+    let stored = hub.ledger().blocks.len() as u64;
+    assert_eq!(ship.metrics.blocks_sealed.get(), stored);
+}
+
+#[tokio::test]
+async fn what_a_hub_may_have_stored_without_an_answer_is_not_told_as_dropped() {
+    let hub = Hub::start().await;
+    hub.set_mood(Mood::BreakAfterStoring);
+    let mut ship = Ship::start(config(&hub));
+    eventually("memory being full", || {
+        ship.send(4, 60 << 10);
+        ship.dropped() > 0
+    })
+    .await;
+    hub.set_mood(Mood::Store);
+    ship.is_settled(&hub).await;
+}
+
+#[tokio::test]
 async fn calls_wait_in_memory_while_the_hub_is_away() {
     let mut hub = Hub::start().await;
     hub.stop().await;
