@@ -33,3 +33,4 @@ mod restarted_in_place;
 mod secrets;
 mod sidecar_killed;
 mod snapshots;
+mod streams;

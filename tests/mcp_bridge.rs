@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use serde_json::{Value, json};
 
 use crate::support::process::HubPlace;
+use crate::support::spoken::PATIENCE;
 use child::{Bridge, current, legacy};
 
 /// Answers the tools of a hub, in both protocols.
@@ -241,7 +242,7 @@ fn a_cancelled_request_is_broken_off_at_the_hub_and_not_answered() {
         &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}),
     );
     // The hub sees the end of the connection; a bridge that kept it would leave this waiting.
-    stream.set_read_timeout(Some(child::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0);
     assert_eq!(bridge.finish(), (Vec::new(), Some(0)));
 }

@@ -1,47 +1,20 @@
 //! The bridge as a child process, spoken to in lines.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::process::REMORA;
-
-/// Longer than anything here takes, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::spoken::Spoken;
 
 /// A bridge. It is killed when this is dropped.
-pub struct Bridge {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Receiver<String>,
-}
+pub struct Bridge(Spoken);
 
 impl Bridge {
     pub fn start(hub: &str, more: &[&str]) -> Self {
-        let mut child = Command::new(REMORA)
-            .args(["mcp", "--hub", hub])
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, output) = channel();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        std::thread::spawn(move || {
-            for line in lines {
-                if sender.send(line.unwrap()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            input: child.stdin.take(),
-            child,
-            output,
-        }
+        let mut command = Command::new(REMORA);
+        command.args(["mcp", "--hub", hub]).args(more);
+        Self(Spoken::start(&mut command))
     }
 
     pub fn send(&mut self, message: &Value) {
@@ -49,15 +22,11 @@ impl Bridge {
     }
 
     pub fn send_line(&mut self, line: &str) {
-        let input = self.input.as_mut().unwrap();
-        input.write_all(line.as_bytes()).unwrap();
-        input.write_all(b"\n").unwrap();
+        self.0.send(line);
     }
 
     pub fn receive_line(&self) -> String {
-        self.output
-            .recv_timeout(PATIENCE)
-            .expect("the bridge writes a line")
+        self.0.receive()
     }
 
     /// The next message. Whatever else stands on standard output is no JSON, and fails.
@@ -68,22 +37,10 @@ impl Bridge {
     }
 
     /// Ends the input; gives the messages that still came, and the exit code.
-    pub fn finish(mut self) -> (Vec<Value>, Option<i32>) {
-        drop(self.input.take());
-        let mut messages = Vec::new();
-        while let Ok(line) = self.output.recv_timeout(PATIENCE) {
-            messages.push(serde_json::from_str(&line).unwrap());
-        }
-        // Its output has ended, so it has as good as ended itself.
-        let status = self.child.wait().unwrap();
-        (messages, status.code())
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn finish(self) -> (Vec<Value>, Option<i32>) {
+        let (lines, code) = self.0.finish();
+        let messages = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+        (messages.collect(), code)
     }
 }
 

@@ -4,7 +4,9 @@ pub mod api;
 pub mod namespaces;
 pub mod origin;
 pub mod process;
+pub mod programs;
 pub mod relay;
+pub mod spoken;
 
 use std::time::{Duration, Instant};
 
