@@ -22,9 +22,10 @@
 //! moment when the filter was read.
 //!
 //! *Bodies.* `request.body` and `response.body` are the text that was kept of a body, decompressed,
-//! and absent where nothing was kept or it cannot be decompressed. Of gRPC and WebSocket it is what was
+//! and absent where there is none or it cannot be decompressed. Of gRPC and WebSocket it is what was
 //! kept of the messages, one per line. `request.json` and `response.json` the same parsed, absent where it
-//! is cut or is no JSON. JSON of another type than the filter compares with is not equal to it.
+//! is no JSON. JSON of another type than the filter compares with is not equal to it. What a filter asks
+//! of a body beyond the part that was kept is not known: such a call does not match, and is counted.
 //!
 //! Maps cannot be made, patterns have to be written out, and the work on one call is bounded.
 

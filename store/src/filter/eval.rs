@@ -2,7 +2,8 @@
 //!
 //! Absence is a value of its own and spreads like an error does in CEL: `&&` and `||` decide without
 //! it where they can, and a filter that ends in it does not match. Facts that are not at hand spread in
-//! the same way, so that the same code tells "no", "yes" and "look at the whole call".
+//! the same way, so that the same code tells "no", "yes" and "look at the whole call"; and of a whole
+//! call whose body was cut, "it depends on what was not kept".
 
 mod operate;
 
@@ -196,6 +197,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Expr::Matches(text, pattern) => match self.value(text) {
                 Value::Text(text) if self.exhausted_by(text.len()) => Value::Absent,
                 Value::Text(text) => Value::Bool(pattern.is_match(&text)),
+                Value::Cut(begin) if self.exhausted_by(begin.len()) => Value::Absent,
+                Value::Cut(begin) => operate::match_cut(&begin, pattern),
                 other => Value::none_of(&[&other]),
             },
             Expr::Size(part) => self.size(&self.value(part)),
@@ -364,6 +367,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                     }
                 })
             }
+            (Value::Cut(begin), Value::Text(_)) if self.exhausted_by(begin.len()) => Value::Absent,
+            (Value::Cut(begin), Value::Text(part)) => operate::search_cut(place, begin, part),
             _ => Value::none_of(&[text, part]),
         }
     }

@@ -1,7 +1,7 @@
 //! The facts of one whole call.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 
 use serde_json::Value as Json;
 
@@ -29,8 +29,6 @@ pub(crate) struct WholeCall<'a> {
     request: OnceCell<RequestHead<'a>>,
     sent: Side,
     answered: Side,
-    /// Whether a body was asked for that was not kept whole.
-    lacked: Cell<bool>,
 }
 
 /// Whose bytes are asked for.
@@ -48,24 +46,6 @@ impl<'a> WholeCall<'a> {
             request: OnceCell::new(),
             sent: Side::default(),
             answered: Side::default(),
-            lacked: Cell::new(false),
-        }
-    }
-
-    /// Whether the filter asked for a body of which a part is missing: what it said of the call might
-    /// be another thing with that part.
-    pub(crate) fn lacked_a_body(&self) -> bool {
-        self.lacked.get()
-    }
-
-    /// Notes that a body is asked for.
-    fn ask_for_body(&self, message: &Message) {
-        // Bytes that are not parsed are no body, and of a long head only the head was cut.
-        if !matches!(
-            message.omitted,
-            None | Some(Omitted::Head | Omitted::Opaque)
-        ) {
-            self.lacked.set(true);
         }
     }
 
@@ -119,11 +99,12 @@ impl<'a> WholeCall<'a> {
         if !self.bodies {
             return Value::Unknown;
         }
-        self.ask_for_body(self.side(from).0);
-        let content = self.content(from);
-        content.map_or(Value::Absent, |bytes| {
-            Value::Text(String::from_utf8_lossy(bytes))
-        })
+        match (self.content(from), is_cut(self.side(from).0)) {
+            (Some(bytes), false) => Value::Text(String::from_utf8_lossy(bytes)),
+            (Some(bytes), true) => Value::Cut(String::from_utf8_lossy(whole_characters(bytes))),
+            (None, false) => Value::Absent,
+            (None, true) => Value::Unknown,
+        }
     }
 
     fn json(&self, from: From) -> Value<'_> {
@@ -131,12 +112,12 @@ impl<'a> WholeCall<'a> {
             return Value::Unknown;
         }
         let (message, side) = self.side(from);
-        self.ask_for_body(message);
-        let parsed = side.json.get_or_init(|| {
-            let whole = matches!(message.omitted, None | Some(Omitted::Head));
-            let content = self.content(from).filter(|_| whole)?;
-            serde_json::from_slice(content).ok()
-        });
+        if is_cut(message) {
+            return Value::Unknown;
+        }
+        let parsed = side
+            .json
+            .get_or_init(|| serde_json::from_slice(self.content(from)?).ok());
         parsed.as_ref().map_or(Value::Absent, Value::json)
     }
 
@@ -387,6 +368,25 @@ fn content(message: &Message) -> Content {
         Ok(None) => Content::AsKept,
         Ok(Some(bytes)) => Content::Decoded(bytes),
         Err(coding::Undecodable) => Content::Unknown,
+    }
+}
+
+/// Whether a part of a body is missing. Bytes that are not parsed are no body, and of a long head only
+/// the head was cut.
+fn is_cut(message: &Message) -> bool {
+    !matches!(
+        message.omitted,
+        None | Some(Omitted::Head | Omitted::Opaque)
+    )
+}
+
+/// Text without the character that a cut went through, if it did.
+fn whole_characters(bytes: &[u8]) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => {
+            bytes.get(..error.valid_up_to()).unwrap_or_default()
+        }
+        _ => bytes,
     }
 }
 

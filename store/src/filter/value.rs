@@ -84,13 +84,15 @@ impl fmt::Display for Type {
 pub(crate) enum Value<'a> {
     /// The call has no such thing. Spreads through whatever is made of it, and does not match.
     Absent,
-    /// The facts at hand do not tell; the whole call would.
+    /// The facts at hand do not tell: the whole call would, or what was not kept of it.
     Unknown,
     Null,
     Bool(bool),
     Int(i64),
     Double(f64),
     Text(Cow<'a, str>),
+    /// The beginning of a text of which the rest is not known.
+    Cut(Cow<'a, str>),
     /// Nanoseconds since the Unix epoch.
     Time(i64),
     /// Nanoseconds.
@@ -126,6 +128,7 @@ impl<'a> Value<'a> {
             Self::Int(value) => Value::Int(value),
             Self::Double(value) => Value::Double(value),
             Self::Text(text) => Value::owned(text.into_owned()),
+            Self::Cut(text) => Value::Cut(Cow::Owned(text.into_owned())),
             Self::Time(value) => Value::Time(value),
             Self::Span(value) => Value::Span(value),
             Self::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
@@ -147,13 +150,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What stands for an operation that these operands do not have: unknown if an operand is, else
-    /// absent.
-    pub(crate) fn none_of(operands: &[&Self]) -> Self {
-        if operands.iter().any(|value| matches!(value, Self::Unknown)) {
-            Self::Unknown
-        } else {
-            Self::Absent
+    /// What stands for an operation that these operands do not have: unknown if an operand is, or a part
+    /// of it, else absent.
+    pub(crate) fn none_of(operands: &[&Value<'_>]) -> Self {
+        let mut operands = operands.iter();
+        match operands.any(|value| matches!(value, Value::Unknown | Value::Cut(_))) {
+            true => Self::Unknown,
+            false => Self::Absent,
         }
     }
 }

@@ -102,7 +102,7 @@ pub(crate) struct Look<'q> {
     plan: Plan<'q>,
     deadline: Option<Instant>,
     pub(crate) examined: u64,
-    /// Calls that do not pass, and might if their bodies had been kept whole.
+    /// Calls that are left out because it depends on what was not kept of their bodies.
     pub(crate) undecided: u64,
 }
 
@@ -216,7 +216,7 @@ impl<'q> Look<'q> {
         };
         let whole = WholeCall::new(found, bodies);
         let truth = crate::filter::eval::truth(expr, &whole).map_err(StoreError::Filter)?;
-        if matches!(truth, Truth::No | Truth::Absent) && whole.lacked_a_body() {
+        if bodies && truth == Truth::Unknown {
             self.undecided += 1;
         }
         Ok(truth)

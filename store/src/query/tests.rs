@@ -648,6 +648,33 @@ fn calls_whose_cut_bodies_were_asked_for_are_left_out_and_counted() {
         (r#"response.json.items[0].sku == "A""#, 2, 2),
         (r#"response.json.items.exists(i, i.sku == "B")"#, 2, 2),
         (r#"response.body.contains("\"A\"")"#, 3, 1),
+        // Found is found; what is not in the part that was kept may be in the rest.
+        (r#"!response.body.contains("\"A\"")"#, 1, 1),
+        (r#"!response.body.contains("\"C\"")"#, 2, 2),
+        (r#"!has(response.json.items)"#, 1, 2),
+        (
+            r#"!has(response.json.other) && size(response.body) > 0"#,
+            3,
+            2,
+        ),
+        (
+            r#"response.body.startsWith("{\"items\": [{\"sku\": \"A")"#,
+            3,
+            1,
+        ),
+        (r#"response.body.lowerAscii().startsWith("{}")"#, 0, 1),
+        (r#"response.body.endsWith("sk")"#, 0, 2),
+        (r#"response.body == "{}""#, 0, 1),
+        (r#"response.body != "{}""#, 4, 1),
+        (r#"response.body < "{}""#, 3, 2),
+        (r#"size(response.body) > 1000"#, 0, 2),
+        (r#"response.body.matches("sku.*A")"#, 3, 1),
+        (r#"response.body.matches("sk$")"#, 0, 2),
+        (
+            r#"response.json.items[0].sku == "A" && status == 404"#,
+            0,
+            0,
+        ),
         (
             r#"status == 404 && response.json.items[0].sku == "A""#,
             0,
@@ -669,7 +696,8 @@ fn calls_whose_cut_bodies_were_asked_for_are_left_out_and_counted() {
             view: Default::default(),
         };
         let page = list(&blocks, &Scope::All, &query).unwrap();
-        assert_eq!((page.calls.len(), page.undecided), (matching, undecided));
+        let told = (page.calls.len(), page.undecided);
+        assert_eq!(told, (matching, undecided), "{:?}", query.filter);
         let query = SummaryQuery {
             filter,
             since_ns: None,

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::filter::expr::{Arithmetic, Comparison, Conversion};
+use regex::Regex;
+
+use crate::filter::expr::{Arithmetic, Comparison, Conversion, Place};
 use crate::filter::literal;
 use crate::filter::value::Value;
 
@@ -113,10 +115,7 @@ pub(crate) fn compare<'a>(
                 Greater => order.is_gt(),
                 _ => order.is_ge(),
             }),
-            None if matches!(left, Value::Unknown) || matches!(right, Value::Unknown) => {
-                Value::Unknown
-            }
-            None => Value::Absent,
+            None => Value::none_of(&[left, right]),
         },
     }
 }
@@ -136,6 +135,16 @@ pub(super) fn equal<'a>(left: &Value<'_>, right: &Value<'_>) -> Value<'a> {
     Value::Bool(match (left, right) {
         (Value::Unknown, _) | (_, Value::Unknown) => return Value::Unknown,
         (Value::Absent, _) | (_, Value::Absent) => return Value::Absent,
+        (Value::Cut(begin), Value::Text(whole)) | (Value::Text(whole), Value::Cut(begin))
+            if whole.starts_with(begin.as_ref()) =>
+        {
+            return Value::Unknown;
+        }
+        (Value::Cut(one), Value::Cut(other))
+            if one.starts_with(other.as_ref()) || other.starts_with(one.as_ref()) =>
+        {
+            return Value::Unknown;
+        }
         (Value::Null, Value::Null) => true,
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Json(left), Value::Json(right)) => left == right,
@@ -166,7 +175,7 @@ pub(super) fn convert<'a>(conversion: Conversion, value: Value<'a>) -> Value<'a>
             None => Value::none_of(&[&value]),
         },
         (Conversion::Text, value) => match value {
-            Value::Text(text) => Value::Text(text),
+            text @ (Value::Text(_) | Value::Cut(_)) => text,
             Value::Int(value) => Value::owned(value.to_string()),
             Value::Double(value) => Value::owned(value.to_string()),
             Value::Bool(value) => Value::owned(value.to_string()),
@@ -189,7 +198,34 @@ pub(super) fn convert<'a>(conversion: Conversion, value: Value<'a>) -> Value<'a>
         (Conversion::Upper, Value::Text(text)) => {
             Value::owned(recased(text, str::to_ascii_uppercase))
         }
+        (Conversion::Lower, Value::Cut(text)) => {
+            Value::Cut(recased(text, str::to_ascii_lowercase).into())
+        }
+        (Conversion::Upper, Value::Cut(text)) => {
+            Value::Cut(recased(text, str::to_ascii_uppercase).into())
+        }
         (_, other) => Value::none_of(&[&other]),
+    }
+}
+
+/// Where a part stands in a text of which only the beginning is known.
+pub(super) fn search_cut<'a>(place: Place, begin: &str, part: &str) -> Value<'a> {
+    match place {
+        Place::Start if begin.starts_with(part) => Value::Bool(true),
+        Place::Start if !part.starts_with(begin) => Value::Bool(false),
+        Place::Anywhere if memchr::memmem::find(begin.as_bytes(), part.as_bytes()).is_some() => {
+            Value::Bool(true)
+        }
+        _ => Value::Unknown,
+    }
+}
+
+/// Whether a pattern is found in a text of which only the beginning is known. Found at the cut, it may
+/// be for the end of the text.
+pub(super) fn match_cut<'a>(begin: &str, pattern: &Regex) -> Value<'a> {
+    match pattern.shortest_match(begin) {
+        Some(end) if end < begin.len() => Value::Bool(true),
+        _ => Value::Unknown,
     }
 }
 
