@@ -275,6 +275,8 @@ pub struct Emptiness<'a> {
     pub examined: u64,
     /// Set when the time budget ran out before all were looked at.
     pub cut_short: bool,
+    /// How many were left out because it depends on what was not kept of their bodies.
+    pub undecided: u64,
     /// Which calls were asked for.
     pub filter: &'a Filter,
     /// The answer continues an earlier one.
@@ -291,6 +293,12 @@ impl EmptyBecause {
                 .message
                 .push_str("; not recorded yet, and so false in every call: ");
             because.message.push_str(&unread.join(", "));
+        }
+        if empty.undecided > 0 {
+            because.message.push_str(&format!(
+                "; {} might: their bodies were not kept whole",
+                empty.undecided
+            ));
         }
         because
     }

@@ -276,6 +276,16 @@ async fn nothing(
     )))
 }
 
+/// How many calls a filter could not decide over, for the end of a table; nothing where there are none.
+fn undecided_line(undecided: u64) -> String {
+    match undecided {
+        0 => String::new(),
+        calls => format!(
+            "left out, as their bodies were not kept whole: {calls} calls that might match\n"
+        ),
+    }
+}
+
 /// The recorded workload or pod that a name which none of them has most likely stands for.
 fn nearest_party<'a>(given: &str, recorders: &'a [Recorder]) -> Option<&'a str> {
     let names = recorders

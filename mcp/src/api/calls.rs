@@ -274,6 +274,7 @@ impl Reader {
             window,
             examined: self.examined,
             cut_short: self.scanned_until_ns.is_some(),
+            undecided: self.undecided,
             filter: &self.query.filter,
             continued: self.continued,
         };

@@ -158,6 +158,7 @@ pub async fn map(
             window,
             examined,
             cut_short: scanned_until_ns.is_some(),
+            undecided,
             filter: &query.filter,
             continued: false,
         })

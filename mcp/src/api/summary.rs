@@ -182,6 +182,7 @@ pub async fn summary(
                 window,
                 examined,
                 cut_short: scanned_until_ns.is_some(),
+                undecided,
                 filter: &query.filter,
                 continued: false,
             };

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::filter::FilterInput;
 use super::recorder_status::coverage_line;
 use super::table::{Table, ms};
-use super::{Outcome, RESULT_BYTES, ToolError, bounded, nothing, text, window};
+use super::{Outcome, RESULT_BYTES, ToolError, bounded, nothing, text, undecided_line, window};
 use crate::api::query::{TIME_BUDGET, ask};
 use crate::app::App;
 use crate::call_json::milliseconds;
@@ -150,6 +150,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             window,
             examined: page.examined,
             cut_short: page.scanned_until_ns.is_some(),
+            undecided: page.undecided,
             filter: &query.filter,
             continued,
         };
@@ -229,6 +230,7 @@ fn write_page(page: &Page, columns: &[Column], order: Order) -> String {
             rfc3339(until)
         );
     }
+    text.push_str(&undecided_line(page.undecided));
     text
 }
 

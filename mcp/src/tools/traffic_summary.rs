@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::filter::FilterInput;
 use super::recorder_status::coverage_line;
 use super::table::{Table, ms};
-use super::{Outcome, RESULT_BYTES, ToolError, bounded, nothing, text, window};
+use super::{Outcome, RESULT_BYTES, ToolError, bounded, nothing, text, undecided_line, window};
 use crate::api::query::{TIME_BUDGET, ask};
 use crate::api::summary::share;
 use crate::app::App;
@@ -109,6 +109,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             window,
             examined: summary.examined,
             cut_short: summary.scanned_until_ns.is_some(),
+            undecided: summary.undecided,
             filter: &query.filter,
             continued: false,
         };
@@ -132,6 +133,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             rfc3339(until)
         );
     }
+    text.push_str(&undecided_line(summary.undecided));
     let _ = writeln!(text, "{}", coverage_line(&coverage));
     text.push_str("next: calls_search(filter={…}) for the calls of a row\n");
     Ok(Outcome::text(text))

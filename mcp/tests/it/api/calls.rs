@@ -334,7 +334,7 @@ async fn an_empty_answer_says_why() {
 }
 
 #[tokio::test]
-async fn calls_left_out_over_a_cut_body_are_counted_in_every_format() {
+async fn calls_left_out_over_a_cut_body_are_counted_in_every_answer() {
     let hub = TestHub::start().await;
     let mut calls = vec![crate::shop::inbound().remove(13); 2];
     calls[1].request.body.truncate(20);
@@ -375,6 +375,28 @@ async fn calls_left_out_over_a_cut_body_are_counted_in_every_format() {
         .await;
     assert_eq!(ids(&answer.json()).len(), 2);
     assert!(!answer.text().contains("undecided"));
+    // Whether one is asked for what a body has or for what it lacks: the cut one might do either.
+    let asked_both_ways = [
+        ("request.json.items[0].sku == \"tea\"", 1),
+        ("request.json.items[0].sku != \"tea\"", 0),
+        ("request.body.contains(\"none\")", 0),
+        ("!request.body.contains(\"none\")", 1),
+    ];
+    for (filter, matching) in asked_both_ways {
+        let path = format!("/api/v1/calls?fields=id&filter={}", encoded(filter));
+        let answer = hub.get(&path).await.json();
+        assert_eq!(ids(&answer).len(), matching, "{filter}");
+        assert_eq!(answer["undecided"], 1, "{filter}");
+        for tool in ["calls_search", "traffic_summary"] {
+            let arguments = serde_json::json!({"filter": {"where": filter}});
+            let (text, _) = crate::mcp::text(&hub, tool, arguments).await;
+            let told = match matching {
+                0 => "matches the filter; 1 might: their bodies were not kept whole\n",
+                _ => "left out, as their bodies were not kept whole: 1 calls that might match\n",
+            };
+            assert!(text.contains(told), "{tool} with {filter}: {text}");
+        }
+    }
 }
 
 #[tokio::test]
