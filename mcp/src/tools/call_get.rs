@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use remora_store::call::{BadCallId, CallId, Message};
+use remora_store::call::{BadCallId, CallId, Message, Side};
 use remora_store::head::RequestHead;
 use remora_store::query::FoundCall;
 use remora_store::route::route;
@@ -183,11 +183,13 @@ impl View {
         let call = &found.call;
         self.write_head(&call.request, &json.request, &mut fence);
         if self.shows(Part::ReqBody) {
-            self.write_body("request", &json.request, &mut fence);
+            let in_messages = messages::hold_payloads(&json, Side::Client);
+            self.write_body("request", &json.request, in_messages, &mut fence);
         }
         self.write_head(&call.response, &json.response, &mut fence);
         if self.shows(Part::RespBody) {
-            self.write_body("response", &json.response, &mut fence);
+            let in_messages = messages::hold_payloads(&json, Side::Server);
+            self.write_body("response", &json.response, in_messages, &mut fence);
         }
         if self.shows(Part::Messages) {
             messages::write(&json, self.body_bytes, self.pointer.as_deref(), &mut fence);
@@ -225,16 +227,22 @@ impl View {
         }
     }
 
-    fn write_body(&self, which: &str, json: &MessageJson, fence: &mut Fence) {
+    /// Writes a body, or where it is.
+    fn write_body(&self, which: &str, json: &MessageJson, in_messages: bool, fence: &mut Fence) {
         if json.size == 0 {
             return;
         }
-        let encoding = json.body_encoding.unwrap_or("none kept");
+        let kept = match (json.body_encoding, in_messages) {
+            (Some(encoding), _) => encoding,
+            (None, true) if self.shows(Part::Messages) => "kept as the messages below",
+            (None, true) => "kept as messages: parts=[\"messages\"]",
+            (None, false) => "none kept",
+        };
         let omitted = json.omitted.map_or_else(String::new, |omitted| {
             format!(", not kept whole: {omitted}")
         });
         fence.line(
-            &format!("[{which} body, {} bytes, {encoding}{omitted}]", json.size),
+            &format!("[{which} body, {} bytes, {kept}{omitted}]", json.size),
             LINE_BYTES,
         );
         let Some(body) = &json.body else {

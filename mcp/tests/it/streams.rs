@@ -198,6 +198,22 @@ async fn a_model_reads_messages_inside_the_fence() {
 }
 
 #[tokio::test]
+async fn a_model_is_told_where_the_payloads_are_that_are_in_no_body() {
+    let hub = hub(Vec::new()).await;
+    let found = hub.get("/api/v1/calls?fields=id&filter=grpc").await.json();
+    let id = &found["calls"][0]["id"];
+    let (text, _) = crate::mcp::text(&hub, "call_get", json!({"call_ids": [id]})).await;
+    for which in ["request", "response"] {
+        let line = format!("[{which} body, 7 bytes, kept as the messages below]\n");
+        assert!(text.contains(&line), "{text}");
+    }
+    let arguments = json!({"call_ids": [id], "parts": ["req_body", "resp_body"]});
+    let (text, _) = crate::mcp::text(&hub, "call_get", arguments).await;
+    let line = "[response body, 7 bytes, kept as messages: parts=[\"messages\"]]\n";
+    assert!(text.contains(line), "{text}");
+}
+
+#[tokio::test]
 async fn a_failure_of_grpc_counts_as_one() {
     let hub = hub(Vec::new()).await;
     let answer = hub

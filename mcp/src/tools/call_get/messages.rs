@@ -1,11 +1,20 @@
 //! The messages of a call, and what gRPC and HTTP/2 say of it, for reading. All of it stands inside the
 //! fence.
 
+use remora_store::call::{MessageKind, Side};
 use serde_json::Value;
 
 use super::LINE_BYTES;
 use crate::call_json::{CallJson, StreamMessageJson};
 use crate::tools::fence::Fence;
+
+/// Whether what `from` sent was kept as messages, and not as a body.
+pub(super) fn hold_payloads(json: &CallJson, from: Side) -> bool {
+    let is_own = |message: &StreamMessageJson| {
+        message.from == from.as_str() && message.kind != MessageKind::Event.as_str()
+    };
+    json.messages.iter().flatten().any(is_own)
+}
 
 /// Writes the kept messages, one a line, at most `bytes` of them; of JSON and decoded ones only the
 /// part at `pointer`, where one is given.
