@@ -4,6 +4,7 @@ use std::process::Command;
 use base64::Engine as _;
 use bytes::Bytes;
 use remora_store::call::Omitted;
+use remora_store::testing::grpc_call;
 use serde_json::Value;
 
 use crate::clients::{installed_with_chromium, script};
@@ -133,17 +134,27 @@ async fn a_table_has_the_documented_columns_and_every_call_on_a_line() {
     assert_eq!(
         lines[0].replace('\t', ","),
         "id,time,leg,protocol,src.workload,src.ip,dst.workload,dst.ip,dst.port,method,host,path,\
-         status,error,latency_ms,request.size,response.size"
+         status,grpc.status_name,error,latency_ms,request.size,response.size"
     );
     let cells: Vec<&str> = lines[2].split('\t').collect();
     assert_eq!(cells[0], "c1-13");
     assert_eq!(
         cells[2..].join(","),
-        "inbound,http1,web,10.0.0.1,orders,10.0.0.2,8080,POST,orders,/api/orders,201,,2.0,54,8"
+        "inbound,http1,web,10.0.0.1,orders,10.0.0.2,8080,POST,orders,/api/orders,201,,,2.0,54,8"
     );
     let last: Value = serde_json::from_str(lines[3].strip_prefix("# ").unwrap()).unwrap();
     assert!(last["next"].is_string());
     assert_eq!(lines.len(), 4);
+    // That HTTP went well says nothing of a gRPC call, so its own status stands beside.
+    let failed = grpc_call(*BEGAN_NS, "/shop.v1.Orders/Get", Some(13));
+    let sealed = block(origin("orders", 0xcc), 1, &[failed]);
+    assert_eq!(hub.ingest(&[sealed]).await.status, 200);
+    let table = hub.get("/api/v1/calls?format=tsv&filter=grpc").await;
+    assert!(
+        table.text().contains("\t200\tINTERNAL\t\t"),
+        "{}",
+        table.text()
+    );
 }
 
 #[tokio::test]
