@@ -252,7 +252,7 @@ impl CallJson {
             closed_by: call.closed_by.map(|side| side.as_str()),
             grpc: stream::grpc(call, descriptors),
             http2: stream::http2(call),
-            message_counts: call.stream.as_deref().map(stream::counts),
+            message_counts: call.stream.as_deref().map(MessageCountsJson::of),
             messages: call
                 .stream
                 .as_deref()

@@ -5,15 +5,17 @@
 
 mod body;
 mod url;
+mod websocket;
 
-use remora_store::call::{Call, Phases};
+use remora_store::call::{Call, Phases, Protocol};
 use remora_store::head::{RequestHead, http_version, reason, response_status, shown};
 use remora_store::query::FoundCall;
 use serde::Serialize;
 
-use crate::call_json::{PartyJson, PhasesJson};
+use crate::call_json::{MessageCountsJson, PartyJson, PhasesJson};
 use crate::clock::rfc3339;
 use body::{Content, PostData};
+use websocket::WebSocketMessage;
 
 /// Version of the format.
 pub const VERSION: &str = "1.2";
@@ -31,6 +33,11 @@ pub struct Entry {
     #[serde(rename = "serverIPAddress")]
     server_ip_address: String,
     connection: String,
+    /// How browsers tell a WebSocket from what they load.
+    #[serde(rename = "_resourceType", skip_serializing_if = "Option::is_none")]
+    resource_type: Option<&'static str>,
+    #[serde(rename = "_webSocketMessages", skip_serializing_if = "Option::is_none")]
+    web_socket_messages: Option<Vec<WebSocketMessage>>,
     #[serde(rename = "_remora")]
     remora: Remora,
 }
@@ -118,6 +125,9 @@ struct Remora {
     phases_ns: PhasesJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trailers: Vec<(String, String)>,
+    /// How many messages there were, whether or not they were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_counts: Option<MessageCountsJson>,
 }
 
 impl Entry {
@@ -128,6 +138,7 @@ impl Entry {
             return None;
         }
         let timings = Timings::of(&call.phases);
+        let is_websocket = call.protocol == Protocol::WebSocket;
         Some(Self {
             started_date_time: rfc3339(call.time_ns),
             time: timings.total(),
@@ -142,6 +153,8 @@ impl Entry {
                 found.origin.incarnation >> 96,
                 call.connection.id
             ),
+            resource_type: is_websocket.then_some("websocket"),
+            web_socket_messages: is_websocket.then(|| websocket::messages(call)),
             remora: Remora {
                 id: found.id.to_string(),
                 leg: call.leg.as_str(),
@@ -151,6 +164,7 @@ impl Entry {
                 dst: PartyJson::new(&found.dst),
                 phases_ns: PhasesJson::new(&call.phases),
                 trailers: shown::trailers(&call.response.trailers),
+                message_counts: call.stream.as_deref().map(MessageCountsJson::of),
             },
         })
     }

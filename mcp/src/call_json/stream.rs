@@ -157,11 +157,13 @@ pub(super) fn http2(call: &Call) -> Option<Http2Json> {
     })
 }
 
-/// How many messages a call has.
-pub(super) fn counts(stream: &Stream) -> MessageCountsJson {
-    MessageCountsJson {
-        client: stream.client_messages,
-        server: stream.server_messages,
+impl MessageCountsJson {
+    /// How many messages a call has.
+    pub(crate) fn of(stream: &Stream) -> Self {
+        Self {
+            client: stream.client_messages,
+            server: stream.server_messages,
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use remora_store::call::{CallId, Message, Omitted, Protocol};
+use remora_store::call::{
+    CallId, Message, MessageKind, Omitted, Protocol, Side, Stream, StreamMessage,
+};
 use remora_store::names::Party;
 use remora_store::testing::{any_call, call};
 use serde_json::{Value, json};
@@ -146,6 +148,52 @@ fn cookies_query_and_form_come_apart() {
         (&response["redirectURL"], &response["statusText"]),
         (&json!("/b"), &json!("Found"))
     );
+}
+
+#[test]
+fn a_websocket_has_its_messages_where_chrome_has_them() {
+    let message = |from, kind, ms: u64, payload: &[u8]| StreamMessage {
+        from,
+        kind,
+        at: 1_000_000 + ms * 1_000_000,
+        size: payload.len() as u64,
+        compressed: false,
+        payload: payload.to_vec().into(),
+        decoded: false,
+        omitted: None,
+    };
+    let mut cut = message(Side::Server, MessageKind::Binary, 500, b"\x00\xff");
+    (cut.size, cut.omitted) = (9, Some(Omitted::Limit));
+    let mut deflated = message(Side::Client, MessageKind::Text, 750, b"\xf2H");
+    deflated.compressed = true;
+    let mut chat = call(1_700_000_000_000_000_000, "/chat", 101);
+    chat.protocol = Protocol::WebSocket;
+    chat.stream = Some(Box::new(Stream {
+        client_messages: 5,
+        server_messages: 1,
+        messages: vec![
+            message(Side::Client, MessageKind::Text, 250, "caf\u{e9}".as_bytes()),
+            cut,
+            deflated,
+            message(Side::Client, MessageKind::Close, 1_000, &[0x03, 0xe8]),
+        ],
+    }));
+    let found = entry(chat).unwrap();
+    assert_eq!(found["request"]["url"], "ws://shop/chat");
+    assert_eq!(found["_resourceType"], "websocket");
+    let counts = json!({"client": 5, "server": 1});
+    assert_eq!(found["_remora"]["message_counts"], counts);
+    let messages = json!([
+        {"type": "send", "time": 1_700_000_000.25, "opcode": 1, "data": "caf\u{e9}"},
+        {"type": "receive", "time": 1_700_000_000.5, "opcode": 2, "data": "AP8=",
+         "comment": "truncated (limit): 2 bytes were kept of 9 on the wire"},
+        {"type": "send", "time": 1_700_000_000.75, "opcode": 1, "data": "8kg=",
+         "comment": "the compression could not be undone"},
+        {"type": "send", "time": 1_700_000_001.0, "opcode": 8, "data": "A+g="},
+    ]);
+    assert_eq!(found["_webSocketMessages"], messages);
+    let plain = entry(call(0, "/", 200)).unwrap();
+    assert_eq!(plain.get("_webSocketMessages"), None);
 }
 
 #[test]

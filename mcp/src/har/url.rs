@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use remora_store::call::Call;
+use remora_store::call::{Call, Protocol};
 use remora_store::head::{RequestHead, find_field};
 
 /// Bytes that browsers escape in a path and a query (<https://url.spec.whatwg.org/>), beside those
@@ -11,9 +11,12 @@ const ESCAPED: &[u8] = b"\"#<>`{}";
 
 /// An absolute URL, whatever the target was. Escapes that were sent stay as they are.
 pub(super) fn of(call: &Call, facts: &RequestHead<'_>) -> String {
-    let scheme = match find_field(&call.request.head, b":scheme") {
-        Some(b"https") => "https",
-        _ => "http",
+    let is_websocket = call.protocol == Protocol::WebSocket;
+    let scheme = match (find_field(&call.request.head, b":scheme"), is_websocket) {
+        (Some(b"https"), true) => "wss",
+        (Some(b"https"), false) => "https",
+        (_, true) => "ws",
+        (_, false) => "http",
     };
     let host = match is_authority(&facts.host) {
         true => facts.host.to_string(),
