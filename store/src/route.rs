@@ -3,6 +3,8 @@
 //! A pure function of one path. Refining routes by the traffic that was seen is left to those who
 //! see more than one call.
 
+mod words;
+
 /// Longest route in bytes; what lies beyond is written [`CUT`].
 pub const MAX_ROUTE_BYTES: usize = 512;
 
@@ -16,8 +18,9 @@ const PLACEHOLDER: &str = "{id}";
 
 /// The route of a path: every segment that holds a digit, is a UUID or is long hex becomes `{id}`.
 ///
-/// Version segments such as `v1` and `v2beta1` stay, and so do packages such as `shop.v1.Orders`. The query is no part of a path.
-/// Digits that only spell an escape (`%20`) do not count; escaped digits do.
+/// Names with a digit stay: versions such as `v1` and `v2beta1`, packages such as `shop.v1.Orders`, and
+/// words such as `Oauth2Service`, `base64` and `k8s`. The query is no part of a path. Digits that only
+/// spell an escape (`%20`) do not count; escaped digits do.
 pub fn route(path: &str) -> String {
     let mut route = String::with_capacity(path.len().min(MAX_ROUTE_BYTES));
     write_route(path, &mut route);
@@ -51,32 +54,8 @@ pub(crate) fn write_route(path: &str, route: &mut String) {
 }
 
 fn is_variable(segment: &str) -> bool {
-    if is_version(segment) || is_versioned_package(segment) {
-        return false;
-    }
-    holds_digit(segment.as_bytes()) || is_uuid(segment) || is_long_hex(segment)
-}
-
-/// `v1`, `v2`, and the forms of Kubernetes, `v1beta2` and `v1alpha1`.
-fn is_version(segment: &str) -> bool {
-    let Some(rest) = segment.strip_prefix(['v', 'V']) else {
-        return false;
-    };
-    let after_major = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    if after_major.len() == rest.len() {
-        return false;
-    }
-    let minor = after_major
-        .strip_prefix("beta")
-        .or_else(|| after_major.strip_prefix("alpha"))
-        .unwrap_or(after_major);
-    minor.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// A package of protobuf with its version, such as `shop.v1.Orders`: the service of a gRPC path.
-fn is_versioned_package(segment: &str) -> bool {
-    let is_word = |part: &str| is_version(part) || !holds_digit(part.as_bytes());
-    segment.contains('.') && segment.split('.').all(is_word)
+    let is_id = holds_digit(segment.as_bytes()) && !words::is_name(segment);
+    is_id || is_uuid(segment) || is_long_hex(segment)
 }
 
 fn holds_digit(mut segment: &[u8]) -> bool {
@@ -130,6 +109,7 @@ mod tests {
     #[test_case("/v1/orders/7", "/v1/orders/{id}"; "a version stays")]
     #[test_case("/apis/apps/v1beta2/x", "/apis/apps/v1beta2/x"; "a version of Kubernetes stays")]
     #[test_case("/shop.v1.Orders/Get", "/shop.v1.Orders/Get"; "the version of a package stays")]
+    #[test_case("/auth.Oauth2Service/GetS3Object", "/auth.Oauth2Service/GetS3Object"; "names with a digit stay")]
     #[test_case("/10.0.0.1/v1.2", "/{id}/{id}"; "numbers between dots are none")]
     #[test_case("/v", "/v"; "v alone is a word")]
     #[test_case("/v1x", "/{id}"; "only whole versions stay")]
