@@ -28,7 +28,7 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answer::{self, Holds, aside, steadily};
+use crate::answer::{self, Holds, aside, attended, steadily};
 use crate::call::CallId;
 use crate::checked::check;
 use crate::clock::now_ns;
@@ -220,7 +220,7 @@ impl CallStore for Embedded {
 
     async fn list(&self, scope: &Scope, query: &Query) -> Result<Page, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        aside(&self.shared, move |shared| {
+        attended(&self.shared, move |shared| {
             steadily(shared, |shared| query::list(shared, &scope, &query))
         })
         .await
@@ -228,7 +228,7 @@ impl CallStore for Embedded {
 
     async fn summarize(&self, scope: &Scope, query: &SummaryQuery) -> Result<Summary, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        aside(&self.shared, move |shared| {
+        attended(&self.shared, move |shared| {
             steadily(shared, |shared| query::summarize(shared, &scope, &query))
         })
         .await
@@ -236,7 +236,7 @@ impl CallStore for Embedded {
 
     async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        aside(&self.shared, move |shared| {
+        attended(&self.shared, move |shared| {
             steadily(shared, |shared| answer::arrived(shared, &scope, &query))
         })
         .await

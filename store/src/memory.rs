@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use crate::answer::{self, Holds, aside, locked};
+use crate::answer::{self, Holds, aside, attended, locked};
 use crate::block::{Block, Columns, Origin, Source};
 use crate::call::{Call, CallId};
 use crate::checked::{CheckedBlock, check};
@@ -213,7 +213,7 @@ impl CallStore for Memory {
 
     async fn list(&self, scope: &Scope, query: &Query) -> Result<Page, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        aside(&self.shared, move |shared| {
+        attended(&self.shared, move |shared| {
             query::list(shared, &scope, &query)
         })
         .await
@@ -221,7 +221,7 @@ impl CallStore for Memory {
 
     async fn summarize(&self, scope: &Scope, query: &SummaryQuery) -> Result<Summary, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        aside(&self.shared, move |shared| {
+        attended(&self.shared, move |shared| {
             query::summarize(shared, &scope, &query)
         })
         .await
@@ -229,7 +229,7 @@ impl CallStore for Memory {
 
     async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        aside(&self.shared, move |shared| {
+        attended(&self.shared, move |shared| {
             answer::arrived(shared, &scope, &query)
         })
         .await

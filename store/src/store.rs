@@ -210,6 +210,9 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Nobody waits for the answer any more, so nobody is told this.
+    #[error("answer a question that was given up")]
+    GivenUp,
     /// A filter failed while it was evaluated, in a way that is its writer's to mend.
     #[error("evaluate filter: {0}")]
     Filter(crate::filter::FilterError),
