@@ -171,6 +171,8 @@ pub struct Columns {
     /// [`crate::grpc::status`] plus one; 0 where there is none, and in blocks of sidecars that do not
     /// read gRPC.
     pub grpc_status: Vec<u16>,
+    /// [`crate::call::Call::is_stream`]; false in blocks that were written before it was told.
+    pub streams: Vec<bool>,
 }
 
 /// What lets a question pass a block by without reading its columns.

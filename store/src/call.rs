@@ -65,6 +65,22 @@ pub struct Call {
     pub stream: Option<Box<Stream>>,
 }
 
+impl Call {
+    /// Whether it lasts as long as somebody wants to listen, so that its latency says nothing of how fast
+    /// the server is: a WebSocket, server-sent events, or gRPC with several messages one way. A stream of
+    /// gRPC that carried one message cannot be told from a plain call.
+    pub fn is_stream(&self) -> bool {
+        match (self.protocol, &self.stream) {
+            (Protocol::WebSocket, _) => true,
+            (Protocol::Grpc, Some(stream)) => {
+                stream.client_messages > 1 || stream.server_messages > 1
+            }
+            (Protocol::Grpc, None) => false,
+            (_, stream) => stream.is_some(),
+        }
+    }
+}
+
 /// One direction of a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {

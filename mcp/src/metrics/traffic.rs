@@ -2,7 +2,8 @@
 //!
 //! Counted from the columns of blocks as they are kept, each block once; calls that still run are in
 //! no columns. Counters begin at zero when the hub starts, whatever its store holds. Health checks
-//! are left out, and so are connections that were not understood: their end is no answer.
+//! are left out, and so are connections that were not understood: their end is no answer. Streams are
+//! counted and may fail, but have no duration: how long somebody listened is no latency.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -115,6 +116,7 @@ struct Seen {
     route: u32,
     class: &'static str,
     failed: bool,
+    /// `None` for a call without an end, and for a stream.
     duration_ns: Option<u64>,
 }
 
@@ -122,18 +124,20 @@ impl Seen {
     /// `None` for a call that is not counted.
     fn of(columns: &Columns, row: usize) -> Option<Self> {
         let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
-        let is_exchange = protocol.is_http() && protocol != Protocol::WebSocket;
         let is_over = *columns.state.get(row)? != State::Open.code();
-        if !is_exchange || !is_over || *columns.probe.get(row)? {
+        if !protocol.is_http() || !is_over || *columns.probe.get(row)? {
             return None;
         }
+        // Sidecars before this version tell of no other streams.
+        let is_stream = *columns.streams.get(row)? || protocol == Protocol::WebSocket;
+        let latency_ns = columns.latency_ns.get(row)?.checked_sub(1);
         let ending = Ending::at(columns, row);
         Some(Self {
             leg: Leg::from_code(*columns.leg.get(row)?)?,
             route: *columns.route.get(row)?,
             class: class_of(ending.outcome()),
             failed: ending.failed(),
-            duration_ns: columns.latency_ns.get(row)?.checked_sub(1),
+            duration_ns: latency_ns.filter(|_| !is_stream),
         })
     }
 }
@@ -258,14 +262,14 @@ impl Collector for Shown {
             let mut one = calls.encode_family(labels)?;
             one.encode_counter::<NoLabelSet, u64, f64>(&series.calls, None)?;
         }
-        let help = "Those of them that failed: status 500 or above, or an error below HTTP";
+        let help = "Those of them that failed: status 500 or above, a gRPC status that stands for one, or an error below HTTP";
         let mut errors =
             encoder.encode_descriptor("call_errors", help, None, MetricType::Counter)?;
         for (labels, series) in series() {
             let mut one = errors.encode_family(labels)?;
             one.encode_counter::<NoLabelSet, u64, f64>(&series.errors, None)?;
         }
-        let help = "First byte of the request to last byte of the response, of calls with both";
+        let help = "First byte of the request to last byte of the response, of calls with both that are no streams";
         let unit = Unit::Seconds;
         let kind = MetricType::Histogram;
         let mut durations = encoder.encode_descriptor("call_duration", help, Some(&unit), kind)?;

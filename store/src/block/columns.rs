@@ -68,6 +68,8 @@ struct ColumnsRecord {
     ordinal: Option<ColumnRecord>,
     #[prost(message, optional, tag = "35")]
     grpc_status: Option<ColumnRecord>,
+    #[prost(message, optional, tag = "36")]
+    streams: Option<ColumnRecord>,
 }
 
 /// Gathers columns call by call, or block by block.
@@ -121,6 +123,7 @@ impl ColumnsBuilder {
         columns.ordinal.push(call.connection.ordinal);
         let grpc_status = grpc::status(call).map_or(0, |status| status + 1);
         columns.grpc_status.push(grpc_status);
+        columns.streams.push(call.is_stream());
     }
 
     /// Adds the columns of a whole block.
@@ -158,6 +161,7 @@ impl ColumnsBuilder {
         columns.connection.extend_from_slice(&added.connection);
         columns.ordinal.extend_from_slice(&added.ordinal);
         columns.grpc_status.extend_from_slice(&added.grpc_status);
+        columns.streams.extend_from_slice(&added.streams);
     }
 
     fn route_of(&mut self, path: u32) -> u32 {
@@ -212,6 +216,7 @@ impl ColumnsBuilder {
             connection: Some(pack(&columns.connection)),
             ordinal: Some(pack(&columns.ordinal)),
             grpc_status: Some(pack(&columns.grpc_status)),
+            streams: Some(pack(&columns.streams)),
         };
         record.encode_raw(raw);
     }
@@ -254,6 +259,7 @@ pub(super) fn read(raw: Bytes, calls: usize) -> Result<Columns, BlockError> {
         connection: unpack(record.connection, calls)?,
         ordinal: unpack(record.ordinal, calls)?,
         grpc_status: unpack(record.grpc_status, calls)?,
+        streams: unpack(record.streams, calls)?,
         texts,
         addresses,
     })

@@ -97,6 +97,8 @@ proptest! {
         prop_assert_eq!(&block.calls().unwrap(), &calls);
         prop_assert_eq!(block.open_calls().unwrap(), open_calls);
         assert_columns_describe(&block, &calls);
+        let streams: Vec<bool> = calls.iter().map(Call::is_stream).collect();
+        prop_assert_eq!(block.columns().unwrap().streams, streams);
         let heads = block.heads().unwrap();
         for (at, call) in calls.iter().enumerate() {
             let found = block.call(at as u32).unwrap();

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use remora_store::block::{Block, BlockMeta, Codec, seal};
-use remora_store::call::{Call, CallError};
+use remora_store::call::{Call, CallError, Stream};
 use remora_store::testing::{any_call, call, grpc_call};
 
 use super::*;
@@ -113,6 +113,53 @@ fn a_call_of_grpc_has_its_own_status_and_may_fail_by_it() {
 }
 
 #[test]
+fn a_stream_is_counted_and_may_fail_and_has_no_duration() {
+    let stream = |client_messages, server_messages| {
+        Some(Box::new(Stream {
+            client_messages,
+            server_messages,
+            messages: Vec::new(),
+        }))
+    };
+    let mut chat = call(0, "/chat", 101);
+    chat.protocol = Protocol::WebSocket;
+    let mut events = call(0, "/events", 200);
+    events.stream = stream(0, 0);
+    events.error = Some(CallError::ServerClosed);
+    let [mut watch, mut upload, mut plain] = ["Watch", "Upload", "Get"]
+        .map(|method| grpc_call(0, &format!("/shop.Orders/{method}"), Some(0)));
+    (watch.stream, upload.stream, plain.stream) = (stream(1, 2), stream(2, 1), stream(1, 1));
+    let traffic = Traffic::default();
+    count(
+        &traffic,
+        &origin("orders"),
+        &[chat, events, watch, upload, plain],
+    );
+    let counted = traffic.0.lock().unwrap();
+    let told: Vec<_> = counted
+        .series
+        .iter()
+        .map(|(labels, series)| {
+            let timed = series.durations.iter().sum::<u64>();
+            (
+                labels.route.as_str(),
+                labels.status_class,
+                series.errors,
+                timed,
+            )
+        })
+        .collect();
+    let expected = [
+        ("/chat", "1xx", 0, 0),
+        ("/events", "2xx", 1, 0),
+        ("/shop.Orders/Watch", "OK", 0, 0),
+        ("/shop.Orders/Upload", "OK", 0, 0),
+        ("/shop.Orders/Get", "OK", 0, 1),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_duration_on_a_bound_lies_within_it() {
     let traffic = Traffic::default();
     let mut on_it = call(0, "/", 200);
@@ -131,10 +178,14 @@ proptest! {
         let traffic = Traffic::default();
         count(&traffic, &origin("orders"), &calls);
         let is_counted = |call: &&Call| {
-            let http = call.protocol.is_http() && call.protocol != Protocol::WebSocket;
-            http && !call.probe && call.state != State::Open
+            call.protocol.is_http() && !call.probe && call.state != State::Open
         };
         let counted: u64 = series(&traffic).iter().map(|(_, calls, _)| calls).sum();
         prop_assert_eq!(counted, calls.iter().filter(is_counted).count() as u64);
+        let is_timed = |call: &&Call| !call.is_stream() && call.phases.latency_ns().is_some();
+        let timed = calls.iter().filter(is_counted).filter(is_timed).count() as u64;
+        let counted = traffic.0.lock().unwrap();
+        let durations = counted.series.iter().flat_map(|(_, series)| series.durations);
+        prop_assert_eq!(durations.sum::<u64>(), timed);
     }
 }

@@ -187,7 +187,9 @@ fn a_block_of_the_second_version_reads() {
     assert_eq!(block.calls(), Ok(kept_streams()));
     assert_eq!(block.open_calls(), Ok(Some(kept_open_calls())));
     assert_columns_describe(&block, &kept_streams());
-    assert_eq!(block.columns().unwrap().grpc_status, [14, 0]);
+    let columns = block.columns().unwrap();
+    assert_eq!(columns.grpc_status, [14, 0]);
+    assert_eq!(columns.streams, [false, false], "it has no such column");
 }
 
 #[test]
