@@ -29,6 +29,7 @@ mod node;
 mod open_calls;
 mod questions;
 mod redirected;
+mod reflection;
 mod restarted_in_place;
 mod secrets;
 mod sidecar_killed;

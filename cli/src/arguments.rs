@@ -29,6 +29,7 @@ impl Remora {
                 | Command::Inject(_)
                 | Command::Mcp(_)
                 | Command::Snapshot(_)
+                | Command::Descriptors(_)
         );
         self.log
             .as_deref()
@@ -63,6 +64,15 @@ pub(crate) enum Command {
     Mcp(Mcp),
     /// Print Kubernetes manifests with a sidecar in each pod, as the webhook would put it there
     Inject(Inject),
+    /// Ask a server of gRPC for its descriptors by reflection, and print them as a descriptor set
+    Descriptors(Descriptors),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Descriptors {
+    /// The server, in the clear
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) server: String,
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +126,15 @@ pub(crate) struct Hub {
         value_name = "FILE"
     )]
     pub(crate) descriptors: Vec<PathBuf>,
+    /// Server of gRPC that is asked for its descriptors by reflection, in the clear; asked again while it
+    /// is not there (repeat)
+    #[arg(
+        long,
+        env = "REMORA_REFLECTION",
+        value_delimiter = ',',
+        value_name = "HOST:PORT"
+    )]
+    pub(crate) reflection: Vec<String>,
     /// Calls older than this are forgotten
     #[arg(
         long,

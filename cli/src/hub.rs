@@ -18,6 +18,7 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
         retain_bytes: Some(arguments.retain_bytes.as_u64()),
         allowed_hosts: arguments.allowed_hosts,
         descriptors: arguments.descriptors,
+        reflection: arguments.reflection,
     };
     let config = Config::check(options).map_err(UsageError::from)?;
     // Queries and the store have threads of their own; one thread answers.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod demo;
+mod descriptors;
 mod http;
 mod hub;
 mod init;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Inject(options) => inject::run(options),
         Command::Mcp(options) => mcp::run(options),
         Command::Snapshot(command) => snapshot::run(command),
+        Command::Descriptors(options) => descriptors::run(&options),
     };
     runtime::exit_code(done)
 }

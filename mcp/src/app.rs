@@ -6,7 +6,7 @@ use remora_store::store::CallStore;
 use tokio::sync::{Semaphore, watch};
 
 use crate::control::Control;
-use crate::descriptors::Descriptors;
+use crate::descriptors::known::Known;
 use crate::ingest::IN_FLIGHT_BYTES;
 use crate::metrics::Metrics;
 use crate::snapshot::barrier::WAITERS;
@@ -21,8 +21,8 @@ pub struct App {
     pub store: Arc<dyn CallStore>,
     /// What is known of the sidecars, and how they are told things.
     pub control: Arc<Control>,
-    /// What the messages of gRPC services are made of, as far as that was given.
-    pub descriptors: Descriptors,
+    /// What the messages of gRPC services are made of, as far as that is known.
+    pub descriptors: Arc<Known>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Bytes of blocks that may be in the hub's hands at a time.
@@ -42,13 +42,13 @@ impl App {
     pub fn new(
         store: Arc<dyn CallStore>,
         control: Control,
-        descriptors: Descriptors,
+        descriptors: Known,
         draining: watch::Receiver<bool>,
     ) -> Self {
         Self {
             store,
             control: Arc::new(control),
-            descriptors,
+            descriptors: Arc::new(descriptors),
             metrics: Arc::new(Metrics::new()),
             ingest_bytes: Arc::new(Semaphore::new(IN_FLIGHT_BYTES as usize)),
             query_turns: Arc::new(Semaphore::new(QUERIES_AT_A_TIME)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::auth::{AllowedHosts, Token};
 use crate::descriptors::Descriptors;
+use crate::reflection::Server;
 
 /// How long calls are kept if nothing is said: a week.
 pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -21,6 +22,8 @@ const LEAST_RETAIN_BYTES: u64 = 16 * 1024 * 1024; // 16 MiB
 const LEAST_TOKEN_BYTES: usize = 16;
 /// Longest token file that is read.
 const TOKEN_FILE_BYTES: usize = 4 * 1024;
+/// Most servers that are asked for their services.
+const SERVERS: usize = 64;
 
 /// What was typed, before it is checked.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub struct Options {
     pub allowed_hosts: Vec<String>,
     /// Descriptor sets by which the messages of gRPC are read.
     pub descriptors: Vec<PathBuf>,
+    /// Servers that are asked for more of them by reflection, as `HOST:PORT`.
+    pub reflection: Vec<String>,
 }
 
 impl Options {
@@ -56,6 +61,7 @@ impl Options {
             retain_bytes: None,
             allowed_hosts: Vec::new(),
             descriptors: Vec::new(),
+            reflection: Vec::new(),
         }
     }
 
@@ -98,6 +104,8 @@ pub struct Config {
     pub hosts: AllowedHosts,
     /// What the messages of gRPC services are made of.
     pub descriptors: Descriptors,
+    /// Servers that are asked for more of that.
+    pub reflection: Vec<Server>,
 }
 
 impl Config {
@@ -132,6 +140,7 @@ impl Config {
             problems.extend(wrong.into_iter().map(|why| format!("--descriptors {why}")));
             Descriptors::default()
         });
+        let reflection = read_servers(&options.reflection, &mut problems);
         let hosts = AllowedHosts::new(&options.allowed_hosts)
             .map_err(|problem| problems.push(format!("--allowed-host {problem}")));
         match hosts {
@@ -144,10 +153,29 @@ impl Config {
                 retain_bytes,
                 hosts,
                 descriptors,
+                reflection,
             }),
             _ => Err(ConfigError(problems)),
         }
     }
+}
+
+fn read_servers(given: &[String], problems: &mut Vec<String>) -> Vec<Server> {
+    let mut servers: Vec<Server> = Vec::new();
+    for text in given {
+        match text.parse() {
+            Ok(server) if servers.contains(&server) => {}
+            Ok(server) => servers.push(server),
+            Err(error) => problems.push(format!("--reflection {error}")),
+        }
+    }
+    if servers.len() > SERVERS {
+        problems.push(format!(
+            "--reflection names {} servers; at most {SERVERS} are asked",
+            servers.len()
+        ));
+    }
+    servers
 }
 
 fn read_token(options: &Options, problems: &mut Vec<String>) -> Option<Token> {
@@ -232,7 +260,8 @@ mod tests {
         options.retain_bytes = Some(1);
         options.retain_age = Some(Duration::ZERO);
         options.allowed_hosts = vec!["http://hub".to_owned()];
-        assert_eq!(problems(options).len(), 4);
+        options.reflection = vec!["orders".to_owned()];
+        assert_eq!(problems(options).len(), 5);
     }
 
     #[test]

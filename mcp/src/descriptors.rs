@@ -1,7 +1,9 @@
 //! Descriptor sets: what the messages of a gRPC service are made of, as the hub was given it.
 //!
 //! Read at start from files that `protoc --descriptor_set_out --include_imports` or `buf build`
-//! write. The hub asks no server for them.
+//! write. What servers say of themselves is added in [`known`].
+
+pub mod known;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,7 @@ const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
 /// Every service that is known, with its messages.
 #[derive(Debug, Clone, Default)]
-pub struct Descriptors(DescriptorPool);
+pub struct Descriptors(Vec<DescriptorPool>);
 
 /// A message that was read with its type.
 #[derive(Debug)]
@@ -51,14 +53,15 @@ impl Descriptors {
             }
         }
         match problems.as_slice() {
-            [] => Ok(Self(pool)),
+            [] => Ok(Self(vec![pool])),
             _ => Err(problems),
         }
     }
 
     /// The method of a service, if it is known.
     pub fn method(&self, service: &str, method: &str) -> Option<Method> {
-        let service = self.0.get_service_by_name(service)?;
+        let mut pools = self.0.iter();
+        let service = pools.find_map(|pool| pool.get_service_by_name(service))?;
         let found = service.methods().find(|known| known.name() == method);
         found.map(Method)
     }

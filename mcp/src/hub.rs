@@ -18,8 +18,9 @@ use crate::app::App;
 use crate::auth::Gate;
 use crate::config::{Config, Keep};
 use crate::control::{Control, Flushed};
+use crate::descriptors::known::Known;
 use crate::keys::{KeyError, RedactionKey};
-use crate::{mcp, retention, router, server};
+use crate::{mcp, reflection, retention, router, server};
 
 /// A hub that runs.
 ///
@@ -105,7 +106,7 @@ impl Hub {
         let app = App::new(
             store,
             Control::new(key),
-            config.descriptors.clone(),
+            Known::new(config.descriptors.clone(), &config.reflection),
             draining.clone(),
         );
         let gate = Gate {
@@ -126,6 +127,9 @@ impl Hub {
             router::ingest(app.clone(), gate),
             draining,
         ));
+        for server in config.reflection.clone() {
+            tasks.spawn(reflection::watch::run(app.clone(), server));
+        }
         tasks.spawn(retention::run(app.clone(), config));
         Ok(Self {
             app,

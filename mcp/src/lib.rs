@@ -26,6 +26,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod params;
 pub mod prompts;
+pub mod reflection;
 pub mod resources;
 mod retention;
 pub mod router;

@@ -151,7 +151,7 @@ enum Part {
 fn whole(app: &App, found: &FoundCall) -> Contents {
     Contents {
         mime_type: "text/plain",
-        payload: Payload::Text(call_get::whole(found, &app.descriptors)),
+        payload: Payload::Text(call_get::whole(found, &app.descriptors.now())),
         untrusted: true,
         lasting: is_complete(found),
     }

@@ -50,7 +50,7 @@ pub async fn call(
     RawQuery(query): RawQuery,
 ) -> Result<Json<CallAnswer>, ApiError> {
     let params = Params::parse(query.as_deref(), &["fields"])?;
-    let fields = Fields::parse(params.text("fields"))?.read_by(&app.descriptors);
+    let fields = Fields::parse(params.text("fields"))?.read_by(&app.descriptors.now());
     let Path(id) = id.map_err(|error| bad_id(error.body_text()))?;
     let id: CallId = id
         .parse()

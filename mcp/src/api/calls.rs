@@ -109,7 +109,7 @@ pub async fn calls(
 ) -> Result<Response, ApiError> {
     let params = Params::parse(query.as_deref(), PARAMETERS)?;
     let format = params.word("format", FORMATS, Format::Json)?;
-    let fields = fields(&params, format)?.read_by(&app.descriptors);
+    let fields = fields(&params, format)?.read_by(&app.descriptors.now());
     let Sight {
         scope,
         window,

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::rfc3339;
 use crate::coverage::{Coverage, Window};
+use crate::descriptors::known::ReflectedServer;
 use crate::error::{ApiError, ErrorBody};
 use crate::params::Params;
 
@@ -26,6 +27,9 @@ pub struct Status {
     pub workloads: Vec<Workload>,
     /// How secrets are replaced.
     pub redaction: Redaction,
+    /// Servers that are asked what their services are made of, where the hub was given some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reflection: Vec<ReflectedServer>,
     /// What may be missing.
     pub coverage: Coverage,
 }
@@ -122,6 +126,7 @@ impl Status {
             redaction: Redaction {
                 key: app.control.key_id().to_owned(),
             },
+            reflection: app.descriptors.asked(),
             coverage,
         })
     }

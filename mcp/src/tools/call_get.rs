@@ -87,6 +87,7 @@ const ALL_PARTS: &[Part] = &[
 pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, ToolError> {
     let ids = ids(&input.call_ids)?;
     let view = View::new(&input, ids.len())?;
+    let descriptors = app.descriptors.now();
     let mut text = String::new();
     for id in ids {
         let found = ask(app, Asked::Get, app.store.get(scope, id)).await?;
@@ -96,7 +97,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
                  Find ids with calls_search()."
             )));
         };
-        view.write(&found, &app.descriptors, &mut text);
+        view.write(&found, &descriptors, &mut text);
     }
     Ok(Outcome {
         untrusted: true,
