@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, read_cursor, sight};
+use crate::api::query::{About, TIME_BUDGET, ask, filter, probes, read_cursor, sight};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::call_json::CallJson;
@@ -86,15 +86,12 @@ const FORMATS: &[(&str, Format)] = &[
     summary = "Calls that match, a page at a time",
     params(
         ("filter" = Option<String>, Query, description = "CEL over one call, such as status >= 500 && dst.workload == \"orders\""),
-        ("snapshot" = Option<String>, Query, description = "Only what this snapshot holds: its id, or live:15m for a window that ends now"),
-        ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
-        ("until" = Option<String>, Query, description = "Only calls that began before then"),
+        About,
         ("order" = Option<String>, Query, description = "newest (default) or oldest first"),
         ("limit" = Option<usize>, Query, description = "Most calls in the answer, 1 to 1000; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "The next of the answer before"),
         ("fields" = Option<String>, Query, description = "Comma list of the parts to show, such as id,request.headers; leave bodies out where they are not needed; a call then has no other parts; the columns of tsv"),
         ("format" = Option<String>, Query, description = "json (default); ndjson: a call a line, and in the end a line with next if there is more, or with empty_because if there was nothing; tsv: a line of names, a call a line with \\t, \\n, \\r and \\\\ escaped, and such a last line behind #; har: a HAR 1.2 archive of the HTTP calls, with next in log._remora. Coverage is in the header remora-coverage"),
-        ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
     responses(
         (status = 200, description = "The calls", content((CallsAnswer = "application/json"), (CallJson = "application/x-ndjson"), (String = "text/tab-separated-values"))),

@@ -11,8 +11,8 @@ use remora_store::store::Recorder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, sight};
-use crate::api::summary::{share, to_microsecond};
+use crate::api::query::{About, TIME_BUDGET, ask, filter, probes, sight};
+use crate::api::summary::Totals;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::rfc3339;
@@ -84,23 +84,9 @@ pub struct EdgeJson {
     pub dst: String,
     /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
     pub protocol: &'static str,
-    /// How many calls.
-    pub calls: u64,
-    /// How many of them failed: status 500 or above, a gRPC status that stands for one, or an error
-    /// below the protocol.
-    pub errors: u64,
-    /// The same as a share of the calls, 0 to 1.
-    pub error_rate: f64,
-    /// Median latency in milliseconds; `null` where no call has ended.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile of the latency.
-    pub p95_ms: Option<f64>,
-    /// 99th percentile of the latency.
-    pub p99_ms: Option<f64>,
-    /// Request body bytes.
-    pub request_bytes: u64,
-    /// Response body bytes.
-    pub response_bytes: u64,
+    /// What they come to.
+    #[serde(flatten)]
+    pub totals: Totals,
 }
 
 /// `GET /api/v1/map`
@@ -109,11 +95,8 @@ pub struct EdgeJson {
     summary = "Who calls whom, how often, how well and how fast",
     params(
         ("filter" = Option<String>, Query, description = "CEL over one call"),
-        ("snapshot" = Option<String>, Query, description = "Only what this snapshot holds: its id, or live:15m for a window that ends now"),
-        ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
-        ("until" = Option<String>, Query, description = "Only calls that began before then"),
+        About,
         ("limit" = Option<usize>, Query, description = "Most edges in the answer, 1 to 1000; default 1000", minimum = 1, maximum = 1000),
-        ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
     responses(
         (status = 200, body = MapAnswer, description = "Workloads and edges"),
@@ -196,19 +179,13 @@ struct Nodes {
 
 impl Nodes {
     fn edge(&mut self, group: Group) -> EdgeJson {
+        let totals = Totals::of(&group);
         EdgeJson {
             leg: group.leg,
             src: self.end(group.src, group.src_namespace),
             dst: self.end(group.dst, group.dst_namespace),
             protocol: group.protocol.map_or("", |protocol| protocol.as_str()),
-            calls: group.calls,
-            errors: group.errors,
-            error_rate: share(group.errors, group.calls),
-            p50_ms: group.p50_ms.map(to_microsecond),
-            p95_ms: group.p95_ms.map(to_microsecond),
-            p99_ms: group.p99_ms.map(to_microsecond),
-            request_bytes: group.request_bytes,
-            response_bytes: group.response_bytes,
+            totals,
         }
     }
 

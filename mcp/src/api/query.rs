@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use remora_store::filter::Filter;
 use remora_store::query::{BadCursor, Cursor};
 use remora_store::store::{Scope, StoreError};
+use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::coverage::Window;
@@ -18,6 +19,20 @@ use crate::snapshot::sight::Sight;
 pub const TIME_BUDGET: Duration = Duration::from_secs(10);
 /// How long a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which calls a question is about, beside its filter.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct About {
+    /// Only what this snapshot holds: its id, or live:15m for a window that ends now
+    pub snapshot: Option<String>,
+    /// Only calls that began then or later: RFC 3339, or a duration before now such as 15m
+    pub since: Option<String>,
+    /// Only calls that began before then
+    pub until: Option<String>,
+    /// include or exclude (default) kubelet's health checks
+    pub probes: Option<String>,
+}
 
 /// Reads `filter`.
 ///

@@ -7,7 +7,7 @@ use remora_store::query::{Group, GroupKey, Outcome, Summary, SummaryQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::query::{TIME_BUDGET, ask, filter, probes, sight};
+use crate::api::query::{About, TIME_BUDGET, ask, filter, probes, sight};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::rfc3339;
@@ -100,6 +100,14 @@ pub struct GroupJson {
     /// Revision of the recording workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// What they come to.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// What calls that were counted together come to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Totals {
     /// How many calls.
     pub calls: u64,
     /// How many of them failed: status 500 or above, a gRPC status that stands for one, or an error
@@ -126,11 +134,8 @@ pub struct GroupJson {
     params(
         ("group_by" = Option<String>, Query, description = "Comma list of edge, namespaces, protocol, route, status and revision; default edge,route"),
         ("filter" = Option<String>, Query, description = "CEL over one call"),
-        ("snapshot" = Option<String>, Query, description = "Only what this snapshot holds: its id, or live:15m for a window that ends now"),
-        ("since" = Option<String>, Query, description = "Only calls that began then or later: RFC 3339, or a duration before now such as 15m"),
-        ("until" = Option<String>, Query, description = "Only calls that began before then"),
+        About,
         ("limit" = Option<usize>, Query, description = "Most groups in the answer, 1 to 1000; default 100", minimum = 1, maximum = 1000),
-        ("probes" = Option<String>, Query, description = "include or exclude (default) kubelet's health checks"),
     ),
     responses(
         (status = 200, body = SummaryAnswer, description = "The groups"),
@@ -203,6 +208,7 @@ pub async fn summary(
 
 impl From<Group> for GroupJson {
     fn from(group: Group) -> Self {
+        let totals = Totals::of(&group);
         let (mut status, mut grpc_status, mut error) = (None, None, None);
         match group.outcome {
             Some(Outcome::Status(ended)) => status = Some(ended),
@@ -224,6 +230,15 @@ impl From<Group> for GroupJson {
             grpc_status: by_status.then_some(grpc_status),
             error: by_status.then_some(error),
             revision: group.revision,
+            totals,
+        }
+    }
+}
+
+impl Totals {
+    /// Those of a group.
+    pub fn of(group: &Group) -> Self {
+        Self {
             calls: group.calls,
             errors: group.errors,
             error_rate: share(group.errors, group.calls),
@@ -245,6 +260,6 @@ pub fn share(part: u64, whole: u64) -> f64 {
 }
 
 /// Milliseconds, to the microsecond: more would be noise.
-pub fn to_microsecond(ms: f64) -> f64 {
+fn to_microsecond(ms: f64) -> f64 {
     (ms * 1_000.0).round() / 1_000.0
 }
