@@ -31,8 +31,10 @@
 
 mod check;
 pub(crate) mod columns;
+mod content;
 pub(crate) mod eval;
 mod expr;
+mod facts;
 mod fields;
 mod flat;
 pub(crate) mod found;

@@ -5,11 +5,11 @@ use std::cell::OnceCell;
 use std::net::SocketAddr;
 
 use super::eval::Facts;
-use super::fields::query_pairs;
-use super::found::{
+use super::facts::{
     REVISION_LABEL, both, elapsed_micros, grpc_name, grpc_status, grpc_status_name, identified,
     latency_millis, origin_text, url,
 };
+use super::fields::query_pairs;
 use super::value::Value;
 use super::vocabulary::{Field, Peer};
 use crate::block::{Columns, Origin};

@@ -3,20 +3,18 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use serde_json::Value as Json;
-
+use super::content::Sent;
 use super::eval::Facts;
+use super::facts::{
+    REVISION_LABEL, both, elapsed_micros, grpc_name, grpc_status, grpc_status_name, identified,
+    latency_millis, origin_text, url,
+};
 use super::fields::{cookies, distinct_names, field_names, field_value, query_pairs};
 use super::value::Value;
-use super::vocabulary::{Field, Identity, Peer};
-use crate::block::Origin;
-use crate::call::{
-    Call, Detail, Http2, Leg, Message, MessageKind, Omitted, Protocol, Side as End, Stream,
-};
-use crate::coding;
+use super::vocabulary::{Field, Peer};
+use crate::call::{Call, Detail, Http2, Leg, Message, Protocol, Side, Stream};
 use crate::grpc;
 use crate::head::{RequestHead, response_status};
-use crate::names::Party;
 use crate::outcome::Ending;
 use crate::query::FoundCall;
 use crate::route::route;
@@ -27,15 +25,8 @@ pub(crate) struct WholeCall<'a> {
     /// Whether the bodies of the call were read; without them questions about them stay open.
     bodies: bool,
     request: OnceCell<RequestHead<'a>>,
-    sent: Side,
-    answered: Side,
-}
-
-/// Whose bytes are asked for.
-#[derive(Clone, Copy)]
-enum From {
-    Client,
-    Server,
+    sent: Sent<'a>,
+    answered: Sent<'a>,
 }
 
 impl<'a> WholeCall<'a> {
@@ -44,8 +35,8 @@ impl<'a> WholeCall<'a> {
             found,
             bodies,
             request: OnceCell::new(),
-            sent: Side::default(),
-            answered: Side::default(),
+            sent: Sent::by(Side::Client, &found.call),
+            answered: Sent::by(Side::Server, &found.call),
         }
     }
 
@@ -72,53 +63,18 @@ impl<'a> WholeCall<'a> {
         }
     }
 
-    fn side(&self, from: From) -> (&'a Message, &Side) {
-        match from {
-            From::Client => (&self.found.call.request, &self.sent),
-            From::Server => (&self.found.call.response, &self.answered),
+    fn body<'s>(&'s self, sent: &'s Sent<'a>) -> Value<'s> {
+        match self.bodies {
+            true => sent.text(),
+            false => Value::Unknown,
         }
     }
 
-    fn content(&self, from: From) -> Option<&[u8]> {
-        let (message, side) = self.side(from);
-        let content = side.content.get_or_init(|| match &self.call().stream {
-            Some(stream) => match payloads(stream, from) {
-                Some(joined) => Content::Decoded(joined),
-                None => content(message),
-            },
-            None => content(message),
-        });
-        match content {
-            Content::AsKept => Some(&message.body),
-            Content::Decoded(bytes) => Some(bytes),
-            Content::Unknown => None,
+    fn json<'s>(&'s self, sent: &'s Sent<'a>) -> Value<'s> {
+        match self.bodies {
+            true => sent.json(),
+            false => Value::Unknown,
         }
-    }
-
-    fn body(&self, from: From) -> Value<'_> {
-        if !self.bodies {
-            return Value::Unknown;
-        }
-        match (self.content(from), is_cut(self.side(from).0)) {
-            (Some(bytes), false) => Value::Text(String::from_utf8_lossy(bytes)),
-            (Some(bytes), true) => Value::Cut(String::from_utf8_lossy(whole_characters(bytes))),
-            (None, false) => Value::Absent,
-            (None, true) => Value::Unknown,
-        }
-    }
-
-    fn json(&self, from: From) -> Value<'_> {
-        if !self.bodies {
-            return Value::Unknown;
-        }
-        let (message, side) = self.side(from);
-        if is_cut(message) {
-            return Value::Unknown;
-        }
-        let parsed = side
-            .json
-            .get_or_init(|| serde_json::from_slice(self.content(from)?).ok());
-        parsed.as_ref().map_or(Value::Absent, Value::json)
     }
 
     fn messages(&self, count: fn(&Stream) -> u64) -> Value<'_> {
@@ -195,12 +151,12 @@ impl Facts for WholeCall<'_> {
             Field::ResponseHeadSize => head_size(&call.response),
             Field::RequestSize => Value::int(call.request.body_size),
             Field::ResponseSize => Value::int(call.response.body_size),
-            Field::RequestBody => self.body(From::Client),
-            Field::ResponseBody => self.body(From::Server),
-            Field::RequestJson => self.json(From::Client),
-            Field::ResponseJson => self.json(From::Server),
+            Field::RequestBody => self.body(&self.sent),
+            Field::ResponseBody => self.body(&self.answered),
+            Field::RequestJson => self.json(&self.sent),
+            Field::ResponseJson => self.json(&self.answered),
             Field::WsRequestPayload if call.protocol != Protocol::WebSocket => Value::Absent,
-            Field::WsRequestPayload => self.body(From::Client),
+            Field::WsRequestPayload => self.body(&self.sent),
             Field::WsOpcode | Field::WsOpcodes => self.opcodes(field),
             Field::RequestMessages => self.messages(|stream| stream.client_messages),
             Field::ResponseMessages => self.messages(|stream| stream.server_messages),
@@ -280,9 +236,6 @@ impl Facts for WholeCall<'_> {
     }
 }
 
-/// The only label that is known: the one that tells the revisions of a workload apart.
-pub(crate) const REVISION_LABEL: &str = "pod-template-hash";
-
 impl<'a> WholeCall<'a> {
     fn pairs(&self, field: Field) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         match field {
@@ -318,152 +271,4 @@ fn http1_version(head: &[u8]) -> &str {
         .and_then(|last| std::str::from_utf8(last).ok())
         .filter(|last| last.starts_with("HTTP/"))
         .unwrap_or("")
-}
-
-/// What was read from one message so far.
-#[derive(Default)]
-struct Side {
-    content: OnceCell<Content>,
-    json: OnceCell<Option<Json>>,
-}
-
-/// The content of a body, without its coding.
-enum Content {
-    /// The bytes that were kept.
-    AsKept,
-    Decoded(Vec<u8>),
-    /// It was not kept, or cannot be decoded.
-    Unknown,
-}
-
-/// What one side sent in messages, as far as it was kept, a message a line; `None` where its body
-/// stands for itself.
-fn payloads(stream: &Stream, from: From) -> Option<Vec<u8>> {
-    let from = match from {
-        From::Client => End::Client,
-        From::Server => End::Server,
-    };
-    let sent = stream
-        .messages
-        .iter()
-        .filter(|message| message.from == from);
-    let mut own = sent
-        .filter(|message| message.kind != MessageKind::Event)
-        .peekable();
-    own.peek()?;
-    let payloads: Vec<&[u8]> = own.map(|message| message.payload.as_ref()).collect();
-    Some(payloads.join(&b'\n'))
-}
-
-fn content(message: &Message) -> Content {
-    match message.omitted {
-        None | Some(Omitted::Limit | Omitted::Head) => {}
-        Some(_) => return Content::Unknown,
-    }
-    if message.decoded {
-        return Content::AsKept;
-    }
-    let cut = message.omitted == Some(Omitted::Limit);
-    match coding::decoded(&message.head, &message.body, cut) {
-        Ok(None) => Content::AsKept,
-        Ok(Some(bytes)) => Content::Decoded(bytes),
-        Err(coding::Undecodable) => Content::Unknown,
-    }
-}
-
-/// Whether a part of a body is missing. Bytes that are not parsed are no body, and of a long head only
-/// the head was cut.
-fn is_cut(message: &Message) -> bool {
-    !matches!(
-        message.omitted,
-        None | Some(Omitted::Head | Omitted::Opaque)
-    )
-}
-
-/// Text without the character that a cut went through, if it did.
-fn whole_characters(bytes: &[u8]) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => {
-            bytes.get(..error.valid_up_to()).unwrap_or_default()
-        }
-        _ => bytes,
-    }
-}
-
-pub(crate) fn url<'a>(path: &'a str, query: &'a str) -> Value<'a> {
-    match query {
-        "" => Value::text(path),
-        _ => Value::owned(format!("{path}?{query}")),
-    }
-}
-
-pub(crate) fn grpc_status<'a>(status: Option<u16>) -> Value<'a> {
-    status.map_or(Value::Absent, |status| Value::Int(status.into()))
-}
-
-pub(crate) fn grpc_status_name<'a>(status: Option<u16>) -> Value<'a> {
-    status.map_or(Value::Absent, |status| {
-        Value::Text(grpc::status_name(status))
-    })
-}
-
-/// Service or method of a path, where the call is gRPC.
-pub(crate) fn grpc_name(field: Field, protocol: Protocol, path: &str) -> Value<'_> {
-    let names = grpc::split_path(path).filter(|_| protocol == Protocol::Grpc);
-    names.map_or(Value::Absent, |(service, method)| match field {
-        Field::GrpcService => Value::text(service),
-        _ => Value::text(method),
-    })
-}
-
-pub(crate) fn elapsed_micros<'a>(latency_ns: Option<u64>) -> Value<'a> {
-    latency_ns.map_or(Value::Absent, |ns| Value::int(ns / 1_000))
-}
-
-pub(crate) fn latency_millis<'a>(latency_ns: Option<u64>) -> Value<'a> {
-    latency_ns.map_or(Value::Absent, |ns| Value::Double(ns as f64 / 1e6))
-}
-
-pub(crate) fn origin_text(origin: &Origin, field: Field) -> Value<'_> {
-    Value::text(match field {
-        Field::Workload => &origin.workload,
-        Field::Namespace => &origin.namespace,
-        Field::Pod => &origin.pod,
-        _ => &origin.revision,
-    })
-}
-
-/// What is known of an end of a call; the text is empty where it is not known.
-pub(crate) fn identified(party: &Party, identity: Identity) -> Value<'_> {
-    match identity {
-        Identity::Ip => Value::owned(party.address.ip().to_canonical().to_string()),
-        Identity::Port => Value::Int(party.address.port().into()),
-        Identity::Name => {
-            let known = [&party.pod, &party.workload, &party.service];
-            let first = known.into_iter().find(|text| !text.is_empty());
-            Value::text(first.map_or("", String::as_str))
-        }
-        Identity::Workload => Value::text(&party.workload),
-        Identity::Namespace => Value::text(&party.namespace),
-        Identity::Pod => Value::text(&party.pod),
-        Identity::Service => Value::text(&party.service),
-        Identity::ServiceNamespace if party.service.is_empty() => Value::text(""),
-        Identity::ServiceNamespace => Value::text(&party.namespace),
-        Identity::Revision => Value::text(&party.revision),
-    }
-}
-
-/// What is known of both ends together, without the empty texts.
-pub(crate) fn both<'a>(field: Field, src: &'a Party, dst: &'a Party) -> Value<'a> {
-    let known = |party: &'a Party| match field {
-        Field::Namespaces => &party.namespace,
-        Field::Pods => &party.pod,
-        _ => &party.service,
-    };
-    let mut texts = vec![known(src)];
-    if known(dst) != known(src) {
-        texts.push(known(dst));
-    }
-    texts.retain(|text| !text.is_empty());
-    Value::List(texts.into_iter().map(|text| Value::text(text)).collect())
 }

@@ -8,7 +8,7 @@ use crate::filter::FilterError;
 use crate::filter::columns::{code_value, is_recorder, origin_value};
 use crate::filter::eval::{Facts, Truth, truth};
 use crate::filter::expr::Comparison;
-use crate::filter::found::{REVISION_LABEL, elapsed_micros, identified, latency_millis};
+use crate::filter::facts::{REVISION_LABEL, elapsed_micros, identified, latency_millis};
 use crate::filter::value::Value;
 use crate::filter::vocabulary::{Field, Peer};
 use crate::names::Party;
