@@ -14,6 +14,7 @@ mod netns;
 mod observed;
 mod oracle;
 mod oracle_http2;
+mod overheard;
 mod recording;
 mod rig;
 mod rules;

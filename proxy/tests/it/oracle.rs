@@ -14,15 +14,13 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use remora_proxy::budget::Budget;
-use remora_proxy::observe::{ConnectionFacts, End, Limits, Observer};
-use remora_store::call::{Call, Leg, Side};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use remora_store::call::Call;
+use tokio::io::{DuplexStream, duplex};
+
+use crate::overheard::{Fields, Got, observe, pairs, relay, sorted};
 
 /// More than any exchange here has, so that neither end waits for the other.
 const PIPE_BYTES: usize = 1 << 20;
-
-type Fields = Vec<(String, String)>;
 
 /// What one side is told to send.
 #[derive(Debug, Clone)]
@@ -49,16 +47,6 @@ struct Exchange {
     response: Plan,
 }
 
-/// A message as somebody got it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Got {
-    /// Method and target, or status.
-    start: String,
-    fields: Fields,
-    body: Bytes,
-    trailers: Fields,
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -68,7 +56,7 @@ proptest! {
         reads in prop::collection::vec(1usize..3000, 1..20),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (got, calls) = runtime.block_on(run(&exchanges, reads));
+        let (got, calls) = runtime.block_on(run(&exchanges, &reads));
         prop_assert_eq!(calls.len(), exchanges.len());
         for ((ordinal, call), (request, response)) in (0..).zip(&calls).zip(&got) {
             prop_assert_eq!(call.connection.ordinal, ordinal);
@@ -118,7 +106,7 @@ fn fields(names: &'static str) -> impl Strategy<Value = Fields> {
 }
 
 /// Sends every exchange, and gives what server and client got, and what was observed.
-async fn run(exchanges: &[Exchange], reads: Vec<usize>) -> (Vec<(Got, Got)>, Vec<Call>) {
+async fn run(exchanges: &[Exchange], reads: &[usize]) -> (Vec<(Got, Got)>, Vec<Call>) {
     let (client, client_side) = duplex(PIPE_BYTES);
     let (server_side, server) = duplex(PIPE_BYTES);
     let requests = Arc::new(Mutex::new(Vec::new()));
@@ -129,7 +117,8 @@ async fn run(exchanges: &[Exchange], reads: Vec<usize>) -> (Vec<(Got, Got)>, Vec
     let serving = serve(server, plans, Arc::clone(&requests));
     let asking = ask(client, exchanges);
     let relaying = relay(client_side, server_side, reads);
-    let ((), responses, calls) = tokio::join!(serving, asking, relaying);
+    let ((), responses, log) = tokio::join!(serving, asking, relaying);
+    let (calls, _) = observe(&log, |_| false);
     let requests = std::mem::take(&mut *requests.lock().unwrap());
     (requests.into_iter().zip(responses).collect(), calls)
 }
@@ -186,52 +175,6 @@ async fn ask(stream: DuplexStream, exchanges: &[Exchange]) -> Vec<Got> {
     responses
 }
 
-/// Passes bytes on as the splice does, shown to an observer first.
-async fn relay(mut client: DuplexStream, mut server: DuplexStream, reads: Vec<usize>) -> Vec<Call> {
-    let facts = ConnectionFacts {
-        id: 1,
-        leg: Leg::Outbound,
-        src: ([10, 0, 0, 1], 40_000).into(),
-        dst: ([10, 0, 0, 2], 80).into(),
-        accepted_ns: 0,
-    };
-    let limits = Limits {
-        body_bytes: 64 * 1024,
-        head_bytes: 64 * 1024,
-    };
-    let mut observer = Observer::new(facts, limits, Budget::new(32 << 20));
-    let mut out = Vec::new();
-    let (mut from_client, mut from_server) = ([0; 4096], [0; 4096]);
-    let mut open = (true, true);
-    for (size, at) in reads.iter().cycle().zip(0..) {
-        let (side, bytes) = tokio::select! {
-            read = client.read(&mut from_client[..*size]), if open.0 => {
-                (Side::Client, &from_client[..read.unwrap()])
-            }
-            read = server.read(&mut from_server[..*size]), if open.1 => {
-                (Side::Server, &from_server[..read.unwrap()])
-            }
-            else => break,
-        };
-        let to = match side {
-            Side::Client => &mut server,
-            _ => &mut client,
-        };
-        if bytes.is_empty() {
-            observer.end(side, End::Closed, at, &mut out);
-            to.shutdown().await.unwrap();
-            match side {
-                Side::Client => open.0 = false,
-                _ => open.1 = false,
-            }
-        } else {
-            observer.bytes(side, bytes, at, &mut out);
-            to.write_all(bytes).await.unwrap();
-        }
-    }
-    out.into_iter().map(|recorded| recorded.call).collect()
-}
-
 fn fill(headers: &mut HeaderMap, plan: &Plan) {
     for (name, value) in &plan.fields {
         let name: HeaderName = name.parse().unwrap();
@@ -253,19 +196,6 @@ async fn got(start: String, headers: &HeaderMap, body: Incoming) -> Got {
         body: collected.to_bytes(),
         trailers,
     }
-}
-
-/// Sorted by name, in the order sent where a name comes several times.
-fn pairs(headers: &HeaderMap) -> Fields {
-    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
-        (name.to_string(), value.to_str().unwrap().to_owned())
-    };
-    sorted(headers.iter().map(pair).collect())
-}
-
-fn sorted(mut fields: Fields) -> Fields {
-    fields.sort_by(|a, b| a.0.cmp(&b.0));
-    fields
 }
 
 /// What the observer kept, read by another parser.

@@ -8,16 +8,14 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client, server};
 use hyper::{HeaderMap, Method, Request, Response};
 use proptest::prelude::*;
-use remora_proxy::budget::Budget;
-use remora_proxy::observe::{ConnectionFacts, End, Limits, Observer};
-use remora_store::call::{Call, CallError, Detail, Leg, Side};
+use remora_store::call::{CallError, Detail, Side};
 use remora_store::head;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
+
+use crate::overheard::{Fields, Got, Log, observe, pairs, relay, sorted};
 
 /// More than any connection here needs, so that no side waits for the other.
 const PIPE_BYTES: usize = 4 << 20;
-
-type Fields = Vec<(String, String)>;
 
 /// What one side is told to send.
 #[derive(Debug, Clone)]
@@ -44,21 +42,8 @@ struct Settings {
     frame_bytes: u32,
 }
 
-/// A message as somebody got it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Got {
-    /// Method and path, or status.
-    start: String,
-    fields: Fields,
-    body: Bytes,
-    trailers: Fields,
-}
-
 /// What both sides got, by the number of the exchange.
 type Gots = Arc<Mutex<BTreeMap<(usize, &'static str), Got>>>;
-
-/// What passed, in the order in which it did.
-type Log = Vec<(Side, Vec<u8>)>;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
@@ -334,19 +319,6 @@ fn got(start: String, headers: &HeaderMap, (body, trailers): (Bytes, Fields)) ->
     }
 }
 
-fn pairs(headers: &HeaderMap) -> Fields {
-    let pair = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
-        (name.to_string(), value.to_str().unwrap().to_owned())
-    };
-    sorted(headers.iter().map(pair).collect())
-}
-
-/// Sorted by name, in the order sent where a name comes several times.
-fn sorted(mut fields: Fields) -> Fields {
-    fields.sort_by(|a, b| a.0.cmp(&b.0));
-    fields
-}
-
 /// What the observer kept.
 fn told(head: &Bytes, body: &Bytes, trailers: &Bytes) -> Got {
     let lines = |text: &Bytes| -> Fields {
@@ -374,77 +346,4 @@ fn told(head: &Bytes, body: &Bytes, trailers: &Bytes) -> Got {
         body: body.clone(),
         trailers: sorted(lines(trailers)),
     }
-}
-
-/// Passes bytes on as the splice does, and notes them.
-async fn relay(mut client: DuplexStream, mut server: DuplexStream, reads: &[usize]) -> Log {
-    let mut log = Log::new();
-    let (mut from_client, mut from_server) = ([0; 4096], [0; 4096]);
-    let mut open = (true, true);
-    for size in reads.iter().cycle() {
-        let (side, bytes) = tokio::select! {
-            read = client.read(&mut from_client[..*size]), if open.0 => {
-                (Side::Client, &from_client[..read.unwrap()])
-            }
-            read = server.read(&mut from_server[..*size]), if open.1 => {
-                (Side::Server, &from_server[..read.unwrap()])
-            }
-            else => break,
-        };
-        let to = match side {
-            Side::Client => &mut server,
-            _ => &mut client,
-        };
-        match bytes {
-            [] => {
-                // The other end may have gone by itself.
-                let _ = to.shutdown().await;
-                match side {
-                    Side::Client => open.0 = false,
-                    _ => open.1 = false,
-                }
-            }
-            _ => {
-                let _ = to.write_all(bytes).await;
-                log.push((side, bytes.to_vec()));
-            }
-        }
-    }
-    log
-}
-
-/// Shows what passed to an observer. While a piece passes for which `starve` says so, there is no
-/// budget at all.
-fn observe(log: &Log, starve: impl Fn(usize) -> bool) -> (Vec<Call>, u64) {
-    let facts = ConnectionFacts {
-        id: 1,
-        leg: Leg::Outbound,
-        src: ([10, 0, 0, 1], 40_000).into(),
-        dst: ([10, 0, 0, 2], 80).into(),
-        accepted_ns: 0,
-    };
-    let limits = Limits {
-        body_bytes: 64 * 1024,
-        head_bytes: 64 * 1024,
-    };
-    let budget = Budget::new(32 << 20);
-    let mut observer = Observer::new(facts, limits, budget.clone());
-    let mut out = Vec::new();
-    for (at, (side, bytes)) in log.iter().enumerate() {
-        let held = match starve(at) {
-            true => budget.limit_bytes() - budget.used_bytes(),
-            false => 0,
-        };
-        assert!(budget.try_take(held));
-        observer.bytes(*side, bytes, at as u64, &mut out);
-        budget.give_back(held);
-    }
-    let end = log.len() as u64;
-    observer.end(Side::Client, End::Closed, end, &mut out);
-    observer.end(Side::Server, End::Closed, end, &mut out);
-    let dropped = observer.take_dropped();
-    (
-        out.into_iter().map(|recorded| recorded.call).collect(),
-        dropped,
-    )
 }
