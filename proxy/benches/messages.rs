@@ -6,8 +6,13 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use remora_proxy::budget::Budget;
-use remora_proxy::observe::{ConnectionFacts, End, Limits, Observer, Recorded};
-use remora_store::call::{Leg, Side};
+use remora_proxy::observe::{End, Observer, Recorded};
+use remora_store::call::Side;
+
+#[path = "setup/connection.rs"]
+mod connection;
+
+use connection::observer;
 
 fn main() {
     divan::main();
@@ -48,19 +53,8 @@ struct Stream {
 
 impl Stream {
     fn begin(request: &[u8], response: &[u8]) -> Self {
-        let facts = ConnectionFacts {
-            id: 1,
-            leg: Leg::Inbound,
-            src: ([10, 0, 0, 1], 40_000).into(),
-            dst: ([10, 0, 0, 2], 80).into(),
-            accepted_ns: 0,
-        };
-        let limits = Limits {
-            body_bytes: 64 * 1024,
-            head_bytes: 64 * 1024,
-        };
         let budget = Budget::new(32 << 20);
-        let mut observer = Observer::new(facts, limits, budget.clone());
+        let mut observer = observer(&budget);
         let mut out = Vec::new();
         observer.bytes(Side::Client, request, 1, &mut out);
         observer.bytes(Side::Server, response, 2, &mut out);

@@ -5,8 +5,13 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 use remora_proxy::budget::Budget;
-use remora_proxy::observe::{ConnectionFacts, Limits, Observer, Recorded};
-use remora_store::call::{Leg, Side};
+use remora_proxy::observe::Recorded;
+use remora_store::call::Side;
+
+#[path = "setup/connection.rs"]
+mod connection;
+
+use connection::observer;
 
 fn main() {
     divan::main();
@@ -25,21 +30,6 @@ const REQUEST: &[u8] = b"POST /api/orders/17?full=1 HTTP/1.1\r\n\
 
 /// Reads of the size that the splice makes when bodies are large.
 const READ_BYTES: usize = 16 * 1024;
-
-fn observer(budget: &Budget) -> Observer {
-    let facts = ConnectionFacts {
-        id: 1,
-        leg: Leg::Inbound,
-        src: ([10, 0, 0, 1], 40_000).into(),
-        dst: ([10, 0, 0, 2], 80).into(),
-        accepted_ns: 0,
-    };
-    let limits = Limits {
-        body_bytes: 64 * 1024,
-        head_bytes: 64 * 1024,
-    };
-    Observer::new(facts, limits, budget.clone())
-}
 
 fn response(body_bytes: usize) -> Vec<u8> {
     let mut bytes = format!(
