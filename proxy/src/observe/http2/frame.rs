@@ -4,8 +4,13 @@
 //! Holds no more than one field block, however the bytes are cut; data is handed out where it lies.
 //! What the parts mean for a stream is not decided here.
 
+mod event;
+mod header;
+
 use crate::observe::hpack::Decoder;
-use crate::observe::http2::fields::{Facts, FieldWriter};
+use crate::observe::http2::fields::FieldWriter;
+pub(super) use event::{Data, Event, Opening, Section};
+use header::{FrameHeader, STREAM_BITS, flag, kind};
 
 /// What a client says first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -21,74 +26,6 @@ const GOAWAY_BYTES: usize = 8;
 
 /// The priority of a stream in HEADERS.
 const PRIORITY_BYTES: usize = 5;
-
-/// The highest bit of a stream's number is reserved.
-const STREAM_BITS: u32 = 0x7fff_ffff;
-
-mod kind {
-    pub(super) const DATA: u8 = 0;
-    pub(super) const HEADERS: u8 = 1;
-    pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PUSH_PROMISE: u8 = 5;
-    pub(super) const GOAWAY: u8 = 7;
-    pub(super) const CONTINUATION: u8 = 9;
-}
-
-mod flag {
-    pub(super) const END_STREAM: u8 = 0x1;
-    pub(super) const END_HEADERS: u8 = 0x4;
-    pub(super) const PADDED: u8 = 0x8;
-    pub(super) const PRIORITY: u8 = 0x20;
-}
-
-/// What bytes of a direction tell.
-#[derive(Debug)]
-pub(super) enum Event<'a> {
-    /// Nothing yet, or nothing of interest.
-    Nothing,
-    /// A field section is complete; its text was written out.
-    Fields(Section),
-    /// A piece of a body.
-    Data(Data<'a>),
-    /// RST_STREAM.
-    Reset { stream: u32, code: u32 },
-    /// GOAWAY: streams above `last` will not be looked at.
-    GoAway { last: u32 },
-    /// The bytes make no sense, and none after them can.
-    Malformed(&'static str),
-}
-
-/// A header or trailer section, or a promised request.
-#[derive(Debug)]
-pub(super) struct Section {
-    pub(super) opening: Opening,
-    pub(super) facts: Facts,
-}
-
-/// What the first frame of a section says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Opening {
-    pub(super) stream: u32,
-    /// The stream that a PUSH_PROMISE promises: the fields are its request.
-    pub(super) promised: Option<u32>,
-    pub(super) ends_stream: bool,
-    /// When the first byte of the frame came.
-    pub(super) began: u64,
-}
-
-/// A piece of a DATA frame.
-#[derive(Debug)]
-pub(super) struct Data<'a> {
-    pub(super) stream: u32,
-    pub(super) bytes: &'a [u8],
-    /// Bytes of the frame's data that are still to come, with these.
-    pub(super) left: usize,
-    /// The frame ends here, and the stream with it.
-    pub(super) ends_stream: bool,
-    /// The last frame of the stream.
-    pub(super) last_frame: bool,
-}
 
 /// Reads one direction.
 #[derive(Debug)]
@@ -126,36 +63,10 @@ enum Place {
     },
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct FrameHeader {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
 #[derive(Debug)]
 struct Block {
     opening: Opening,
     bytes: Vec<u8>,
-}
-
-impl FrameHeader {
-    const BYTES: usize = 9;
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let [a, b, c, kind, flags, stream @ ..] = bytes.first_chunk::<{ Self::BYTES }>()?;
-        Some(Self {
-            length: usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c),
-            kind: *kind,
-            flags: *flags,
-            stream: u32::from_be_bytes(*stream) & STREAM_BITS,
-        })
-    }
-
-    fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
 }
 
 impl FrameReader {
