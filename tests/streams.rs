@@ -152,6 +152,17 @@ async fn a_websocket_is_seen_while_it_runs_and_whole_when_it_is_over() {
     assert_eq!(closed, [("client", "close"), ("server", "close")]);
     let told = line.told(&call["id"]).await;
     assert!(told.contains("; 10 kept]\n"), "{told}");
+    let uri = format!("{}/api/v1/calls?format=har&filter=ws", line.place.api());
+    let archive = line.asking.json(&uri).await.unwrap();
+    let messages = archive["log"]["entries"][0]["_webSocketMessages"].as_array();
+    let messages = messages.unwrap_or_else(|| panic!("{archive}"));
+    let told = |message: &Value| {
+        let [from, opcode, data] = ["type", "opcode", "data"].map(|name| message[name].clone());
+        json!([from, opcode, data])
+    };
+    assert_eq!(messages.len(), 10);
+    assert_eq!(told(&messages[0]), json!(["send", 1, "one"]));
+    assert_eq!(told(&messages[1]), json!(["receive", 1, "one"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
