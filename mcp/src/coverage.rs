@@ -296,7 +296,7 @@ impl EmptyBecause {
         }
         if empty.undecided > 0 {
             because.message.push_str(&format!(
-                "; {} might: their bodies were not kept whole",
+                "; {} might: they were not kept whole",
                 empty.undecided
             ));
         }

@@ -280,9 +280,7 @@ async fn nothing(
 fn undecided_line(undecided: u64) -> String {
     match undecided {
         0 => String::new(),
-        calls => format!(
-            "left out, as their bodies were not kept whole: {calls} calls that might match\n"
-        ),
+        calls => format!("left out, as they were not kept whole: {calls} calls that might match\n"),
     }
 }
 

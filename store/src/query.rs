@@ -82,7 +82,7 @@ pub struct Page {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
-    /// How many of them were left out because of a body that was cut, or not kept: with the whole of it
+    /// How many of them were left out because of a body that was cut or not kept, or a head that was cut: with the whole of it
     /// they might match.
     pub undecided: u64,
 }
@@ -153,7 +153,7 @@ pub struct Summary {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
-    /// How many of them were left out because of a body that was cut, or not kept: with the whole of it
+    /// How many of them were left out because of a body that was cut or not kept, or a head that was cut: with the whole of it
     /// they might match.
     pub undecided: u64,
 }

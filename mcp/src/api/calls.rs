@@ -49,7 +49,7 @@ pub struct CallsAnswer {
     /// at. Ask on with `next`, or about less time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanned_until: Option<String>,
-    /// How many calls were left out because the filter asks for a body that was cut or not kept; with
+    /// How many calls were left out because the filter asks for what was not kept of them; with
     /// the whole of it they might match.
     #[serde(skip_serializing_if = "is_zero")]
     pub undecided: u64,

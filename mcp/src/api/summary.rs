@@ -44,7 +44,7 @@ pub struct SummaryAnswer {
     /// Set when the time for one question ran out: everything newer was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanned_until: Option<String>,
-    /// How many calls were left out because the filter asks for a body that was cut or not kept; with
+    /// How many calls were left out because the filter asks for what was not kept of them; with
     /// the whole of it they might match.
     #[serde(skip_serializing_if = "is_zero")]
     pub undecided: u64,

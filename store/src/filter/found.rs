@@ -12,7 +12,7 @@ use super::facts::{
 use super::fields::{cookies, distinct_names, field_names, field_value, query_pairs};
 use super::value::Value;
 use super::vocabulary::{Field, Peer};
-use crate::call::{Call, Detail, Http2, Leg, Message, Protocol, Side, Stream};
+use crate::call::{Call, Detail, Http2, Leg, Message, Omitted, Protocol, Side, Stream};
 use crate::grpc;
 use crate::head::{RequestHead, response_status};
 use crate::outcome::Ending;
@@ -217,10 +217,17 @@ impl Facts for WholeCall<'_> {
             Field::LocalLabels | Field::RemoteLabels => self.label(field, key).map(Cow::Borrowed),
             _ => None,
         };
-        found.map_or(Value::Absent, Value::Text)
+        match found {
+            Some(text) => Value::Text(text),
+            None if self.is_cut(field) => Value::Unknown,
+            None => Value::Absent,
+        }
     }
 
     fn keys(&self, field: Field) -> Option<Vec<String>> {
+        if self.is_cut(field) {
+            return None;
+        }
         let call = self.call();
         Some(match field {
             Field::RequestHeaders => field_names(&call.request.head),
@@ -244,6 +251,18 @@ impl<'a> WholeCall<'a> {
             Field::ResponseCookies => cookies(&self.call().response.head, "set-cookie"),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a map is of a head that was cut, and may have more entries.
+    fn is_cut(&self, field: Field) -> bool {
+        let message = match field {
+            Field::RequestHeaders | Field::RequestCookies => &self.call().request,
+            Field::ResponseHeaders | Field::ResponseCookies | Field::ResponseTrailers => {
+                &self.call().response
+            }
+            _ => return false,
+        };
+        message.omitted == Some(Omitted::Head)
     }
 
     fn label(&self, field: Field, key: &str) -> Option<&'a str> {

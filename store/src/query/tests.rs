@@ -625,7 +625,7 @@ proptest! {
 }
 
 #[test]
-fn calls_whose_cut_bodies_were_asked_for_are_left_out_and_counted() {
+fn calls_of_which_a_missing_part_was_asked_for_are_left_out_and_counted() {
     let with = |body: &'static [u8], omitted: Option<Omitted>| {
         let mut call = testing::call(0, "/", 200);
         call.response.body = Bytes::from_static(body);
@@ -681,6 +681,10 @@ fn calls_whose_cut_bodies_were_asked_for_are_left_out_and_counted() {
             0,
         ),
         ("status == 200", 6, 0),
+        (r#""content-length" in response.headers"#, 6, 0),
+        (r#"!("cache-control" in response.headers)"#, 5, 1),
+        (r#"!response.headers.exists(n, n == "etag")"#, 5, 1),
+        (r#"response.headers["etag"] == "1" && status == 404"#, 0, 0),
     ] {
         let filter = Filter::parse(filter).unwrap();
         let query = Query {
