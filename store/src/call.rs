@@ -79,6 +79,12 @@ impl Call {
             (_, stream) => stream.is_some(),
         }
     }
+
+    /// What it says of how fast its server is, in nanoseconds: its latency; `None` where it has no end,
+    /// and for a stream.
+    pub fn pace_ns(&self) -> Option<u64> {
+        self.phases.latency_ns().filter(|_| !self.is_stream())
+    }
 }
 
 /// One direction of a call.

@@ -211,7 +211,8 @@ pub struct Group {
     pub calls: u64,
     /// How many of them failed, as [`crate::outcome::Ending::failed`] has it.
     pub errors: u64,
-    /// Median latency in milliseconds; `None` where no call of the group has ended.
+    /// Median latency in milliseconds; `None` where no call of the group has ended. Streams are left out of
+    /// it: how long somebody listened is no latency.
     pub p50_ms: Option<f64>,
     /// 95th percentile of the latency in milliseconds, within 1 %.
     pub p95_ms: Option<f64>,

@@ -115,7 +115,9 @@ pub struct Totals {
     pub errors: u64,
     /// The same as a share of the calls, 0 to 1.
     pub error_rate: f64,
-    /// Median latency in milliseconds; `null` where no call of the group has ended.
+    /// Median latency in milliseconds; `null` where no call has ended. Streams (WebSocket, server-sent
+    /// events, gRPC with several messages one way) are left out of it: how long somebody listened is no
+    /// latency.
     pub p50_ms: Option<f64>,
     /// 95th percentile of the latency.
     pub p95_ms: Option<f64>,

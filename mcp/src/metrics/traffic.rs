@@ -128,16 +128,13 @@ impl Seen {
         if !protocol.is_http() || !is_over || *columns.probe.get(row)? {
             return None;
         }
-        // Sidecars before this version tell of no other streams.
-        let is_stream = *columns.streams.get(row)? || protocol == Protocol::WebSocket;
-        let latency_ns = columns.latency_ns.get(row)?.checked_sub(1);
         let ending = Ending::at(columns, row);
         Some(Self {
             leg: Leg::from_code(*columns.leg.get(row)?)?,
             route: *columns.route.get(row)?,
             class: class_of(ending.outcome()),
             failed: ending.failed(),
-            duration_ns: latency_ns.filter(|_| !is_stream),
+            duration_ns: columns.pace_ns(row),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::columns::ColumnsBuilder;
 use super::{BlockSummary, Columns};
+use crate::call::Protocol;
 
 /// Most distinct words of one kind that a summary lists, and most bytes that they may have.
 pub(super) const MAX_WORDS: usize = 64;
@@ -50,6 +51,16 @@ impl Columns {
     /// Whether they describe none.
     pub fn is_empty(&self) -> bool {
         self.time_ns.is_empty()
+    }
+
+    /// What the call in a row says of how fast its server is, in nanoseconds: its latency; `None` where
+    /// it has no end, and for a stream ([`crate::call::Call::is_stream`]).
+    pub fn pace_ns(&self, row: usize) -> Option<u64> {
+        let of_websocket = self.protocol.get(row) == Some(&Protocol::WebSocket.code());
+        // Blocks from before streams were told have their protocol.
+        let is_stream = of_websocket || *self.streams.get(row)?;
+        let latency_ns = self.latency_ns.get(row)?.checked_sub(1);
+        latency_ns.filter(|_| !is_stream)
     }
 }
 

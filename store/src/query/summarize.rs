@@ -125,7 +125,7 @@ impl Count {
         let sizes = [call.request.body_size, call.response.body_size];
         self.groups
             .tally(key)
-            .add(ending.failed(), call.phases.latency_ns(), sizes);
+            .add(ending.failed(), call.pace_ns(), sizes);
     }
 
     /// Counts the calls of a block; all of them, or gives false where the time ran out before.
@@ -282,10 +282,13 @@ fn passing(
 
 fn add_row(tally: &mut Tally, facts: &BlockFacts<'_>, row: usize) {
     let columns = facts.columns();
-    let latency = columns.latency_ns.get(row).and_then(|ns| ns.checked_sub(1));
     let size = |column: &[u64]| column.get(row).copied().unwrap_or_default();
     let sizes = [size(&columns.request_size), size(&columns.response_size)];
-    tally.add(Ending::at(columns, row).failed(), latency, sizes);
+    tally.add(
+        Ending::at(columns, row).failed(),
+        columns.pace_ns(row),
+        sizes,
+    );
 }
 
 /// One end of a call, as far as calls are told apart by it.

@@ -717,3 +717,47 @@ fn calls_of_which_a_missing_part_was_asked_for_are_left_out_and_counted() {
         assert_eq!((counted, summary.undecided), (matching as u64, undecided));
     }
 }
+
+#[test]
+fn streams_are_counted_and_have_no_part_in_latencies() {
+    let lasting = |seconds: u64, protocol, stream: Option<Stream>| {
+        let mut call = testing::call(0, "/", 200);
+        let began = call.phases.request_first.unwrap();
+        call.phases.response_last = Some(began + seconds * 1_000_000_000);
+        call.protocol = protocol;
+        call.stream = stream.map(Box::new);
+        call
+    };
+    let messages = |server_messages| {
+        Some(Stream {
+            server_messages,
+            ..Stream::default()
+        })
+    };
+    let calls = [
+        lasting(1, Protocol::Http1, None),
+        lasting(1, Protocol::Grpc, messages(1)),
+        lasting(3_600, Protocol::Grpc, messages(2)),
+        lasting(3_600, Protocol::Http2, messages(0)),
+        lasting(3_600, Protocol::WebSocket, None),
+    ];
+    let bytes = seal(&BlockMeta::default(), &calls, None, Codec::Raw);
+    let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
+    let query = SummaryQuery {
+        filter: Filter::default(),
+        since_ns: None,
+        until_ns: None,
+        group_by: Vec::new(),
+        probes: true,
+        limit: 10,
+        time_budget: FOREVER,
+        view: Default::default(),
+    };
+    let summary = summarize(&blocks, &Scope::All, &query).unwrap();
+    let group = &summary.groups[0];
+    assert_eq!((group.calls, summary.groups.len()), (5, 1));
+    assert!(
+        group.p99_ms.is_some_and(|ms| (ms - 1_000.0).abs() < 20.0),
+        "{group:?}"
+    );
+}

@@ -40,12 +40,12 @@ impl Tally {
     pub(super) fn add(
         &mut self,
         failed: bool,
-        latency_ns: Option<u64>,
+        pace_ns: Option<u64>,
         [request, response]: [u64; 2],
     ) {
         self.calls += 1;
         self.errors += u64::from(failed);
-        if let Some(ns) = latency_ns {
+        if let Some(ns) = pace_ns {
             self.latencies.add(ns);
         }
         self.request_bytes = self.request_bytes.saturating_add(request);
