@@ -1,18 +1,21 @@
 //! The admin port: metrics and probes. It never shows what was recorded.
 
+mod tcp_probe;
+
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 
 use crate::metrics;
+use tcp_probe::{PodAddress, Probes};
 
 /// Whether the sidecar takes connections. Cheap to clone; every clone says the same.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +36,13 @@ impl Readiness {
 struct Admin {
     registry: Arc<Registry>,
     readiness: Readiness,
+    probes: Probes,
+}
+
+impl FromRef<Admin> for Probes {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.probes.clone()
+    }
 }
 
 /// Serves the admin port on `listener` until the returned future is dropped.
@@ -45,12 +55,15 @@ pub(crate) async fn serve(
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(show_readiness))
+        .route("/probe/tcp/{port}", get(tcp_probe::probe))
         .with_state(Admin {
             registry,
             readiness,
+            probes: Probes::default(),
         });
+    let service = router.into_make_service_with_connect_info::<PodAddress>();
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, router).await
+    axum::serve(listener, service).await
 }
 
 async fn show_metrics(State(admin): State<Admin>) -> impl IntoResponse {

@@ -4,6 +4,7 @@
 //! user without capabilities. Programs run as root, who is redirected like any other user.
 
 mod http2;
+mod probes;
 mod streams;
 
 use std::net::{IpAddr, SocketAddr};
