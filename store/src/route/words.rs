@@ -4,10 +4,10 @@
 //! between two words as in `Phase2Service`. Whatever else has a digit stands for one of many.
 
 /// Terms with a digit in them. They stand at the beginning of a word, and nothing but another word
-/// comes behind them.
+/// comes behind them. In the order of their letters.
 const TERMS: &[&str] = &[
     "a11y", "amd64", "argon2", "arm64", "auth0", "b2b", "b2c", "base32", "base58", "base64",
-    "crc32", "e2e", "ec2", "ed25519", "es256", "h2c", "h264", "hs256", "http1", "http2", "http3",
+    "crc32", "e2e", "ec2", "ed25519", "es256", "h264", "h2c", "hs256", "http1", "http2", "http3",
     "i18n", "ipv4", "ipv6", "iso8601", "k8s", "l10n", "log4j", "md5", "mp3", "mp4", "neo4j",
     "o11y", "oauth1", "oauth2", "p2p", "rs256", "s3", "saml2", "sha1", "sha256", "sha384",
     "sha512", "sqlite3", "utf16", "utf8", "web3", "win32", "x509", "x86",
@@ -76,7 +76,7 @@ fn term(rest: &str) -> Option<usize> {
         rest.get(..term.len())
             .is_some_and(|begin| begin.eq_ignore_ascii_case(term))
     };
-    let known = TERMS
+    let known = terms_like(rest)
         .iter()
         .filter(is_here)
         .find_map(|term| ends(term.len()));
@@ -86,6 +86,15 @@ fn term(rest: &str) -> Option<usize> {
         ends(1 + length).filter(|_| (1..=NAME_DIGITS).contains(&length))
     };
     known.or_else(version)
+}
+
+/// The terms with the first letter of a word: a sidecar looks at every path that has a digit.
+fn terms_like(word: &str) -> &'static [&'static str] {
+    let letter = |text: &str| text.bytes().next().map(|byte| byte.to_ascii_lowercase());
+    let wanted = letter(word);
+    let begin = TERMS.partition_point(|term| letter(term) < wanted);
+    let end = TERMS.partition_point(|term| letter(term) <= wanted);
+    TERMS.get(begin..end).unwrap_or_default()
 }
 
 /// Length of the number that `rest` begins with, where it stands between two words.
@@ -110,6 +119,14 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
+
+    #[test]
+    fn every_term_is_a_name_by_itself_and_found_by_its_first_letter() {
+        assert!(TERMS.is_sorted());
+        for term in TERMS {
+            assert!(is_name(term) && is_name(&term.to_uppercase()), "{term}");
+        }
+    }
 
     #[test_case("Oauth2Service"; "a term in a name")]
     #[test_case("GetOAuth2Token"; "in the midst of a name")]
