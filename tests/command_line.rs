@@ -54,6 +54,35 @@ fn all_problems_of_a_sidecar_are_told_at_once() {
     );
 }
 
+/// Runs `remora init` as nobody, who may not write rules.
+fn init_as_nobody(arguments: &[&str]) -> Output {
+    Command::new("setpriv")
+        .args(["--reuid", "65534", "--clear-groups", "--bounding-set=-all"])
+        .args([REMORA, "init"])
+        .args(arguments)
+        .env_remove("REMORA_LOG")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn rules_that_cannot_be_written_end_a_script_but_no_pod_that_does_without() {
+    let me = Command::new("id").arg("-u").output().unwrap();
+    if me.stdout != b"0\n" {
+        return crate::support::left_out("only root can become nobody");
+    }
+    for (arguments, code) in [(&[][..], 1), (&["--optional"], 0)] {
+        let output = init_as_nobody(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?} said: {said}"
+        );
+        assert!(said.contains("NET_ADMIN"), "{said}");
+    }
+}
+
 #[test]
 fn a_sidecar_without_listeners_is_told_what_is_missing() {
     let said = refused(&["proxy", "--workload", "web"]);

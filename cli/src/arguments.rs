@@ -284,6 +284,9 @@ pub(crate) struct Init {
     /// Print the rules in the language of nft and change nothing
     #[arg(long)]
     pub(crate) print: bool,
+    /// Where the rules cannot be written, say so and end with 0: the pod starts, and is not recorded
+    #[arg(long, conflicts_with = "print")]
+    pub(crate) optional: bool,
     /// User id that the sidecar runs as; its own connections are not redirected
     #[arg(long, env = "REMORA_PROXY_UID", default_value_t = remora_proxy::redirect::PROXY_UID, value_name = "UID")]
     pub(crate) proxy_uid: u32,
