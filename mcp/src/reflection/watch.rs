@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::{Server, reflect};
@@ -46,7 +47,10 @@ pub(crate) async fn run(app: App, server: Server) {
 /// Asks once; says whether there was an answer.
 async fn ask(app: &App, server: &Server) -> bool {
     let answer = match reflect(server).await {
-        Ok(reflected) => Described::new(reflected),
+        // Many files take long to link, and one thread answers everybody.
+        Ok(reflected) => spawn_blocking(move || Described::new(reflected))
+            .await
+            .unwrap_or_else(|error| Err(chain(&error))),
         Err(error) => Err(chain(&error)),
     };
     // Said when it changes, not at every try.
