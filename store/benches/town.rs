@@ -41,12 +41,24 @@ fn address(sidecar: usize) -> std::net::SocketAddr {
     ([10, 0, 1, sidecar as u8], 8080).into()
 }
 
-/// One call of many, told apart by its number in a way that looks like chance.
+/// Draws numbers that look like chance and have nothing to do with each other (SplitMix64).
+fn chances(seed: usize) -> impl FnMut(usize) -> usize {
+    let mut state = seed as u64;
+    move |among| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as usize % among
+    }
+}
+
+/// One call of many: a service calls three others, and two clients call it.
 fn call(sidecar: usize, count: usize) -> Call {
-    let chance = |among: usize| (count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % among;
+    let mut chance = chances(count);
     let outbound = chance(2) == 1;
-    let other = chance(SIDECARS);
-    let client = ([10, 0, 2, chance(40) as u8], 40_000 + chance(20) as u16).into();
+    let other = (sidecar + 1 + chance(3)) % SIDECARS;
+    let client = [10, 0, 2, (2 * sidecar + chance(2)) as u8];
+    let client = (client, 40_000 + chance(20) as u16).into();
     let status = match chance(10_000) {
         0 => 418,
         1..200 => 503,
