@@ -84,7 +84,7 @@ fn check_calls(calls: &[Call], (client, server): (u64, u64), cost: usize) {
             assert!(message.body.len() <= LIMITS.body_bytes);
             assert!(message.body.len() as u64 <= message.body_size);
             let whole = message.body.len() as u64 == message.body_size;
-            let in_messages = call.protocol == Protocol::WebSocket;
+            let in_messages = matches!(call.protocol, Protocol::WebSocket | Protocol::Grpc);
             assert!(whole || message.omitted.is_some() || in_messages);
             kept += message.head.len() + message.body.len() + message.trailers.len();
         }
