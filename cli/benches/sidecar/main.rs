@@ -27,22 +27,41 @@ mod report;
 use std::time::Duration;
 
 use cell::Cell;
+use clap::Parser;
 use contender::{Contender, Rig};
-use measure::Sample;
+use measure::{Memory, Sample};
 use report::Report;
+
+/// What the sidecar costs beside a plain TCP relay, HAProxy and Envoy.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often every contender runs; ratios are medians over the rounds
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// How long a contender runs each time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// One part alone
+    #[arg(long, value_parser = ["1k", "64k", "h2", "memory"])]
+    only: Option<String>,
+    /// As cargo calls every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// As cargo calls it when it only has to build
+    #[arg(long, hide = true)]
+    test: bool,
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some([_, listen, upstream]) = arguments.get(0..3).filter(|a| a[0] == "relay") {
         return relay::run(listen, upstream);
     }
-    // `cargo test --benches` and `cargo bench` of other targets call this with their own flags.
-    if arguments.iter().any(|argument| argument == "--test") {
+    let arguments = Arguments::parse();
+    if arguments.test {
         return;
     }
-    let rounds = number_after(&arguments, "--rounds").unwrap_or(7);
-    let seconds = number_after(&arguments, "--seconds").unwrap_or(2);
-    let only = after(&arguments, "--only");
+    let only = arguments.only.as_deref();
     if let Some(why) = peers::missing(&["nginx", "wrk", "taskset"]) {
         eprintln!("left out: this benchmark {why}");
         return;
@@ -60,8 +79,8 @@ fn main() {
             &rig,
             cell,
             &contenders,
-            rounds,
-            Duration::from_secs(seconds),
+            arguments.rounds,
+            Duration::from_secs(arguments.seconds),
         );
         report.add(cell, samples);
     }
@@ -109,20 +128,11 @@ fn compare(
     samples
 }
 
-fn compare_memory(rig: &Rig, contenders: &[Contender]) -> Vec<(Contender, [f64; 3])> {
+fn compare_memory(rig: &Rig, contenders: &[Contender]) -> Vec<(Contender, [Memory; 3])> {
     let proxies = contenders
         .iter()
         .filter(|contender| !matches!(contender, Contender::Direct | Contender::RecordOff));
     proxies
         .map(|contender| (*contender, measure::memory(rig, *contender)))
         .collect()
-}
-
-fn after<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
-    let at = arguments.iter().position(|argument| argument == flag)?;
-    arguments.get(at + 1).map(String::as_str)
-}
-
-fn number_after(arguments: &[String], flag: &str) -> Option<u64> {
-    after(arguments, flag)?.parse().ok()
 }

@@ -63,20 +63,26 @@ fn settle(rig: &Rig, contender: Contender) {
     }
 }
 
-/// Resident memory in MiB: idle, then with 64 and 1,000 connections that have each carried a request.
-pub fn memory(rig: &Rig, contender: Contender) -> [f64; 3] {
+/// Memory of a process, in MiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// All that is resident. Pages of its program are in it, which all that run it on a machine share.
+    pub resident: f64,
+    /// What is its own.
+    pub anonymous: f64,
+}
+
+/// Memory idle, then with 64 and 1,000 connections that have each carried a request.
+pub fn memory(rig: &Rig, contender: Contender) -> [Memory; 3] {
     let (running, port) = rig.contender(contender, Protocol::Http1);
     let process = running.as_ref().expect("only proxies are measured").id();
-    let idle = resident_mib(process);
-    let mut figures = [idle, 0.0, 0.0];
     let mut connections = Vec::new();
-    for (figure, count) in [(1, 64), (2, 1000)] {
+    [0, 64, 1000].map(|count| {
         while connections.len() < count {
             connections.push(exchange(port));
         }
-        figures[figure] = resident_mib(process);
-    }
-    figures
+        Memory::of(process)
+    })
 }
 
 /// A connection that has carried one request and stays open.
@@ -119,9 +125,15 @@ fn accounts(process: u32) -> Accounts {
     sum
 }
 
-fn resident_mib(process: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    field(&status, "VmRSS:") as f64 / 1024.0
+impl Memory {
+    fn of(process: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let mib = |name| field(&status, name) as f64 / 1024.0;
+        Self {
+            resident: mib("VmRSS:"),
+            anonymous: mib("RssAnon:"),
+        }
+    }
 }
 
 fn field(status: &str, name: &str) -> u64 {

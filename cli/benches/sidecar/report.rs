@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::contender::Contender;
-use crate::measure::Sample;
+use crate::measure::{Memory, Sample};
 
 /// Samples of one contender, one per round.
 type Rounds = (Contender, Vec<Sample>);
@@ -11,8 +11,8 @@ type Rounds = (Contender, Vec<Sample>);
 #[derive(Default)]
 pub struct Report {
     cells: Vec<(Cell, Vec<Rounds>)>,
-    /// Idle, with 64 and with 1,000 connections, in MiB.
-    pub memory: Vec<(Contender, [f64; 3])>,
+    /// Idle, with 64 and with 1,000 connections.
+    pub memory: Vec<(Contender, [Memory; 3])>,
 }
 
 impl Report {
@@ -39,11 +39,20 @@ impl Report {
             });
         }
         if !self.memory.is_empty() {
-            println!("\nmemory, MiB       idle    64 connections    1,000 connections");
+            println!(
+                "\n{:<19} {:>13} {:>17} {:>19}",
+                "resident (own), MiB", "idle", "64 connections", "1,000 connections"
+            );
         }
-        for (contender, [idle, some, many]) in &self.memory {
-            let name = contender.name();
-            println!("{name:<16} {idle:>5.1} {some:>17.1} {many:>20.1}");
+        for (contender, figures) in &self.memory {
+            let [idle, some, many] = figures.map(|memory| {
+                let Memory {
+                    resident,
+                    anonymous,
+                } = memory;
+                format!("{resident:.1} ({anonymous:.1})")
+            });
+            println!("{:<19} {idle:>13} {some:>17} {many:>19}", contender.name());
         }
     }
 }
