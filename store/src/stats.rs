@@ -5,15 +5,21 @@ const EXACT: u64 = 128;
 /// Steps per octave, as a power of two: 64 steps, each at most 1/64 wide, so that its middle is
 /// within 0.8 % of every value in it.
 const STEP_BITS: u32 = 6;
+/// The place of a step within its octave.
+const STEP_MASK: usize = (1 << STEP_BITS) - 1;
+
+/// Steps of one octave, with how many latencies lie in each. More than four billion of them in one step
+/// are told as so many.
+type Octave = [u32; 1 << STEP_BITS];
 
 /// How often each latency occurred, within 1 %.
 ///
 /// A histogram with steps of fixed bounds: the same calls give the same answer in any order, and two
-/// of them add up exactly.
+/// of them add up exactly. Octaves in which nothing lies take no room: calls of one kind take few.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Latencies {
-    /// Number of the step, and how many latencies lie in it; ascending.
-    steps: Vec<(u16, u64)>,
+    /// By number of the octave; those of the longest latency end the list.
+    octaves: Vec<Option<Box<Octave>>>,
     count: u64,
     longest_ns: u64,
     shortest_ns: u64,
@@ -23,13 +29,8 @@ impl Latencies {
     /// Counts one latency.
     pub fn add(&mut self, ns: u64) {
         let step = step_of(ns);
-        match self.steps.binary_search_by_key(&step, |(step, _)| *step) {
-            Ok(place) => {
-                if let Some((_, count)) = self.steps.get_mut(place) {
-                    *count += 1;
-                }
-            }
-            Err(place) => self.steps.insert(place, (step, 1)),
+        if let Some(count) = self.octave(step >> STEP_BITS).get_mut(step & STEP_MASK) {
+            *count = count.saturating_add(1);
         }
         self.widen(ns, ns);
         self.count += 1;
@@ -40,18 +41,24 @@ impl Latencies {
         if other.count == 0 {
             return;
         }
-        for (step, added) in &other.steps {
-            match self.steps.binary_search_by_key(step, |(step, _)| *step) {
-                Ok(place) => {
-                    if let Some((_, count)) = self.steps.get_mut(place) {
-                        *count += added;
-                    }
+        for (number, added) in other.octaves.iter().enumerate() {
+            if let Some(added) = added {
+                let counts = self.octave(number).iter_mut();
+                for (count, added) in counts.zip(added.iter()) {
+                    *count = count.saturating_add(*added);
                 }
-                Err(place) => self.steps.insert(place, (*step, *added)),
             }
         }
         self.widen(other.shortest_ns, other.longest_ns);
         self.count += other.count;
+    }
+
+    fn octave(&mut self, number: usize) -> &mut Octave {
+        if self.octaves.len() <= number {
+            self.octaves.resize(number + 1, None);
+        }
+        let octave = self.octaves.get_mut(number).expect("it was just made");
+        octave.get_or_insert_with(|| Box::new([0; 1 << STEP_BITS]))
     }
 
     /// How many latencies were counted.
@@ -67,11 +74,16 @@ impl Latencies {
         }
         let wanted = (share.clamp(0.0, 1.0) * self.count as f64).ceil().max(1.0) as u64;
         let mut counted = 0;
-        let (step, _) = self.steps.iter().find(|(_, count)| {
-            counted += count;
+        let octaves = (0..).zip(&self.octaves);
+        let mut steps = octaves.flat_map(|(number, octave)| {
+            let first = number << STEP_BITS;
+            (first..).zip(octave.iter().flat_map(|octave| octave.iter()))
+        });
+        let (step, _) = steps.find(|(_, count)| {
+            counted += u64::from(**count);
             counted >= wanted
         })?;
-        let middle = middle_of(*step);
+        let middle = middle_of(step);
         Some(middle.clamp(self.shortest_ns as f64, self.longest_ns as f64))
     }
 
@@ -84,19 +96,18 @@ impl Latencies {
     }
 }
 
-fn step_of(ns: u64) -> u16 {
+fn step_of(ns: u64) -> usize {
     if ns < EXACT {
-        return ns as u16;
+        return ns as usize;
     }
     // From 128 on, the highest bit is at least the seventh.
     let octave = ns.ilog2() - STEP_BITS;
     let within = ns >> octave;
-    ((u64::from(octave) << STEP_BITS) + within) as u16
+    ((u64::from(octave) << STEP_BITS) + within) as usize
 }
 
 /// The value in the middle of a step.
-fn middle_of(step: u16) -> f64 {
-    let step = u64::from(step);
+fn middle_of(step: u64) -> f64 {
     if step < EXACT {
         return step as f64;
     }

@@ -6,7 +6,7 @@
 mod group;
 mod labels;
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::look::{Asked, Look, OpenBlock, Window, candidates, front};
 use super::{BlockEntry, BlockSource, FoundCall, GroupKey, Order, Summary, SummaryQuery};

@@ -1,6 +1,6 @@
 //! The groups of a summary, and what is counted of each.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::By;
 use super::labels::{Label, Labels};
