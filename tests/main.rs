@@ -18,6 +18,7 @@ mod command_line;
 mod damage;
 mod demo;
 mod full_speed;
+mod goodbye;
 mod house;
 mod hub_away;
 mod hub_blocked;

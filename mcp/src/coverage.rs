@@ -48,7 +48,7 @@ pub struct Coverage {
     pub tls_opaque: u64,
     /// Records in this answer's time of connections whose bytes were not understood.
     pub opaque: u64,
-    /// Sidecars that were heard of before, and are not any more.
+    /// Sidecars that were heard of before, and are not any more, without a goodbye.
     pub silent: u64,
     /// Sidecars that were heard of lately, listed or not.
     #[serde(skip)]
@@ -56,12 +56,13 @@ pub struct Coverage {
     /// The calls that are kept and that the caller may see.
     #[serde(skip)]
     pub kept: Kept,
-    /// The sidecars that this hub has heard of since it started, the silent ones first.
+    /// The sidecars of which this hub has heard, without those that said goodbye; the silent ones first.
     pub sidecars: Vec<SidecarCoverage>,
     /// How many more of them there are than are listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub sidecars_omitted: u64,
-    /// Earlier runs of sidecars whose calls are kept.
+    /// Runs of sidecars whose calls are kept and that are not listed: they said goodbye, or the hub
+    /// has forgotten them.
     pub past_sidecars: u64,
     /// Damaged parts of the store that were set aside.
     #[serde(skip_serializing_if = "is_zero")]
@@ -350,7 +351,7 @@ impl EmptyBecause {
             }
             _ if nobody => because(
                 "no_sidecar",
-                "no sidecar has reached this hub yet, so nothing is recorded".to_owned(),
+                "no sidecar is connected to this hub, and none has brought a call".to_owned(),
             ),
             _ => because(
                 "nothing_recorded",

@@ -1,7 +1,8 @@
 //! The control channel: a long poll by which the hub gives the redaction key and asks for flushes.
 //!
 //! An epoch is a barrier. Asked for epoch E, the data plane hands over everything it has observed,
-//! and only once all of that is acknowledged (or counted as dropped) does the next poll say E.
+//! and only once all of that is acknowledged (or counted as dropped) does the next poll say E. A
+//! sidecar that ends with nothing left to ship says goodbye, so that nobody waits for it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -83,6 +84,22 @@ pub(crate) async fn run(
     }
 }
 
+/// Tells the hub that every block up to `sequence` was shipped, and that none comes after it.
+///
+/// One that does not hear it, or is too old to understand it, takes the sidecar for silent.
+pub(crate) async fn say_goodbye(hub: Hub, origin: &Origin, sequence: u64) {
+    let who = identity(origin);
+    let path = format!("/ingest/v1/control?{who}&sequence={sequence}&goodbye=true");
+    let told = Client::new(hub)
+        .exchange(question, &path, POLL_TIMEOUT)
+        .await;
+    match told {
+        Ok(answer) if answer.status == StatusCode::OK => {}
+        Ok(answer) => tracing::debug!(status = %answer.status, "hub takes no goodbye"),
+        Err(failure) => tracing::debug!(reason = chain(&failure), "hub did not hear the goodbye"),
+    }
+}
+
 struct Control {
     client: Client,
     backoff: Backoff,
@@ -99,12 +116,7 @@ impl Control {
     async fn poll(&mut self, sequence: u64) -> Result<Answer, Failure> {
         let (who, epoch) = (&self.who, self.epoch);
         let path = format!("/ingest/v1/control?{who}&epoch={epoch}&sequence={sequence}");
-        let request = || {
-            let mut request = Request::new(Payload::default());
-            *request.method_mut() = Method::GET;
-            request
-        };
-        self.client.exchange(request, &path, POLL_TIMEOUT).await
+        self.client.exchange(question, &path, POLL_TIMEOUT).await
     }
 
     /// The hub's orders, or how long to wait before it is asked again.
@@ -196,6 +208,12 @@ async fn hand_over(flushes: &FlushSender) -> bool {
         tracing::warn!("data plane did not hand over its calls in time");
     }
     handed_over
+}
+
+fn question() -> Request<Payload> {
+    let mut request = Request::new(Payload::default());
+    *request.method_mut() = Method::GET;
+    request
 }
 
 fn identity(origin: &Origin) -> String {

@@ -138,6 +138,9 @@ impl Proxy {
         };
         let flush_timeout = self.config.flush_timeout;
         let outcome = self.serve(Some(outlet), budget, registry, shutdown).await;
+        if outcome.is_err() {
+            shipper.note_loss();
+        }
         let finished = shipper.finish(flush_timeout).await;
         tracing::info!(
             spooled.blocks = finished.spooled_blocks,

@@ -16,7 +16,7 @@ pub(crate) mod state;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use hyper::Uri;
 use remora_store::block::Origin;
 use remora_store::spool::{Recovered, Spool};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::Budget;
 use crate::control;
@@ -51,6 +51,9 @@ const FIRST_KEY_WAIT: Duration = Duration::from_millis(500);
 /// How much less urgent than traffic the ship thread is, on the scale of `nice`: on a core that both
 /// want whole it gets a quarter of it, which is what recording at full speed takes.
 const NICENESS: i32 = 5;
+
+/// How long the hub may take to hear the goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the last blocks may take if nobody said.
 const FINISH_DEFAULT: Duration = Duration::from_secs(2);
@@ -94,6 +97,8 @@ pub struct Shipper {
 struct Shared {
     /// What is handed over and not sealed yet.
     waiting_bytes: AtomicUsize,
+    /// Something was observed that no batch which was taken holds or tells of.
+    untold: AtomicBool,
     /// Nothing more will be handed over.
     finishing: watch::Sender<bool>,
 }
@@ -169,10 +174,17 @@ impl Shipper {
                         never = control::run(&state, hub.clone(), &config.origin, flushes, barrier) => match never {},
                     }
                 });
+                let Some(ended) = ended else { return };
+                if state.queue().is_empty() && !shared.untold.load(Ordering::Acquire) {
+                    let left = ended.deadline.saturating_duration_since(Instant::now());
+                    let within = GOODBYE_TIMEOUT.min(left);
+                    let goodbye = control::say_goodbye(hub, &config.origin, state.last_sealed());
+                    let _ = runtime.block_on(async { timeout(within, goodbye).await });
+                }
                 // The spool is free for the next one before anybody is told.
                 drop(state);
-                if let Some((finished, Some(asked))) = ended {
-                    let _ = asked.send(finished);
+                if let Some(asked) = ended.asked {
+                    let _ = asked.send(ended.finished);
                 }
             })?;
         Ok((shipper, flush_requests))
@@ -196,6 +208,8 @@ impl Shipper {
                 _ => None,
             }
         };
+        // The next batch tells of the calls of one that was refused.
+        self.shared.untold.store(refused.is_some(), Ordering::Release);
         match refused {
             Some(batch) => {
                 waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
@@ -205,8 +219,14 @@ impl Shipper {
         }
     }
 
+    /// Notes that calls were observed which nobody hands over or tells of any more: the hub is not
+    /// told that it has everything.
+    pub(crate) fn note_loss(&self) {
+        self.shared.untold.store(true, Ordering::Release);
+    }
+
     /// Ships all that was handed over, for no longer than `within`; what is left then goes to the
-    /// spool. The thread ends.
+    /// spool. If nothing is left, the hub is told that nothing more comes. The thread ends.
     pub async fn finish(self, within: Duration) -> Finished {
         let (done, finished) = oneshot::channel();
         self.shared.finishing.send_replace(true);
@@ -257,15 +277,21 @@ fn lower_priority() {
     }
 }
 
-/// Who asked the shipper to finish, if anybody.
-type Asked = Option<oneshot::Sender<Finished>>;
+/// How the intake ended.
+struct Ended {
+    finished: Finished,
+    /// Until when there is time for more.
+    deadline: Instant,
+    /// Who asked it to finish, if anybody.
+    asked: Option<oneshot::Sender<Finished>>,
+}
 
 /// Takes in what the data plane sends, until it is time to finish, and finishes.
 async fn intake(
     state: &State,
     mut incoming: mpsc::Receiver<Message>,
     shared: &Shared,
-) -> (Finished, Asked) {
+) -> Ended {
     let mut finishing = shared.finishing.subscribe();
     while let Some(message) = incoming.recv().await {
         match message {
@@ -282,16 +308,20 @@ async fn intake(
             Message::Barrier(answer) => {
                 let _ = answer.send(state.queue().last_sealed());
             }
-            Message::Finish(within, asked) => return (finish(state, within).await, Some(asked)),
+            Message::Finish(within, asked) => return finish(state, within, Some(asked)).await,
         }
     }
-    (finish(state, FINISH_DEFAULT).await, None)
+    finish(state, FINISH_DEFAULT, None).await
 }
 
-async fn finish(state: &State, within: Duration) -> Finished {
+async fn finish(
+    state: &State,
+    within: Duration,
+    asked: Option<oneshot::Sender<Finished>>,
+) -> Ended {
     let deadline = Instant::now() + within;
     state.stop();
-    let _ = tokio::time::timeout_at(deadline, state.drained()).await;
+    let _ = timeout_at(deadline, state.drained()).await;
     state.seal_drops_for_the_spool();
     let finished = state.queue().retire();
     state.end_in_good_order();
@@ -300,7 +330,11 @@ async fn finish(state: &State, within: Duration) -> Finished {
         lost_calls = finished.lost_calls,
         "shipping ended"
     );
-    finished
+    Ended {
+        finished,
+        deadline,
+        asked,
+    }
 }
 
 /// The number of the last block, once everything that was handed over is sealed.

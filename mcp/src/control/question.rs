@@ -20,6 +20,7 @@ const PARAMETERS: &[&str] = &[
     "pod",
     "epoch",
     "sequence",
+    "goodbye",
 ];
 
 /// `GET /ingest/v1/control`
@@ -38,6 +39,7 @@ pub async fn control(
         },
         epoch: counter(&params, "epoch")?,
         sequence: counter(&params, "sequence")?,
+        goodbye: params.word("goodbye", &[("false", false), ("true", true)], false)?,
     };
     app.metrics.control_questions.inc();
     app.control

@@ -1,5 +1,12 @@
 //! The barrier, seen from both of its sides. Time is the test's own.
 
+use std::collections::HashSet;
+
+use remora_store::store::Scope;
+use tokio::time::Instant;
+
+use super::flush::HAND_OVER;
+use super::sidecar::PROMPT_WITHIN;
 use super::*;
 
 fn control() -> Arc<Control> {
@@ -15,6 +22,7 @@ fn question(incarnation: u128, epoch: u64) -> Question {
         },
         epoch,
         sequence: 0,
+        goodbye: false,
     }
 }
 
@@ -177,4 +185,44 @@ async fn a_sidecar_out_of_scope_is_not_waited_for() {
     let scope = Scope::Namespaces(["elsewhere".to_owned()].into());
     control.hand_over(&scope).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_said_goodbye_is_not_known_any_more_whatever_comes_after_it() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining.clone()).await.unwrap();
+    let began = Instant::now();
+    let goodbye = Question {
+        goodbye: true,
+        ..question(1, 0)
+    };
+    control.ask(goodbye, draining.clone()).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // A question that was under way when it ended.
+    let _ = tokio::time::timeout(LONG_POLL, control.ask(question(1, 0), draining)).await;
+    control.heard_blocks_of(1);
+    assert!(control.sidecars().is_empty());
+    let flushed = control.flush(Duration::from_secs(2)).await;
+    assert_eq!(flushed, Flushed::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_answers_the_flush_that_is_under_way() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining.clone()).await.unwrap();
+    let nobody = HashSet::new();
+    let patience = Duration::from_secs(2);
+    let goodbye = Question {
+        goodbye: true,
+        ..question(1, 0)
+    };
+    let (flushed, answer) = tokio::join!(
+        control.flush_in(|_| true, &nobody, patience),
+        control.ask(goodbye, draining),
+    );
+    answer.unwrap();
+    assert_eq!(flushed.answered, [(1, question(1, 0).name)]);
+    assert_eq!(flushed.unanswered, []);
 }

@@ -51,6 +51,10 @@ pub(crate) struct Ledger {
     pub(crate) requests: u64,
     /// Queries of the control channel.
     pub(crate) polls: Vec<String>,
+    /// The last sequence of each sidecar that said goodbye.
+    pub(crate) goodbyes: Vec<u64>,
+    /// Whether it is as old as those that refuse a goodbye.
+    pub(crate) knows_no_goodbye: bool,
     /// `Authorization` and `Host` of the last request.
     pub(crate) authorization: Option<String>,
     pub(crate) host: Option<String>,
@@ -284,6 +288,12 @@ async fn control(request: &Request<Incoming>, shared: &Shared) -> Response<Full<
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).unwrap().1.to_owned()
     };
+    if query.ends_with("&goodbye=true") {
+        let mut ledger = shared.ledger.lock().unwrap();
+        ledger.goodbyes.push(value("sequence").parse().unwrap());
+        let code = if ledger.knows_no_goodbye { 400 } else { 200 };
+        return status(code, "{}");
+    }
     let epoch: u64 = value("epoch").parse().unwrap();
     shared.ledger.lock().unwrap().polls.push(query.clone());
     let first = shared

@@ -7,6 +7,7 @@
 
 mod blocked;
 mod corpus;
+mod goodbye;
 mod hub;
 mod identity;
 mod namespaced;

@@ -47,7 +47,7 @@ impl Ship {
 
     /// Hands over `count` calls with bodies of `body_bytes`, as the data plane does: what has no
     /// room is counted there.
-    fn send(&mut self, count: u64, body_bytes: usize) {
+    pub(crate) fn send(&mut self, count: u64, body_bytes: usize) {
         let mut batch = Batch::default();
         for _ in 0..count {
             let recorded = recorded(call(self.sent, body_bytes));
@@ -64,6 +64,11 @@ impl Ship {
                 self.refused += 1;
             }
         }
+    }
+
+    /// Calls that the data plane would have to tell of.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
     }
 
     fn dropped(&self) -> u64 {

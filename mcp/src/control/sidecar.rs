@@ -1,0 +1,125 @@
+//! One sidecar as the hub knows it: its name, when it was heard of, and whether it can be waited for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Question;
+use crate::clock;
+
+/// A sidecar that was not heard of for so long is called silent. More than a long poll and a breath.
+pub const SILENT_AFTER: Duration = Duration::from_secs(40);
+/// A sidecar that was not heard of for so long is not waited for before a question is answered.
+pub(super) const PROMPT_WITHIN: Duration = Duration::from_secs(2);
+
+/// By which names people know a sidecar.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SidecarName {
+    /// Kubernetes namespace; `local` outside a cluster.
+    pub namespace: String,
+    /// Name of the workload.
+    pub workload: String,
+    /// Name of the pod; empty outside a cluster.
+    pub pod: String,
+}
+
+/// What was last heard of a sidecar.
+#[derive(Debug, Clone)]
+pub struct SidecarState {
+    /// Random number of its run.
+    pub incarnation: u128,
+    /// By which names people know it.
+    pub name: SidecarName,
+    /// When it was last heard of: nanoseconds since the Unix epoch.
+    pub heard_ns: i64,
+    /// Whether it was heard of lately.
+    pub live: bool,
+    /// Number of the last block it sealed.
+    pub sequence: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Sidecar {
+    pub(super) name: SidecarName,
+    heard: Instant,
+    pub(super) heard_ns: i64,
+    /// The last epoch it answered.
+    pub(super) epoch: u64,
+    sequence: u64,
+    /// How many questions of it wait for news.
+    waiting: usize,
+    /// It said goodbye. What comes of it later was under way then, and changes nothing.
+    pub(super) ended: bool,
+}
+
+impl Sidecar {
+    /// One that was not heard of before.
+    pub(super) fn new() -> Self {
+        Self {
+            name: SidecarName::default(),
+            heard: Instant::now(),
+            heard_ns: 0,
+            epoch: 0,
+            sequence: 0,
+            waiting: 0,
+            ended: false,
+        }
+    }
+
+    /// Notes what it says, and that it waits for the answer.
+    pub(super) fn hear(&mut self, question: &Question) {
+        self.waiting += 1;
+        if self.ended {
+            return;
+        }
+        self.name = question.name.clone();
+        self.epoch = self.epoch.max(question.epoch);
+        self.sequence = self.sequence.max(question.sequence);
+        self.note_sign_of_life();
+        self.ended = question.goodbye;
+    }
+
+    /// Notes that a question of it was answered, or that its connection broke.
+    pub(super) fn stop_waiting(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.heard = Instant::now();
+    }
+
+    /// Notes that it is there.
+    pub(super) fn note_sign_of_life(&mut self) {
+        if !self.ended {
+            self.heard = Instant::now();
+            self.heard_ns = clock::now_ns();
+        }
+    }
+
+    pub(super) fn state(&self, incarnation: u128) -> SidecarState {
+        SidecarState {
+            incarnation,
+            name: self.name.clone(),
+            heard_ns: self.heard_ns,
+            live: self.is_live(),
+            sequence: self.sequence,
+        }
+    }
+
+    /// Whether it was heard of lately.
+    pub(super) fn is_live(&self) -> bool {
+        !self.ended && self.was_heard_within(SILENT_AFTER)
+    }
+
+    /// Whether it can be expected to answer at once.
+    pub(super) fn is_prompt(&self) -> bool {
+        !self.ended && self.was_heard_within(PROMPT_WITHIN)
+    }
+
+    /// Whether it has shipped what it observed before an epoch.
+    pub(super) fn has_answered(&self, epoch: u64) -> bool {
+        self.ended || self.epoch >= epoch
+    }
+
+    /// One that waits for news counts as heard of now.
+    pub(super) fn was_heard_within(&self, time: Duration) -> bool {
+        self.waiting > 0 || self.heard.elapsed() < time
+    }
+}
