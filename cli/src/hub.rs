@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use remora_mcp::config::{Config, ConfigError, Keep, Options};
+use remora_mcp::snapshot::barrier::Waits;
 
 use crate::arguments::Hub;
 use crate::runtime::{self, UsageError};
@@ -19,6 +20,7 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
         allowed_hosts: arguments.allowed_hosts,
         descriptors: arguments.descriptors,
         reflection: arguments.reflection,
+        waits: Waits::default(),
     };
     let config = Config::check(options).map_err(UsageError::from)?;
     // Queries and the store have threads of their own; one thread answers.

@@ -9,7 +9,7 @@ use crate::control::Control;
 use crate::descriptors::known::Known;
 use crate::ingest::IN_FLIGHT_BYTES;
 use crate::metrics::Metrics;
-use crate::snapshot::barrier::WAITERS;
+use crate::snapshot::barrier::{WAITERS, Waits};
 
 /// Most questions that are worked on at a time; more of them wait their turn.
 const QUERIES_AT_A_TIME: usize = 8;
@@ -33,6 +33,8 @@ pub struct App {
     pub arrivals: watch::Sender<()>,
     /// Places for those who wait until a snapshot has settled.
     pub waiters: Arc<Semaphore>,
+    /// How long they wait for sidecars and for calls that run.
+    pub waits: Waits,
     /// Turns true when the hub stops: whoever waits then answers with what there is.
     pub draining: watch::Receiver<bool>,
 }
@@ -54,8 +56,15 @@ impl App {
             query_turns: Arc::new(Semaphore::new(QUERIES_AT_A_TIME)),
             arrivals: watch::Sender::new(()),
             waiters: Arc::new(Semaphore::new(WAITERS)),
+            waits: Waits::default(),
             draining,
         }
+    }
+
+    /// The same, with other waits than usual.
+    #[must_use]
+    pub fn with_waits(self, waits: Waits) -> Self {
+        Self { waits, ..self }
     }
 }
 

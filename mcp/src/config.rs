@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::auth::{AllowedHosts, Token};
 use crate::descriptors::Descriptors;
 use crate::reflection::Server;
+use crate::snapshot::barrier::Waits;
 
 /// How long calls are kept if nothing is said: a week.
 pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -47,6 +48,8 @@ pub struct Options {
     pub descriptors: Vec<PathBuf>,
     /// Servers that are asked for more of them by reflection, as `HOST:PORT`.
     pub reflection: Vec<String>,
+    /// How long those who wait for a snapshot wait for sidecars and for calls that run.
+    pub waits: Waits,
 }
 
 impl Options {
@@ -62,6 +65,7 @@ impl Options {
             allowed_hosts: Vec::new(),
             descriptors: Vec::new(),
             reflection: Vec::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -106,6 +110,8 @@ pub struct Config {
     pub descriptors: Descriptors,
     /// Servers that are asked for more of that.
     pub reflection: Vec<Server>,
+    /// How long those who wait for a snapshot wait for others.
+    pub waits: Waits,
 }
 
 impl Config {
@@ -154,6 +160,7 @@ impl Config {
                 hosts,
                 descriptors,
                 reflection,
+                waits: options.waits,
             }),
             _ => Err(ConfigError(problems)),
         }

@@ -108,7 +108,8 @@ impl Hub {
             Control::new(key),
             Known::new(config.descriptors.clone(), &config.reflection),
             draining.clone(),
-        );
+        )
+        .with_waits(config.waits);
         let gate = Gate {
             hosts: config.hosts.clone(),
             token: config.token.clone(),

@@ -1,0 +1,220 @@
+//! The course of one wait: sidecars hand over, and what comes in is looked at until no more does.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use remora_store::query::ArrivedQuery;
+use remora_store::snapshot::Snapshot;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Progress, Reason, Wait};
+use crate::api::query::TIME_BUDGET;
+use crate::app::App;
+use crate::clock::now_ns;
+use crate::control::SidecarName;
+use crate::error::ApiError;
+
+/// Shortest time from one look at the store to the next, however much comes in.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// One waiting.
+pub(super) struct Course<'a> {
+    pub(super) app: &'a App,
+    pub(super) snapshot: Snapshot,
+    pub(super) wait: &'a Wait,
+    progress: &'a watch::Sender<Progress>,
+    deadline: Instant,
+    /// Calls that matched so far; of a merged block some may be counted again.
+    calls: u64,
+    /// When each call that matches and runs began.
+    pub(super) running_since_ns: Vec<i64>,
+    next_block: u64,
+    last_arrival: Instant,
+    last_look: Instant,
+    /// Sidecars that did not hand over, by incarnation: they are not waited for again.
+    silent: HashSet<u128>,
+    pub(super) unanswered: Vec<Unanswered>,
+    pub(super) flushed: u64,
+}
+
+/// A sidecar that did not hand over.
+pub(super) struct Unanswered {
+    pub(super) name: SidecarName,
+    /// How long it had.
+    pub(super) within: Duration,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(
+        app: &'a App,
+        snapshot: Snapshot,
+        wait: &'a Wait,
+        progress: &'a watch::Sender<Progress>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            app,
+            snapshot,
+            wait,
+            progress,
+            deadline: now + wait.patience,
+            calls: 0,
+            running_since_ns: Vec::new(),
+            next_block: 0,
+            last_arrival: now,
+            last_look: now,
+            silent: HashSet::new(),
+            unanswered: Vec::new(),
+            flushed: 0,
+        }
+    }
+
+    pub(super) async fn settle(&mut self) -> Result<Reason, ApiError> {
+        let mut news = self.app.arrivals.subscribe();
+        let in_time = self.flush().await;
+        news.mark_unchanged();
+        self.look().await?;
+        if !in_time {
+            return Ok(Reason::Timeout);
+        }
+        self.last_arrival = Instant::now();
+        let mut behind = false;
+        loop {
+            if !behind && self.is_quiet() {
+                news.mark_unchanged();
+                if self.is_quiet_to_the_end().await? {
+                    return Ok(Reason::Idle);
+                }
+            }
+            if Instant::now() >= self.deadline {
+                if behind {
+                    self.look().await?;
+                }
+                return Ok(Reason::Timeout);
+            }
+            let moment = match behind {
+                true => self.last_look + LOOK_INTERVAL,
+                false => self.next_moment(),
+            };
+            tokio::select! {
+                // The sender lives as long as the hub.
+                _ = news.changed(), if !behind => behind = true,
+                () = sleep_until(moment.min(self.deadline)) => {}
+            }
+            if behind && Instant::now() >= self.last_look + LOOK_INTERVAL {
+                behind = false;
+                self.look().await?;
+            }
+        }
+    }
+
+    fn in_flight(&self) -> u64 {
+        let streams_before = now_ns().saturating_sub(nanoseconds(self.app.waits.stream_after));
+        let young = self.running_since_ns.iter();
+        young.filter(|since| **since > streams_before).count() as u64
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.calls >= self.wait.min_calls
+            && self.last_arrival.elapsed() >= self.wait.idle
+            && self.in_flight() == 0
+    }
+
+    /// Has the sidecars hand over once more; whether nothing came of it.
+    async fn is_quiet_to_the_end(&mut self) -> Result<bool, ApiError> {
+        let (calls, quiet_since) = (self.calls, self.last_arrival);
+        let in_time = self.flush().await;
+        self.look().await?;
+        let quiet = in_time && self.calls == calls && self.in_flight() == 0;
+        if !quiet && self.last_arrival == quiet_since {
+            // Something runs that was not known of.
+            self.last_arrival = Instant::now();
+        }
+        Ok(quiet)
+    }
+
+    /// When it may be quiet, if nothing comes in.
+    fn next_moment(&self) -> Instant {
+        if self.calls < self.wait.min_calls {
+            return self.deadline;
+        }
+        let idle = self.last_arrival + self.wait.idle;
+        if self.in_flight() == 0 {
+            return idle;
+        }
+        let youngest_ns = self.running_since_ns.iter().max().copied().unwrap_or(0);
+        let age_ns = now_ns().saturating_sub(youngest_ns).max(0).unsigned_abs();
+        let stream_after = self.app.waits.stream_after;
+        let left = stream_after.saturating_sub(Duration::from_nanos(age_ns));
+        idle.max(Instant::now() + left + Duration::from_millis(1))
+    }
+
+    /// Whether a sidecar's records are part of the snapshot.
+    pub(super) fn takes_in(&self, name: &SidecarName) -> bool {
+        self.snapshot.scope.sees(&name.namespace) && self.snapshot.view().sees(&name.workload)
+    }
+
+    /// Has the sidecars hand over. False where they had less time for it than is due to them, because
+    /// the caller waits no longer, and one did not.
+    async fn flush(&mut self) -> bool {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let within = self.app.waits.flush.min(left);
+        let flushed = self
+            .app
+            .control
+            .flush_in(|name| self.takes_in(name), &self.silent, within)
+            .await;
+        self.flushed = flushed.answered.len() as u64;
+        let had_their_time = within == self.app.waits.flush || Instant::now() < self.deadline;
+        let in_time = flushed.unanswered.is_empty() || had_their_time;
+        for (incarnation, name) in flushed.unanswered {
+            self.silent.insert(incarnation);
+            self.unanswered.push(Unanswered { name, within });
+        }
+        self.tell();
+        in_time
+    }
+
+    async fn look(&mut self) -> Result<(), ApiError> {
+        let query = ArrivedQuery {
+            filter: self.wait.filter.clone(),
+            since_ns: self.snapshot.since_ns,
+            view: self.snapshot.view(),
+            from_block: self.next_block,
+            time_budget: TIME_BUDGET,
+        };
+        let arrived = {
+            // The semaphore is never closed; whoever waits has no hurry.
+            let _turn = self.app.query_turns.acquire().await;
+            self.app.store.arrived(&self.snapshot.scope, &query).await?
+        };
+        self.last_look = Instant::now();
+        if arrived.calls > 0 {
+            self.last_arrival = self.last_look;
+        }
+        self.calls += arrived.calls;
+        self.running_since_ns = arrived.running_since_ns;
+        self.next_block = arrived.next_block;
+        self.tell();
+        Ok(())
+    }
+
+    /// How far it has come.
+    pub(super) fn so_far(&self) -> Progress {
+        Progress {
+            calls: self.calls,
+            in_flight: self.in_flight(),
+            flushed: self.flushed,
+            sidecars: self.flushed + self.unanswered.len() as u64,
+        }
+    }
+
+    fn tell(&self) {
+        self.progress.send_replace(self.so_far());
+    }
+}
+
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
