@@ -27,6 +27,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::coverage::{DROP_REASONS, drop_reason};
 use crate::error::ApiError;
+use crate::snapshot::barrier::WAITERS;
 use traffic::Traffic;
 
 /// What is counted; every field is documented where it is registered.
@@ -44,6 +45,7 @@ pub struct Metrics {
     query_seconds: Family<QueryLabels, Histogram, fn() -> Histogram>,
     sidecars_live: Gauge,
     sidecars_silent: Gauge,
+    snapshot_waiters: Gauge,
     sidecar_drops: Family<DropLabels, Gauge<u64, AtomicU64>>,
     missing_blocks: Gauge<u64, AtomicU64>,
     store_writable: Gauge,
@@ -139,6 +141,7 @@ impl Metrics {
             }),
             sidecars_live: Gauge::default(),
             sidecars_silent: Gauge::default(),
+            snapshot_waiters: Gauge::default(),
             sidecar_drops: Family::default(),
             missing_blocks: Gauge::default(),
             store_writable: Gauge::default(),
@@ -250,8 +253,13 @@ impl Metrics {
         );
         registry.register(
             "sidecars_silent",
-            "Sidecars that were heard of before, and are not any more",
+            "Sidecars that were heard of before, and are not any more, without a goodbye",
             self.sidecars_silent.clone(),
+        );
+        registry.register(
+            "snapshot_waiters",
+            "Callers that wait until a snapshot has settled",
+            self.snapshot_waiters.clone(),
         );
         registry.register(
             "sidecar_dropped_calls",
@@ -325,6 +333,8 @@ impl Metrics {
         let live = sidecars.iter().filter(|sidecar| sidecar.live).count();
         self.sidecars_live.set(live as i64);
         self.sidecars_silent.set((sidecars.len() - live) as i64);
+        let waiters = WAITERS.saturating_sub(app.waiters.available_permits());
+        self.snapshot_waiters.set(waiters as i64);
         Ok(())
     }
 }

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// An answer, read to its end.
 pub(crate) struct Answer {
@@ -46,9 +48,30 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Answer {
+    let (response, connection) = begin(address, method, path, headers, body).await;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    connection.abort();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+/// Sends a request; gives the head of the answer, and the task that keeps its connection.
+async fn begin(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (Response<Incoming>, JoinHandle<()>) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let connection = tokio::spawn(async move {
+        let _ = connection.await;
+    });
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", address.to_string());
@@ -63,14 +86,44 @@ pub(crate) async fn send(
         .send_request(request.body(Full::new(body)).unwrap())
         .await
         .unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    drop(sender);
-    connection.abort();
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body,
+    (response, connection)
+}
+
+/// An answer that is read line by line while it comes. Dropping it hangs up.
+pub(crate) struct Lines {
+    body: Incoming,
+    read: Vec<u8>,
+    connection: JoinHandle<()>,
+}
+
+impl Lines {
+    /// Sends a request whose answer is lines.
+    pub(crate) async fn open(address: SocketAddr, path: &str, body: Bytes) -> Self {
+        let (response, connection) = begin(address, Method::POST, path, &[], body).await;
+        assert_eq!(response.status(), 200);
+        Self {
+            body: response.into_body(),
+            read: Vec::new(),
+            connection,
+        }
+    }
+
+    /// The next line as JSON; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let frame = self.body.frame().await?.unwrap();
+            self.read.extend_from_slice(&frame.into_data().unwrap());
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::Method;
 use remora_mcp::{Config, Hub, Keep, Options};
+use tokio::time::{sleep, timeout};
 
 use crate::http::{Answer, get, send};
+
+/// Longer than anything takes that a test waits for, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct TestHub(Hub);
 
@@ -44,6 +49,24 @@ impl TestHub {
         )
         .await;
         made.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until just so many callers wait for a snapshot to settle.
+    pub(crate) async fn waiters_are(&self, wanted: usize) {
+        let line = format!("remora_hub_snapshot_waiters {wanted}");
+        let waited = async {
+            while !self
+                .get("/metrics")
+                .await
+                .text()
+                .lines()
+                .any(|it| it == line)
+            {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = timeout(PATIENCE, waited).await;
+        assert!(waited.is_ok(), "there were never {wanted} waiters");
     }
 
     /// Brings blocks as a sidecar does.

@@ -1,16 +1,15 @@
 //! Snapshots over HTTP: made, waited for, looked into, deleted.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use hyper::Method;
+use remora_mcp::snapshot::barrier::WAITERS;
 use remora_store::block::{BlockMeta, Codec, seal};
 use remora_store::call::{Call, State};
 use remora_store::testing::call;
 use serde_json::{Value, json};
 
 use crate::control::ask;
-use crate::http::{Answer, get, send};
+use crate::http::{Answer, Lines, send};
 use crate::hub::TestHub;
 use crate::shop::origin;
 
@@ -124,6 +123,7 @@ async fn what_is_wrong_is_said_with_the_field_and_the_nearest_right_value() {
             "{error}"
         );
     }
+    start(&hub, json!(null)).await;
     let id = start(&hub, json!({"name": "mine"})).await;
     for (body, field) in [
         (json!({"idle": 5}), "idle"),
@@ -174,11 +174,16 @@ async fn a_call_that_runs_is_waited_for_and_a_stream_is_not() {
     );
     assert_eq!(waited["sealed"], false);
 
-    let end = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        hub.ingest(&[block(2, &[now(1)], None)]).await;
-    };
-    let (waited, ()) = tokio::join!(wait(&hub, &id, json!({"idle_ms": 100})), end);
+    let path = format!("{SNAPSHOTS}/{id}/wait?format=ndjson");
+    let body = json!({"idle_ms": 100}).to_string();
+    let mut lines = Lines::open(hub.api_address(), &path, body.into()).await;
+    // Once it is known to run, it ends.
+    while lines.next().await.unwrap()["progress"]["in_flight"] != 1 {}
+    hub.ingest(&[block(2, &[now(1)], None)]).await;
+    let mut waited = lines.next().await.unwrap();
+    while let Some(line) = lines.next().await {
+        waited = line;
+    }
     assert_eq!(waited["reason"], "idle", "{waited}");
     assert_eq!(
         (&waited["calls"], &waited["in_flight"]),
@@ -220,32 +225,44 @@ async fn a_sidecar_that_does_not_answer_is_a_blind_spot_with_its_name() {
 async fn a_hub_that_stops_answers_those_who_wait() {
     let hub = TestHub::start().await;
     let id = start(&hub, json!({})).await;
-    let address = hub.api_address();
-    let path = format!("{SNAPSHOTS}/{id}/wait");
-    let waiting = tokio::spawn(async move {
-        send(
-            address,
-            Method::POST,
-            &format!("{path}?format=ndjson"),
-            &[],
-            Bytes::new(),
-        )
-        .await
-    });
-    // It waits once the metrics say that a snapshot is there and its question has come in.
-    while get(address, "/api/v1/snapshots").await.status != 200 {}
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    hub.stop().await;
-    let lines = waiting.await.unwrap();
-    let lines: Vec<Value> = lines
-        .text()
-        .lines()
-        .map(|it| serde_json::from_str(it).unwrap())
-        .collect();
-    assert!(lines[0]["progress"]["message"].is_string(), "{lines:?}");
-    let last = lines.last().unwrap();
+    let path = format!("{SNAPSHOTS}/{id}/wait?format=ndjson");
+    let mut lines = Lines::open(hub.api_address(), &path, Bytes::new()).await;
+    let first = lines.next().await.unwrap();
+    assert!(first["progress"]["message"].is_string(), "{first}");
+    hub.waiters_are(1).await;
+    let stopped = tokio::spawn(hub.stop());
+    let mut last = first;
+    while let Some(line) = lines.next().await {
+        last = line;
+    }
     assert_eq!(
         (&last["settled"], &last["reason"]),
         (&json!(false), &json!("draining"))
     );
+    stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn so_many_callers_wait_and_one_more_is_told_to_come_again() {
+    let hub = TestHub::start().await;
+    let id = start(&hub, json!({})).await;
+    let path = format!("{SNAPSHOTS}/{id}/wait");
+    let mut waiting = Vec::new();
+    for _ in 0..WAITERS {
+        let lines = format!("{path}?format=ndjson");
+        waiting.push(Lines::open(hub.api_address(), &lines, Bytes::new()).await);
+    }
+    hub.waiters_are(WAITERS).await;
+    let refused = request(&hub, Method::POST, &path, json!({})).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.headers["retry-after"], "2");
+    assert_eq!(refused.error_code(), "busy");
+    let message = refused.json()["error"]["message"].clone();
+    assert_eq!(message, "32 callers wait already");
+
+    // Who hangs up makes room.
+    waiting.pop();
+    hub.waiters_are(WAITERS - 1).await;
+    let waited = wait(&hub, &id, json!({"idle_ms": 0, "min_calls": 0})).await;
+    assert_eq!(waited["settled"], true, "{waited}");
 }
