@@ -194,10 +194,12 @@ impl From<StoreError> for ApiError {
             ),
             StoreError::Full => Self::unavailable(
                 "store_full",
-                "the disk is full, and there was nothing to forget",
+                "the disk is full, and there is nothing to forget but what snapshots pin",
                 10,
             )
-            .hint("give the hub more space, or lower its --retain-bytes"),
+            .hint(
+                "delete a snapshot that is not needed any more, give the hub more space, or lower its --retain-bytes",
+            ),
             StoreError::Filter(error) => Self::bad_filter(error),
             StoreError::TooManySnapshots { limit } => Self::new(
                 StatusCode::CONFLICT,

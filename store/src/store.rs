@@ -185,7 +185,8 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The disk is full, and there was nothing to forget. The blocks should come again later.
+    /// The disk is full, and there was nothing to forget but what snapshots pin. The blocks should come
+    /// again later.
     #[error("store blocks: the disk is full")]
     Full,
     /// There are as many snapshots as a store keeps.

@@ -44,9 +44,25 @@ impl Writer {
             return Ok(None);
         };
         let snapshot = shelved.snapshot.clone();
-        self.write_snapshots(vec![shelved])
-            .map_err(ChangeError::Write)?;
+        let lets_go = shelved.deleted || snapshot.unpinned_ns.is_some();
+        let written = match lets_go {
+            true => self.write_release(shelved),
+            false => self.write_snapshots(vec![shelved]),
+        };
+        written.map_err(ChangeError::Write)?;
         Ok(Some(snapshot))
+    }
+
+    /// Writes down that a snapshot pins nothing any more. It does not while that is written: on a full
+    /// disk there may be no other room for it.
+    fn write_release(&mut self, shelved: Shelved) -> Result<(), WriteError> {
+        let before = self.shared.shelf().put(shelved.clone(), None);
+        let written = self.write_snapshots(vec![shelved]);
+        if let (Err(_), Some((before, at))) = (&written, before) {
+            self.shared.shelf().put(before, at);
+            self.list_snapshots();
+        }
+        written
     }
 
     fn write_snapshots(&mut self, shelved: Vec<Shelved>) -> Result<(), WriteError> {

@@ -55,6 +55,16 @@ impl Shelf {
         }
     }
 
+    /// Puts a record in the place of the one that is known, whichever is younger; gives that one.
+    pub(crate) fn put(
+        &mut self,
+        shelved: Shelved,
+        at: Option<SegmentId>,
+    ) -> Option<(Shelved, Option<SegmentId>)> {
+        let id = shelved.snapshot.id.clone();
+        self.kept.insert(id, (shelved, at))
+    }
+
     /// Every record, with the segment in which it lies.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&Shelved, Option<SegmentId>)> {
         self.kept.values().map(|(shelved, at)| (shelved, *at))

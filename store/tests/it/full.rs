@@ -1,14 +1,16 @@
 //! A disk that is full, for real: a small file system in memory. Needs the privilege to mount one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use rand::RngExt as _;
 use remora_store::embedded::{Embedded, Options};
+use remora_store::snapshot::NewSnapshot;
 use remora_store::store::{CallStore, ReceivedBlock, Scope, StoreError};
 
-use crate::support::{Sidecar, all, calls, numbers};
+use crate::support::{Sidecar, all, calls, numbers, second};
 
 /// A file system of a few megabytes. It goes with the value.
 struct SmallDisk {
@@ -108,4 +110,64 @@ async fn a_disk_that_others_filled_refuses_blocks_and_answers_on() {
     drop(store);
     let store = open(&disk.path().join("data"));
     assert_eq!(numbers(&all(&store, &Scope::All).await), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_what_a_snapshot_pins_until_that_is_deleted() {
+    let Some(disk) = SmallDisk::mount(6) else {
+        return;
+    };
+    let data = disk.path().join("data");
+    let store = open(&data);
+    let pinning = |since_ns| NewSnapshot {
+        name: "kept".to_owned(),
+        scope: Scope::All,
+        workloads: BTreeSet::new(),
+        since_ns,
+        expires_ns: i64::MAX,
+    };
+    let snapshot = store.create_snapshot(pinning(second(20))).await.unwrap();
+    let mut shop = Sidecar::new(1, "shop", "orders");
+    let mut stored = 0;
+    let refused = loop {
+        let block = large_block(&mut shop, stored);
+        match store.ingest(vec![block.clone()]).await {
+            Ok(_) => stored += 1,
+            Err(StoreError::Full) => break block,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    // What is not pinned went first, and nothing of what is.
+    let kept = numbers(&all(&store, &Scope::All).await);
+    assert!(kept[0] > 0 && kept[0] <= 20, "{kept:?}");
+    assert_eq!(kept, (kept[0]..stored).collect::<Vec<_>>());
+    assert!(store.health().await.writable);
+    assert_eq!(store.snapshots().await.unwrap()[0].unpinned_ns, None);
+    drop(store);
+
+    let store = open(&data);
+    assert_eq!(numbers(&all(&store, &Scope::All).await), kept);
+    // Not even the record that it is deleted has room.
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 8 * 1_024 * 1_024]).unwrap_err();
+    let refused_one = loop {
+        match store.create_snapshot(pinning(i64::MAX)).await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused_one, StoreError::Full), "{refused_one}");
+    assert!(store.delete_snapshot(&snapshot.id).await.unwrap());
+    for n in stored + 1..stored + 30 {
+        let block = large_block(&mut shop, n);
+        store.ingest(vec![block]).await.unwrap();
+    }
+    store.ingest(vec![refused]).await.unwrap();
+    let kept = numbers(&all(&store, &Scope::All).await);
+    assert!(kept[0] > 20 && kept.contains(&stored), "{kept:?}");
+    drop(store);
+    let store = open(&data);
+    assert_eq!(numbers(&all(&store, &Scope::All).await), kept);
+    let left = store.snapshots().await.unwrap();
+    assert!(left.iter().all(|it| it.id != snapshot.id));
 }
