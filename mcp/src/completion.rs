@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::metrics::Asked;
 use crate::prompts;
 use crate::resources;
+use crate::snapshot;
 use crate::tools::text;
 
 /// Most values in an answer (MCP, completion).
@@ -71,11 +72,12 @@ pub async fn complete(
     if !exists {
         return Ok(None);
     }
-    let all = match argument {
-        "workload" | "service" | "src" | "dst" => parties(app, scope).await?,
-        "namespace" => namespaces(app, scope).await?,
-        "route" => routes(app, scope).await?,
-        "direction" => BTreeSet::from(["request".to_owned(), "response".to_owned()]),
+    let all = match (of, argument) {
+        (_, "workload" | "service" | "src" | "dst") => parties(app, scope).await?,
+        (_, "namespace") => namespaces(app, scope).await?,
+        (_, "route") => routes(app, scope).await?,
+        (Of::Template(resources::SNAPSHOT), "id") => snapshots(app, scope).await?,
+        (_, "direction") => BTreeSet::from(["request".to_owned(), "response".to_owned()]),
         _ => BTreeSet::new(),
     };
     Ok(Some(matching(all, typed)))
@@ -107,6 +109,11 @@ async fn namespaces(app: &App, scope: &Scope) -> Result<BTreeSet<String>, ApiErr
         .iter()
         .filter_map(|recorder| text::name(&recorder.origin.namespace));
     Ok(names.map(str::to_owned).collect())
+}
+
+async fn snapshots(app: &App, scope: &Scope) -> Result<BTreeSet<String>, ApiError> {
+    let snapshots = snapshot::list(app, scope).await?;
+    Ok(snapshots.iter().map(|it| it.id.to_string()).collect())
 }
 
 async fn routes(app: &App, scope: &Scope) -> Result<BTreeSet<String>, ApiError> {

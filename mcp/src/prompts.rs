@@ -95,9 +95,9 @@ Find out which secrets travel between the workloads of namespace {namespace}, an
         template: "\
 Compare the revisions of workload {workload} by what they did on the wire.
 1. recorder_status(): is {workload} recorded, and what is not seen.
-2. traffic_summary(snapshot=\"live:2h\", filter={\"dst\":\"{workload}\"}, group_by=[\"revision\",\"route\",\"status\"]): what each revision was asked and how it answered.
-3. traffic_summary(snapshot=\"live:2h\", filter={\"src\":\"{workload}\"}, group_by=[\"revision\",\"edge\",\"route\"]): what each revision asked of others.
-4. calls_search(filter={\"dst\":\"{workload}\",\"revision\":the newer one}) on each route whose errors, latency or counts differ, then call_get(call_ids=[one of each revision]).
+2. snapshot_start(name=\"revisions of {workload}\", since=\"-2h\"), exercise the newer revision where it was hardly asked yet, then snapshot_wait(snapshot=its id, filter={\"dst\":\"{workload}\"}), again until it says settled.
+3. traffic_summary(snapshot=its id, filter={\"dst\":\"{workload}\"}, group_by=[\"revision\",\"route\",\"status\"]): what each revision was asked and how it answered; the same with filter={\"src\":\"{workload}\"}: what it asked of others.
+4. calls_search(snapshot=its id, filter={\"dst\":\"{workload}\",\"revision\":the newer one}) on each route whose errors, latency or counts differ, then call_get(call_ids=[one of each revision]).
 5. Report per route: calls, error share, p50 and p95 of both revisions, with call ids. A handful of calls is no basis for a difference in latency: say so.",
     },
     Prompt {
@@ -111,10 +111,10 @@ Compare the revisions of workload {workload} by what they did on the wire.
         template: "\
 Find out whether {service} answers repeated requests to {route} from a cache.
 1. recorder_status(): is {service} recorded on both sides, and what is not seen.
-2. Have the same request to {route} sent several times, or ask the user to; then traffic_summary(snapshot=\"live:2m\", filter={\"dst\":\"{service}\",\"route\":\"{route}\"}).
-3. traffic_summary(snapshot=\"live:2m\", filter={\"src\":\"{service}\"}, group_by=[\"edge\",\"route\"]): as many calls behind {service} as before it mean that nothing was cached.
-4. calls_search(snapshot=\"live:2m\", filter={\"dst\":\"{service}\",\"route\":\"{route}\"}, order=\"oldest\"), then call_get of the first and of a later call: Cache-Control, ETag, Age, Vary, status 304, latency.
-5. Report requests, calls behind them, cold and warm latency, the headers that are missing, with call ids. Nothing recorded is not proof of a hit: read the coverage line.",
+2. snapshot_start(name=\"cache of {service}\"), have the same request to {route} sent several times, or ask the user to, then snapshot_wait(snapshot=its id, filter={\"dst\":\"{service}\",\"route\":\"{route}\"}), again until it says settled.
+3. traffic_summary(snapshot=its id, filter={\"dst\":\"{service}\",\"route\":\"{route}\"}), and traffic_summary(snapshot=its id, filter={\"src\":\"{service}\"}, group_by=[\"edge\",\"route\"]): as many calls behind {service} as before it mean that nothing was cached.
+4. calls_search(snapshot=its id, filter={\"dst\":\"{service}\",\"route\":\"{route}\"}, order=\"oldest\"), then call_get of the first and of a later call: Cache-Control, ETag, Age, Vary, status 304, latency.
+5. Report requests, calls behind them, cold and warm latency, the headers that are missing, with call ids. Nothing recorded is not proof of a hit: read the blind spots that snapshot_wait told.",
     },
     Prompt {
         name: "verify_change",
@@ -128,9 +128,9 @@ Find out whether {service} answers repeated requests to {route} from a cache.
 Check on the wire what this change to {service} does: {what_changed}
 1. recorder_status(): is {service} recorded, and what is not seen.
 2. traffic_summary(snapshot=\"live:15m\", filter={\"dst\":\"{service}\"}) and the same with src: how it behaved before.
-3. Deploy the change, exercise it with the project's own tests or with requests, and ask again with a window that begins after it, such as snapshot=\"live:2m\".
-4. calls_search(snapshot=\"live:2m\", filter={\"src\":\"{service}\"}, order=\"oldest\"), then call_get(call_ids=[what looks wrong]): status, headers, bodies, order and time between calls.
-5. Say what was expected and what was seen, each with call ids; mend what is wrong and begin again at step 3. Nothing recorded means inconclusive, not passed.",
+3. Deploy the change, snapshot_start(name=\"{service} changed\"), exercise it with the project's own tests or with requests, then snapshot_wait(snapshot=its id, filter={\"dst\":\"{service}\"}), again until it says settled, and traffic_summary(snapshot=its id) as before.
+4. calls_search(snapshot=its id, filter={\"src\":\"{service}\"}, order=\"oldest\"), then call_get(call_ids=[what looks wrong]): status, headers, bodies, order and time between calls.
+5. Say what was expected and what was seen, each with call ids; mend what is wrong and begin again at step 3 with another snapshot. Nothing recorded means inconclusive, not passed.",
     },
     Prompt {
         name: "verify_retries",
@@ -144,8 +144,8 @@ Check on the wire what this change to {service} does: {what_changed}
         template: "\
 Check whether {src} retries its calls to {dst} by this policy: {policy}
 1. recorder_status(): is {src} recorded, and what is not seen.
-2. Have {dst} fail while {src} calls it, or ask the user to; then traffic_summary(snapshot=\"live:5m\", filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, group_by=[\"edge\",\"route\",\"status\"]).
-3. calls_search(snapshot=\"live:5m\", filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, order=\"oldest\", fields=[\"id\",\"time\",\"leg\",\"method\",\"route\",\"status\",\"ms\"]), one leg only: attempts have the same method, route and body.
+2. snapshot_start(name=\"retries of {src}\"), have {dst} fail while {src} calls it, or ask the user to, then snapshot_wait(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, idle_ms=longer than the longest delay of the policy, at most 30000), again until it says settled.
+3. traffic_summary(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, group_by=[\"edge\",\"route\",\"status\"]), then calls_search(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, order=\"oldest\", fields=[\"id\",\"time\",\"leg\",\"method\",\"route\",\"status\",\"ms\"]), one leg only: attempts have the same method, route and body.
 4. A delay runs from the end of the failed attempt (its time + its ms) to the time of the next; call_get(call_ids=[the attempts], parts=[\"headers\",\"timing\"]) shows Retry-After and when each part passed.
 5. Report attempts, each delay, the factor between delays, and expected against actual, with call ids. No failed attempt recorded means inconclusive, not passed.",
     },

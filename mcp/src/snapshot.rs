@@ -39,15 +39,15 @@ const LISTED_WORKLOADS: usize = 50;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
-    /// What to call it, for people
+    /// What to call it, for people; up to 100 characters
     pub name: Option<String>,
-    /// Only what is recorded in these; default all that the caller may see
+    /// Only what is recorded in these, at most 50; default all that the caller may see
     pub namespaces: Option<Vec<String>>,
-    /// Only what is recorded beside these; default all
+    /// Only what is recorded beside these, at most 50; default all
     pub workloads: Option<Vec<String>>,
     /// now (default), a time back such as -5m, or RFC 3339
     pub since: Option<String>,
-    /// How long it is kept, such as 24h (default); at most 30d
+    /// How long it is kept, such as 24h (default); from 1s to 30d
     pub ttl: Option<String>,
 }
 

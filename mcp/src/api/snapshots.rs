@@ -54,13 +54,15 @@ const LINES_AHEAD: usize = 2;
 pub struct WaitRequest {
     /// How long no call that matches may arrive, in ms; default 2000
     #[schemars(range(min = 0, max = 30000))]
+    #[schema(maximum = 30000)]
     pub idle_ms: Option<u64>,
-    /// How many there have to be; default 1
+    /// How many matching records there have to be, of which a call can have two; default 1
     pub min_calls: Option<u64>,
     /// Which calls; default all
     pub filter: Option<FilterInput>,
     /// Longest wait in s, 1 to 45; default 30
     #[schemars(range(min = 1, max = 45))]
+    #[schema(minimum = 1, maximum = 45)]
     pub max_wait_s: Option<u64>,
     /// Seal the snapshot once settled; default true
     pub seal: Option<bool>,
@@ -75,8 +77,7 @@ pub struct WaitAnswer {
     pub reason: &'static str,
     /// Whether the snapshot is sealed now.
     pub sealed: bool,
-    /// Records of ended calls that match: as many as a list of them has. A call that both of its
-    /// sides recorded has two.
+    /// Records of ended calls that match, as a list has them: two of a call that both sides recorded.
     pub calls: u64,
     /// Those of them that were recorded beside the callee.
     pub inbound: u64,
@@ -86,7 +87,7 @@ pub struct WaitAnswer {
     pub in_flight: u64,
     /// Sidecars that handed over what they had.
     pub sidecars_flushed: u64,
-    /// Sidecars that were asked to.
+    /// Connected sidecars that were asked to.
     pub sidecars: u64,
     /// What may be missing.
     pub blind_spots: Vec<String>,
@@ -116,7 +117,7 @@ pub struct DeletedAnswer {
 #[utoipa::path(
     post, path = "/api/v1/snapshots", operation_id = "snapshot_start",
     summary = "Begin a named window over recorded calls, kept from expiry",
-    request_body = StartRequest,
+    request_body = Option<StartRequest>,
     responses(
         (status = 201, body = SnapshotJson, description = "The snapshot"),
         (status = 400, body = ErrorBody, description = "The request is wrong; the error names the field"),
@@ -186,6 +187,7 @@ pub async fn one(
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, body = DeletedAnswer, description = "It is gone"),
+        (status = 403, body = ErrorBody, description = "It holds what the caller may not see"),
         (status = 404, body = ErrorBody, description = "There is none, or it has expired"),
     )
 )]
@@ -206,12 +208,13 @@ pub async fn delete(
     summary = "Wait until its calls have settled, and seal it",
     params(
         ("id" = String, Path, description = "Its id"),
-        ("format" = Option<String>, Query, description = "json (default), or ndjson: a line with progress each second, and the answer as the last line"),
+        ("format" = Option<String>, Query, description = "json (default), or ndjson: a line with progress each second, and the answer (or an error) as the last line"),
     ),
-    request_body = WaitRequest,
+    request_body = Option<WaitRequest>,
     responses(
         (status = 200, description = "What came of it, settled or not", content((WaitAnswer = "application/json"), (WaitAnswer = "application/x-ndjson"))),
         (status = 400, body = ErrorBody, description = "The request is wrong; the error names the field"),
+        (status = 403, body = ErrorBody, description = "It holds what the caller may not see"),
         (status = 404, body = ErrorBody, description = "There is none, or it has expired"),
         (status = 503, body = ErrorBody, description = "Too many callers wait, or the store failed"),
     )
@@ -368,14 +371,15 @@ fn within(
 }
 
 /// Reads the body of a request: a JSON object, of which only known fields may be part. No body at
-/// all is an empty object.
+/// all, or `null`, is an empty object.
 fn read_body<T: DeserializeOwned + JsonSchema>(body: &Bytes) -> Result<T, ApiError> {
     let wrong = |message: String| ApiError::bad_request("bad_body", message);
-    let object: Map<String, Value> = match body.is_empty() {
-        true => Map::new(),
+    let object: Option<Map<String, Value>> = match body.is_empty() {
+        true => None,
         false => serde_json::from_slice(body)
             .map_err(|error| wrong(format!("the body is no JSON object: {error}")))?,
     };
+    let object = object.unwrap_or_default();
     let known = schema::argument_names(&schema::of_input::<T>());
     if let Some(odd) = object.keys().find(|given| !known.contains(given)) {
         let error = ApiError::bad_request(

@@ -43,17 +43,21 @@ pub(super) fn templates() -> ListResourceTemplatesResult {
         .with_cache_scope(CacheScope::Public)
 }
 
-/// What was read. Only what never changes may be kept, and what is recorded by nobody but its reader.
+/// What was read. Only what never changes may be kept, and what not all may see by nobody but its
+/// reader.
 pub(super) fn contents(uri: String, contents: Contents) -> ReadResourceResult {
     let resource = match contents.payload {
         Payload::Text(text) => ResourceContents::text(text, uri),
         Payload::Base64(blob) => ResourceContents::blob(blob, uri),
     };
     let resource = resource.with_mime_type(contents.mime_type);
-    let (resource, cache_scope) = if contents.untrusted {
-        (resource.with_meta(untrusted()), CacheScope::Private)
-    } else {
-        (resource, CacheScope::Public)
+    let resource = match contents.untrusted {
+        true => resource.with_meta(untrusted()),
+        false => resource,
+    };
+    let cache_scope = match contents.public {
+        true => CacheScope::Public,
+        false => CacheScope::Private,
     };
     ReadResourceResult::new(vec![resource])
         .with_ttl_ms(if contents.lasting { LIST_TTL_MS } else { 0 })

@@ -38,27 +38,34 @@ pub async fn run(app: &App, scope: &Scope, input: StartRequest) -> Result<Outcom
 }
 
 /// The facts of a snapshot in words.
-fn describe(json: &SnapshotJson) -> String {
+pub(crate) fn describe(json: &SnapshotJson) -> String {
     let mut text = format!("snapshot {} is {}", json.id, json.state);
     if !json.name.is_empty() {
         let _ = write!(text, ", name {:?}", json.name);
     }
-    let _ = write!(
+    let _ = write!(text, "\nsince {}", json.since);
+    if let Some(until) = &json.until {
+        let _ = write!(text, ", until {until}");
+    }
+    let _ = writeln!(
         text,
-        "\nsince {}, created {}, expires {}, pinned {}\n",
-        json.since, json.created, json.expires, json.pinned
+        ", created {}, expires {}, pinned {}",
+        json.created, json.expires, json.pinned
     );
+    if let Some(why) = &json.unpinned_because {
+        let _ = writeln!(text, "not pinned because {why}");
+    }
     if let Some(namespaces) = &json.namespaces {
         let _ = writeln!(text, "namespaces: {}", namespaces.join(", "));
     }
     if !json.only_workloads.is_empty() {
         let _ = writeln!(text, "only workloads: {}", json.only_workloads.join(", "));
     }
-    if json.workloads.is_empty() {
-        text.push_str("blind spot: no sidecar of it is connected yet\n");
-    } else {
-        text.push_str("workload\tnamespace\trevision\timage\tsidecars\n");
-    }
+    text.push_str(match (json.workloads.is_empty(), json.until.is_some()) {
+        (false, _) => "workload\tnamespace\trevision\timage\tsidecars\n",
+        (true, false) => "blind spot: no sidecar of it is connected yet\n",
+        (true, true) => "blind spot: nobody recorded anything in it\n",
+    });
     for one in &json.workloads {
         let _ = writeln!(
             text,

@@ -30,7 +30,7 @@ pub struct Input {
     /// How long no matching call may arrive, in ms; default 2000
     #[schemars(range(min = 0, max = 30000))]
     pub idle_ms: Option<u64>,
-    /// How many there have to be; default 1
+    /// How many matching records there have to be, of which a call can have two; default 1
     pub min_calls: Option<u64>,
     /// Only calls that match
     pub filter: Option<FilterInput>,

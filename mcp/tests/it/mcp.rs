@@ -113,7 +113,7 @@ pub(crate) async fn text(hub: &TestHub, tool: &str, arguments: Value) -> (String
     (text, result["isError"] == json!(true))
 }
 
-/// Text without what is different in every run: times, boundaries, keys, cursors.
+/// Text without what is different in every run: times, boundaries, keys, cursors, ids of snapshots.
 pub(crate) fn timeless(text: &str) -> String {
     let patterns = [
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[time]"),
@@ -122,6 +122,7 @@ pub(crate) fn timeless(text: &str) -> String {
         (r"--- [0-9a-f]{12} (recorded|end)", "--- [boundary] $1"),
         (r"k-[0-9a-f]{8}", "[key]"),
         (r"cursor=\S+", "cursor=[cursor]"),
+        (r"snp_[a-z2-7]{16}", "[snapshot]"),
     ];
     patterns
         .iter()

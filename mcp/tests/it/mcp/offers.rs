@@ -103,6 +103,48 @@ async fn a_resource_is_no_longer_than_clients_take_in_one_piece() {
 }
 
 #[tokio::test]
+async fn a_snapshot_is_read_as_the_tool_that_made_it_said() {
+    let hub = TestHub::with_shop().await;
+    let arguments = json!({"name": "fix", "since": "-5m"});
+    let made = text(&hub, "snapshot_start", arguments).await.0;
+    let id = made.split(' ').nth(1).unwrap().to_owned();
+    let uri = format!("remora://snapshots/{id}");
+    let result = read(&hub, &uri).await["result"].clone();
+    assert_eq!(
+        (&result["cacheScope"], &result["ttlMs"]),
+        (&json!("private"), &json!(0))
+    );
+    let shown = result["contents"][0]["text"].as_str().unwrap();
+    let (facts, _) = made.split_once("next:").unwrap();
+    assert_eq!(shown, facts);
+
+    call(&hub, "snapshot_wait", json!({"snapshot": id, "idle_ms": 0})).await;
+    let sealed = read(&hub, &uri).await["result"]["contents"][0]["text"].clone();
+    let sealed = sealed.as_str().unwrap();
+    assert!(
+        sealed.contains("is sealed") && sealed.contains(", until "),
+        "{sealed}"
+    );
+}
+
+#[tokio::test]
+async fn ids_of_snapshots_are_completed_and_no_others() {
+    let hub = TestHub::with_shop().await;
+    let id = hub.make_snapshot().await;
+    let of = |uri: &str| json!({"type": "ref/resource", "uri": uri});
+    for (uri, typed, expected) in [
+        ("remora://snapshots/{id}", "", json!([id])),
+        ("remora://snapshots/{id}", &id[..8], json!([id])),
+        ("remora://snapshots/{id}", "c1", json!([])),
+        ("remora://calls/{id}", "", json!([])),
+    ] {
+        let answer = completed(&hub, of(uri), "id", typed).await;
+        let values = &answer["result"]["completion"]["values"];
+        assert_eq!(*values, expected, "{uri} {typed}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_on_filters_names_what_filters_take() {
     let hub = TestHub::start().await;
     let result = read(&hub, "remora://docs/filters").await["result"].clone();
@@ -116,6 +158,8 @@ async fn the_page_on_filters_names_what_filters_take() {
 #[test_case("remora://calls/c1-0/body/request", "no request body"; "a body that never was")]
 #[test_case("remora://calls/c1-0/body/both", "there is no resource"; "an unknown direction")]
 #[test_case("remora://calls/c1-0/body/request/x", "there is no resource"; "a longer path")]
+#[test_case("remora://snapshots/snp_aaaaaaaaaaaaaaaa", "there is no snapshot"; "a snapshot that never was")]
+#[test_case("remora://snapshots/snp_aaaaaaaaaaaaaaaa/calls", "there is no resource"; "a part of a snapshot")]
 #[test_case("remora://docs/../docs/filters", "there is no resource"; "dots")]
 #[test_case("file:///etc/passwd", "remora://calls/{id}"; "another scheme")]
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CURRENT, call, post, text};
-use crate::hub::TestHub;
+use super::{CURRENT, call, post, text, timeless};
+use crate::control::ask;
+use crate::hub::{INCARNATION, TestHub};
 
 async fn start(hub: &TestHub, arguments: Value) -> (String, Value) {
     let result = call(hub, "snapshot_start", arguments).await;
@@ -140,4 +141,44 @@ async fn a_wrong_argument_is_named_with_the_nearest_right_one() {
             "{tool} {arguments}: {answer}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_four_tools_say() {
+    let hub = TestHub::with_shop().await;
+    ask(&hub, &format!("incarnation={INCARNATION}&workload=orders&namespace=shop&pod=orders-1&epoch=0&sequence=3&goodbye=true")).await;
+    let started = json!({"name": "fix", "namespaces": ["shop"], "since": "-5m", "ttl": "1h"});
+    let (id, result) = start(&hub, started).await;
+    let mut said = result["content"][0]["text"].as_str().unwrap().to_owned();
+    for (tool, arguments) in [
+        (
+            "snapshot_wait",
+            json!({"snapshot": id, "min_calls": 99, "max_wait_s": 1}),
+        ),
+        ("snapshot_wait", json!({"snapshot": id, "idle_ms": 0})),
+        (
+            "snapshot_wait",
+            json!({"snapshot": id, "filter": {"status": "5xx"}}),
+        ),
+        ("snapshot_list", json!({})),
+        ("snapshot_delete", json!({"snapshot": id})),
+        ("snapshot_list", json!({})),
+        ("snapshot_wait", json!({"snapshot": id})),
+    ] {
+        let shown = arguments.to_string();
+        let (answer, _) = text(&hub, tool, arguments).await;
+        said.push_str(&format!("\n> {tool} {shown}\n{answer}"));
+    }
+    insta::assert_snapshot!(timeless(&said));
+}
+
+#[tokio::test]
+async fn what_a_wait_says_of_who_is_missing() {
+    let hub = TestHub::start().await;
+    let silent = "workload=stock&namespace=shop&pod=stock-1&epoch=0&sequence=2";
+    ask(&hub, &format!("incarnation={INCARNATION}&{silent}")).await;
+    let (id, _) = start(&hub, json!({})).await;
+    let arguments = json!({"snapshot": id, "idle_ms": 0, "min_calls": 0});
+    let (answer, _) = text(&hub, "snapshot_wait", arguments).await;
+    insta::assert_snapshot!(timeless(&answer));
 }
