@@ -209,7 +209,9 @@ impl Shipper {
             }
         };
         // The next batch tells of the calls of one that was refused.
-        self.shared.untold.store(refused.is_some(), Ordering::Release);
+        self.shared
+            .untold
+            .store(refused.is_some(), Ordering::Release);
         match refused {
             Some(batch) => {
                 waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
@@ -287,11 +289,7 @@ struct Ended {
 }
 
 /// Takes in what the data plane sends, until it is time to finish, and finishes.
-async fn intake(
-    state: &State,
-    mut incoming: mpsc::Receiver<Message>,
-    shared: &Shared,
-) -> Ended {
+async fn intake(state: &State, mut incoming: mpsc::Receiver<Message>, shared: &Shared) -> Ended {
     let mut finishing = shared.finishing.subscribe();
     while let Some(message) = incoming.recv().await {
         match message {

@@ -50,6 +50,11 @@ struct Streams {
     running: VecDeque<(u32, Box<Stream>)>,
     /// The highest stream that the client opened: those below are over, or running.
     last_opened: u32,
+    /// The highest stream that the server promised.
+    last_promised: u32,
+    /// The client cannot be read any more, and what it sends has the next number: none is given to
+    /// what is promised since.
+    closed: bool,
     /// What the server said it will not look at: streams of the client above this one.
     last_taken: Option<u32>,
 }
@@ -167,6 +172,7 @@ impl Http2 {
     ) {
         self.client = Direction::Blind;
         let streams = &mut self.streams;
+        streams.closed = true;
         if from == Side::Server {
             self.server = Direction::Blind;
             let failure = Some(CallError::MalformedResponse);
@@ -246,6 +252,14 @@ impl Streams {
         let id = section.opening.stream;
         match (from, section.opening.promised) {
             (Side::Server, Some(promised)) => {
+                // What is promised has an even number above those before (RFC 9113 section 5.1.1).
+                if promised % 2 == 1 || promised <= self.last_promised {
+                    return;
+                }
+                self.last_promised = promised;
+                if self.closed {
+                    return connection.count_dropped();
+                }
                 let mut stream = Stream::promised(connection, promised, &section.facts);
                 stream.fields(connection, Side::Client, section, text, at);
                 stream.end(Side::Client, at);

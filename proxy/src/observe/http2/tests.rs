@@ -16,6 +16,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
@@ -117,6 +118,42 @@ fn a_server_may_send_its_settings_ahead_of_the_preface() {
     watched.client(&get(1));
     watched.server(&ok(1, END_STREAM));
     assert_eq!(watched.told(), [(Protocol::Http2, 1, None)]);
+}
+
+/// A promise of `stream`, with a request that ends with it.
+fn promise(stream: u32) -> Vec<u8> {
+    let fields = block(&[(":method", "GET"), (":path", "/"), (":scheme", "http")]);
+    let payload = [&stream.to_be_bytes()[..], &fields].concat();
+    frame(PUSH_PROMISE, END_HEADERS, 1, &payload)
+}
+
+#[test]
+fn a_stream_that_cannot_be_promised_is_none() {
+    let mut watched = Watched::new();
+    watched.client(&get(1));
+    for stream in [2, 2, 3, 0, 4, 2] {
+        watched.server(&promise(stream));
+        watched.server(&ok(stream.max(2) & !1, END_STREAM));
+    }
+    watched.server(&ok(1, END_STREAM));
+    let told: Vec<u32> = watched.told().iter().map(|call| call.1).collect();
+    assert_eq!(told, [2, 4, 1]);
+}
+
+#[test]
+fn numbers_are_given_once_where_the_client_cannot_be_read_any_more() {
+    let mut watched = Watched::new();
+    watched.client(&get(1));
+    watched.client(&frame(CONTINUATION, 0, 1, b""));
+    watched.client(b"what comes now is counted alone");
+    watched.server(&promise(2));
+    watched.server(&ok(2, END_STREAM));
+    watched.server(&ok(1, END_STREAM));
+    watched.observer.closed(Side::Client, 1, &mut watched.out);
+    let told: Vec<u32> = watched.told().iter().map(|call| call.1).collect();
+    assert_eq!(told, [1, 2]);
+    assert_eq!(watched.told()[1].0, Protocol::Opaque);
+    assert_eq!(watched.observer.take_dropped(), 1, "the promised stream");
 }
 
 #[test]
