@@ -24,4 +24,11 @@ fn the_demo_finds_its_own_ledger_in_the_hub_and_ends() {
         said.contains("storefront") && said.contains("inventory"),
         "{said}"
     );
+    for (request, status) in [("POST /charge", "503"), ("GET /orders/{id}", "200")] {
+        let shown = said.lines().any(|row| {
+            let words: Vec<_> = row.split_whitespace().collect();
+            row.contains(request) && words.contains(&status)
+        });
+        assert!(shown, "{request} {status} is no row of the table:\n{said}");
+    }
 }

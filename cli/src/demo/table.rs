@@ -49,11 +49,21 @@ fn row(group: &Value) -> [String; 8] {
         text("src"),
         text("dst"),
         request,
-        text("status"),
+        outcome(group),
         calls,
         millis("p50_ms"),
         millis("p95_ms"),
     ]
+}
+
+/// The status, or why there was none.
+fn outcome(group: &Value) -> String {
+    let told = ["status", "grpc_status", "error"].map(|name| group.get(name));
+    match told.into_iter().flatten().find(|value| !value.is_null()) {
+        Some(Value::String(word)) => word.clone(),
+        Some(number) => number.to_string(),
+        None => "-".to_owned(),
+    }
 }
 
 /// One line: text to the left, the last three columns (figures) to the right.
@@ -82,15 +92,19 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_figures_stand_to_the_right() {
-        let group = |src: &str, calls: u32| {
+        let group = |src: &str, status: Value, error: Value, calls: u32| {
             json!({"leg": "inbound", "src": src, "dst": "orders", "method": "GET", "route": "/orders/{id}",
-                   "status": "200", "calls": calls, "p50_ms": 1.25, "p95_ms": null})
+                   "status": status, "grpc_status": null, "error": error, "calls": calls,
+                   "p50_ms": 1.25, "p95_ms": null})
         };
-        let table = render(&json!({"groups": [group("storefront", 120), group("x", 7)]}));
+        let table = render(&json!({"groups": [
+            group("storefront", json!(200), Value::Null, 120),
+            group("x", Value::Null, json!("server_reset"), 7),
+        ]}));
         let expected = [
-            "  LEG      FROM        TO      REQUEST           STATUS  CALLS  P50 ms  P95 ms",
-            "  inbound  storefront  orders  GET /orders/{id}  200       120    1.25       -",
-            "  inbound  x           orders  GET /orders/{id}  200         7    1.25       -",
+            "  LEG      FROM        TO      REQUEST           STATUS        CALLS  P50 ms  P95 ms",
+            "  inbound  storefront  orders  GET /orders/{id}  200             120    1.25       -",
+            "  inbound  x           orders  GET /orders/{id}  server_reset      7    1.25       -",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
     }
