@@ -1,11 +1,13 @@
+use std::path::PathBuf;
 use std::process::Command;
 
 use remora_store::block::Origin;
+use remora_store::testing::grpc_call;
 use serde_json::{Value, json};
 
 use crate::clients::{installed_with_chromium, script};
 use crate::hub::TestHub;
-use crate::shop::{INJECTED, block, inbound, origin};
+use crate::shop::{BEGAN_NS, INJECTED, block, inbound, origin};
 
 #[tokio::test]
 async fn the_page_brings_everything_and_may_do_little() {
@@ -52,18 +54,8 @@ async fn chromium_shows_what_was_recorded_as_text() {
             .status,
         200
     );
-    let mut node = Command::new("node");
-    node.arg(script("browser/page.mjs"))
-        .arg(clients.join("browser"))
-        .arg(format!("http://{}/", hub.api_address()))
-        .arg(format!("path.contains(\"{INJECTED}\")"))
-        .args(std::env::var_os("REMORA_PICTURES"));
-    let output = tokio::task::spawn_blocking(move || node.output().unwrap())
-        .await
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let filter = format!("path.contains(\"{INJECTED}\")");
+    let shown = show(&hub, clients, &filter).await;
     assert_eq!(
         (&shown["nodes"], &shown["calls"]),
         (&json!(6), &json!(31)),
@@ -97,4 +89,40 @@ async fn chromium_shows_what_was_recorded_as_text() {
             "{shown}"
         );
     }
+}
+
+#[tokio::test]
+async fn chromium_shows_how_a_call_of_grpc_ended_and_its_messages() {
+    let Some(clients) = installed_with_chromium() else {
+        return;
+    };
+    let hub = TestHub::start().await;
+    let call = grpc_call(*BEGAN_NS, "/shop.v1.Orders/Get", Some(14));
+    let block = block(origin("orders", 0xdd), 1, &[call]);
+    assert_eq!(hub.ingest(&[block]).await.status, 200);
+    let shown = show(&hub, clients, "path == \"/shop.v1.Orders/Get\"").await;
+    let (row, call) = (
+        shown["row"].as_str().unwrap(),
+        shown["call"].as_str().unwrap(),
+    );
+    assert!(row.contains("UNAVAILABLE"), "{row}");
+    assert!(call.contains("2 messages"), "{call}");
+    assert!(call.contains("client grpc, 2 bytes"), "{call}");
+    assert!(call.contains("\"value\":17"), "{call}");
+}
+
+/// What the page shows after a filter that is wrong, and then `filter`.
+async fn show(hub: &TestHub, clients: PathBuf, filter: &str) -> Value {
+    let mut node = Command::new("node");
+    node.arg(script("browser/page.mjs"))
+        .arg(clients.join("browser"))
+        .arg(format!("http://{}/", hub.api_address()))
+        .arg(filter)
+        .args(std::env::var_os("REMORA_PICTURES"));
+    let output = tokio::task::spawn_blocking(move || node.output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
