@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Relay MCP between standard input and output and a hub, for clients that do not speak HTTP
     Mcp(Mcp),
+    /// Run the webhook that puts a sidecar into pods that ask for one
+    Injector(Box<Injector>),
     /// Print Kubernetes manifests with a sidecar in each pod, as the webhook would put it there
     Inject(Inject),
     /// Ask a server of gRPC for its descriptors by reflection, and print them as a descriptor set
@@ -515,4 +517,50 @@ pub(crate) struct SnapshotWait {
     pub(crate) no_seal: bool,
     #[command(flatten)]
     pub(crate) at: AtHub,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Injector {
+    /// Address of the webhook, over TLS
+    #[arg(
+        long,
+        env = "REMORA_LISTEN",
+        default_value = "[::]:8443",
+        value_name = "ADDR"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Address of health checks and metrics
+    #[arg(
+        long,
+        env = "REMORA_ADMIN",
+        default_value = "[::]:8080",
+        value_name = "ADDR"
+    )]
+    pub(crate) admin: SocketAddr,
+    /// Service, in Remora's own namespace, by which the API server reaches the webhook
+    #[arg(
+        long,
+        env = "REMORA_SERVICE",
+        default_value = "remora-injector",
+        value_name = "NAME"
+    )]
+    pub(crate) service: String,
+    /// Secret, in Remora's own namespace, in which all replicas keep their certificates; made if it is not there
+    #[arg(
+        long,
+        env = "REMORA_CERTIFICATE_SECRET",
+        default_value = "remora-injector-certificates",
+        value_name = "NAME"
+    )]
+    pub(crate) secret: String,
+    /// MutatingWebhookConfiguration that is kept up to date with the authorities
+    #[arg(
+        long,
+        env = "REMORA_WEBHOOK_CONFIGURATION",
+        default_value = "remora-injector",
+        value_name = "NAME"
+    )]
+    pub(crate) webhook_configuration: String,
+    #[command(flatten)]
+    pub(crate) sidecar: InjectedSidecar,
 }

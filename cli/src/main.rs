@@ -7,6 +7,7 @@ mod http;
 mod hub;
 mod init;
 mod inject;
+mod injector;
 mod mcp;
 mod proxy;
 mod runtime;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Proxy(options) => proxy::run(*options),
         Command::Init(options) => init::run(options),
         Command::Inject(options) => inject::run(options),
+        Command::Injector(options) => injector::run(*options),
         Command::Mcp(options) => mcp::run(options),
         Command::Snapshot(command) => snapshot::run(command),
         Command::Descriptors(options) => descriptors::run(&options),

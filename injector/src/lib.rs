@@ -7,11 +7,16 @@
 //! The user's pod is patched, never written anew, so that fields this version does not know survive.
 
 pub mod annotations;
+pub mod certificates;
 pub mod config;
 pub mod decide;
 pub mod inject;
+pub mod kubernetes;
 pub mod manifests;
+pub mod metrics;
 pub mod patch;
 pub mod pod;
 pub mod quantity;
+pub mod server;
+pub mod webhook;
 pub mod workload;

@@ -8,6 +8,8 @@
     reason = "a test that panics has failed, and nothing here is anybody's interface"
 )]
 
+mod chart;
 mod people_run;
 mod random_pods;
+mod rotation;
 mod support;

@@ -44,7 +44,8 @@ pub fn decode_strictly(pod: &Value, sidecars: Sidecars) {
     assert_eq!(lost(pod, &again, ""), Vec::<String>::new());
 }
 
-fn reencoded<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Value) -> Value {
+/// A value as the types of Kubernetes understand it.
+pub fn reencoded<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Value) -> Value {
     let typed: T = serde_json::from_value(value.clone()).unwrap();
     serde_json::to_value(typed).unwrap()
 }

@@ -1,0 +1,45 @@
+//! `remora injector`: from flags to a webhook that runs until it is told to stop.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use remora_injector::certificates::{Keeper, Lifetimes};
+use remora_injector::config::Config;
+use remora_injector::kubernetes::Kubernetes;
+use remora_injector::server::{Pace, Server};
+
+use crate::arguments::Injector;
+use crate::inject;
+use crate::runtime::{self, UsageError};
+
+pub(crate) fn run(arguments: Injector) -> anyhow::Result<ExitCode> {
+    let config = Config::check(inject::options(arguments.sidecar)).map_err(UsageError::from)?;
+    let namespace = config.own_namespace.clone();
+    // An answer takes microseconds; one thread gives thousands a second.
+    runtime::single_threaded()?.block_on(async {
+        let stop = runtime::stop_signal();
+        let server = Server::bind(config, arguments.listen, arguments.admin)
+            .context("start the injector")?;
+        let cluster = Kubernetes::connect(
+            &namespace,
+            &arguments.secret,
+            &arguments.webhook_configuration,
+        )
+        .await
+        .context("start the injector")?;
+        tracing::info!(listen.addr = %arguments.listen, admin.addr = %arguments.admin, "listening");
+        let names = service_names(&arguments.service, &namespace);
+        let keeper = Keeper::new(cluster, names, Lifetimes::default());
+        server
+            .run(keeper, Pace::real(), stop)
+            .await
+            .context("run the injector")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The names by which an API server may call a Service.
+fn service_names(service: &str, namespace: &str) -> Vec<String> {
+    let short = format!("{service}.{namespace}.svc");
+    vec![short.clone(), format!("{short}.cluster.local")]
+}

@@ -1,0 +1,150 @@
+//! The shared chain in a Secret, and the authorities in the webhook's configuration.
+
+use async_trait::async_trait;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, Error};
+use serde_json::{Value, json};
+
+use crate::certificates::{Cluster, ClusterError, Kept};
+
+/// Key of the Secret under which the chain lies.
+const CHAIN_KEY: &str = "chain.json";
+/// Who the API server is told owns the fields that are published.
+const FIELD_MANAGER: &str = "remora-injector";
+
+/// A cluster by its API server.
+#[derive(Clone)]
+pub struct Kubernetes {
+    secrets: Api<Secret>,
+    webhooks: Api<MutatingWebhookConfiguration>,
+    secret: String,
+    configuration: String,
+}
+
+impl std::fmt::Debug for Kubernetes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kubernetes")
+            .field("secret", &self.secret)
+            .field("configuration", &self.configuration)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Kubernetes {
+    /// The cluster that this process runs in, or that `KUBECONFIG` names. The chain lies in the Secret `secret`
+    /// of `namespace`; the authorities are published in the webhook configuration `configuration`.
+    ///
+    /// # Errors
+    ///
+    /// There is neither.
+    pub async fn connect(
+        namespace: &str,
+        secret: &str,
+        configuration: &str,
+    ) -> Result<Self, ClusterError> {
+        let refused = |error: Error| refused("find the API server".to_owned(), error);
+        let client = Client::try_default().await.map_err(refused)?;
+        Ok(Self {
+            secrets: Api::namespaced(client.clone(), namespace),
+            webhooks: Api::all(client),
+            secret: secret.to_owned(),
+            configuration: configuration.to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Cluster for Kubernetes {
+    async fn read(&self) -> Result<Option<Kept>, ClusterError> {
+        let read = self.secrets.get_opt(&self.secret).await;
+        let secret =
+            read.map_err(|error| refused(format!("read Secret {}", self.secret), error))?;
+        Ok(secret.map(|secret| Kept {
+            version: secret.metadata.resource_version.unwrap_or_default(),
+            bytes: secret
+                .data
+                .and_then(|mut data| data.remove(CHAIN_KEY))
+                .unwrap_or_default()
+                .0,
+        }))
+    }
+
+    async fn write(&self, bytes: Vec<u8>, version: Option<&str>) -> Result<(), ClusterError> {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(self.secret.clone()),
+                resource_version: version.map(str::to_owned),
+                ..ObjectMeta::default()
+            },
+            data: Some([(CHAIN_KEY.to_owned(), ByteString(bytes))].into()),
+            ..Secret::default()
+        };
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let written = match version {
+            None => self.secrets.create(&parameters, &secret).await,
+            Some(_) => {
+                self.secrets
+                    .replace(&self.secret, &parameters, &secret)
+                    .await
+            }
+        };
+        match written {
+            Ok(_) => Ok(()),
+            // It exists by now, was changed, or is gone.
+            Err(Error::Api(status)) if [404, 409].contains(&status.code) => {
+                Err(ClusterError::Conflict)
+            }
+            Err(error) => Err(refused(format!("write Secret {}", self.secret), error)),
+        }
+    }
+
+    async fn publish(&self, bundle: &str) -> Result<(), ClusterError> {
+        let action = || {
+            format!(
+                "publish in MutatingWebhookConfiguration {}",
+                self.configuration
+            )
+        };
+        let read = self.webhooks.get(&self.configuration).await;
+        let current = read.map_err(|error| refused(action(), error))?;
+        let webhooks = current.webhooks.unwrap_or_default();
+        let is_there = |webhook: &k8s_openapi::api::admissionregistration::v1::MutatingWebhook| {
+            let published = webhook.client_config.ca_bundle.as_ref();
+            published.is_some_and(|published| published.0 == bundle.as_bytes())
+        };
+        if webhooks.iter().all(is_there) {
+            return Ok(());
+        }
+        // One field of each, by its owner: what Helm and Argo keep stays theirs.
+        let ca_bundle = ByteString(bundle.as_bytes().to_vec());
+        let fields: Vec<Value> = webhooks
+            .iter()
+            .map(|webhook| json!({"name": webhook.name, "clientConfig": {"caBundle": ca_bundle}}))
+            .collect();
+        let fields = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": self.configuration},
+            "webhooks": fields,
+        });
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patched = self
+            .webhooks
+            .patch(&self.configuration, &parameters, &Patch::Apply(fields))
+            .await;
+        patched.map(drop).map_err(|error| refused(action(), error))
+    }
+}
+
+fn refused(action: String, error: Error) -> ClusterError {
+    ClusterError::Refused {
+        action,
+        source: Box::new(error),
+    }
+}

@@ -1,0 +1,183 @@
+//! The chart, by the real helm: it renders, to what was reviewed, and to objects that Kubernetes knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use serde_json::Value;
+use test_case::test_case;
+
+use crate::support::{lost, reencoded};
+
+fn charts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("charts")
+}
+
+/// Runs helm beside the chart; `None` where there is no helm.
+fn helm(arguments: &[&str]) -> Option<Output> {
+    match Command::new("helm")
+        .args(arguments)
+        .current_dir(charts())
+        .output()
+    {
+        Ok(output) => Some(output),
+        Err(error) => {
+            let required = std::env::var("REMORA_REQUIRE").as_deref() == Ok("all");
+            assert!(!required, "left out: helm does not run: {error}");
+            eprintln!("left out: helm does not run: {error}");
+            None
+        }
+    }
+}
+
+fn template(arguments: &[&str]) -> Option<Output> {
+    let all = [
+        "template",
+        "remora",
+        "remora",
+        "--namespace",
+        "remora",
+        "--kube-version",
+    ];
+    helm(&[&all, arguments].concat())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The objects of a rendered chart.
+fn objects(rendered: &str) -> Vec<Value> {
+    let documents = rendered
+        .split("\n---\n")
+        .filter(|document| document.contains("kind: "));
+    documents
+        .map(|document| serde_saphyr::from_str(document).unwrap())
+        .collect()
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(charts().join("rendered").join(name)).unwrap()
+}
+
+#[test]
+fn helm_finds_nothing_to_say_against_the_chart() {
+    let Some(output) = helm(&["lint", "--strict", "--kube-version", "1.34.0", "remora"]) else {
+        return;
+    };
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+}
+
+#[test_case("default")]
+#[test_case("everything")]
+#[test_case("small")]
+fn what_is_rendered_is_what_was_reviewed(name: &str) {
+    let values = format!("rendered/{name}.values.yaml");
+    let Some(output) = template(&["1.34.0", "--values", &values]) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let reviewed = read(&format!("{name}.yaml"));
+    assert!(
+        text(&output.stdout) == reviewed,
+        "{name} has changed: run .ci/render and review"
+    );
+}
+
+#[test_case("default")]
+#[test_case("everything")]
+#[test_case("small")]
+fn kubernetes_knows_every_field_that_is_rendered(name: &str) {
+    for object in objects(&read(&format!("{name}.yaml"))) {
+        let again = match object["kind"].as_str().unwrap() {
+            "ClusterRole" => reencoded::<ClusterRole>(&object),
+            "ClusterRoleBinding" => reencoded::<ClusterRoleBinding>(&object),
+            "Deployment" => reencoded::<Deployment>(&object),
+            "Ingress" => reencoded::<Ingress>(&object),
+            "MutatingWebhookConfiguration" => reencoded::<MutatingWebhookConfiguration>(&object),
+            "NetworkPolicy" => reencoded::<NetworkPolicy>(&object),
+            "PersistentVolumeClaim" => reencoded::<PersistentVolumeClaim>(&object),
+            "PodDisruptionBudget" => reencoded::<PodDisruptionBudget>(&object),
+            "Role" => reencoded::<Role>(&object),
+            "RoleBinding" => reencoded::<RoleBinding>(&object),
+            "Secret" => reencoded::<Secret>(&object),
+            "Service" => reencoded::<Service>(&object),
+            "ServiceAccount" => reencoded::<ServiceAccount>(&object),
+            // Of Prometheus Operator, whose types are not Kubernetes'.
+            "ServiceMonitor" => continue,
+            other => panic!("an object of kind {other}, which no test knows"),
+        };
+        assert_eq!(
+            lost(&object, &again, ""),
+            Vec::<String>::new(),
+            "{}",
+            object["metadata"]["name"]
+        );
+    }
+}
+
+#[test_case("1.31.9" => "classic"; "with which older nodes may run")]
+#[test_case("1.32.0" => "native"; "with which none can")]
+fn sidecars_under_an_api_server_of(version: &str) -> String {
+    let Some(output) = template(&[version, "--show-only", "templates/injector-deployment.yaml"])
+    else {
+        return if version < "1.32" {
+            "classic"
+        } else {
+            "native"
+        }
+        .to_owned();
+    };
+    let deployment = &objects(&format!("\n{}", text(&output.stdout)))[0];
+    let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let sidecars = env
+        .iter()
+        .find(|variable| variable["name"] == "REMORA_SIDECARS")
+        .unwrap();
+    sidecars["value"].as_str().unwrap().to_owned()
+}
+
+#[test_case("hub.ingress.enabled=true", "/hub/ingress/host"; "an Ingress without a host")]
+#[test_case("sidecar.mode=ambient", "/sidecar/mode"; "a mode that is none")]
+#[test_case("hub.retianAge=1d", "retianAge"; "a value that is misspelt")]
+#[test_case("hub.token=short", "/hub/token"; "a token that can be guessed")]
+fn values_that_cannot_be_meant_are_refused(values: &str, named: &str) {
+    let Some(output) = template(&["1.34.0", "--set", values]) else {
+        return;
+    };
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.contains(named), "{said}");
+}
+
+#[test]
+fn every_copy_of_the_token_is_the_same() {
+    let Some(output) = template(&["1.34.0", "--set", "namespaces={shop,pay}"]) else {
+        return;
+    };
+    let objects = objects(&format!("\n{}", text(&output.stdout)));
+    let secrets = objects.iter().filter(|object| object["kind"] == "Secret");
+    let tokens: Vec<&Value> = secrets.map(|secret| &secret["data"]["token"]).collect();
+    assert_eq!(tokens.len(), 3);
+    assert!(
+        tokens
+            .iter()
+            .all(|token| **token == *tokens[0] && token.is_string())
+    );
+}
