@@ -81,9 +81,6 @@ pub struct Config {
     pub resources: Resources,
     /// Runtime classes whose pods are left alone.
     pub refused_runtime_classes: Vec<String>,
-    /// What is done to `tcpSocket` probes. The sidecar has to answer for them where they are rewritten,
-    /// so it is no option yet.
-    pub tcp_probes: TcpProbes,
 }
 
 /// Where a sidecar has the token from that it shows to the hub.
@@ -115,15 +112,6 @@ pub struct Resources {
     pub memory_request: Quantity,
     /// Most memory.
     pub memory_limit: Quantity,
-}
-
-/// What is done to probes that only connect. Beside a redirecting sidecar they always succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TcpProbes {
-    /// They stay, and a warning says what they are worth.
-    Keep,
-    /// They ask the sidecar's admin port, at `/probe/tcp/PORT`, which connects to the application.
-    Rewrite,
 }
 
 /// Everything that is wrong with the options, each with its flag.
@@ -168,7 +156,6 @@ impl Config {
                 own_namespace: options.own_namespace,
                 resources,
                 refused_runtime_classes: options.refused_runtime_classes,
-                tcp_probes: TcpProbes::Keep,
             }),
             _ => Err(ConfigError(problems)),
         }
@@ -270,7 +257,6 @@ mod tests {
         let config = Config::check(options).unwrap();
         assert_eq!(config.token, Token::Secret("remora-token".to_owned()));
         assert_eq!(config.sidecars, Sidecars::Native);
-        assert_eq!(config.tcp_probes, TcpProbes::Keep);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! `initContainers` become `[0] remora-init`, `[1] remora-proxy`, then the user's; without native sidecars
 //! `remora-init` is the last of them and `remora-proxy` the first container. Two volumes, and the annotation
-//! that says so. Nothing of the user's is changed or removed, except `tcpSocket` probes where they are rewritten.
+//! that says so. Nothing of the user's is changed or removed, except `tcpSocket` probes of the pod's own ports.
 
 mod containers;
 mod edits;
@@ -14,7 +14,7 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 
 use crate::annotations::{Options, STATUS, TCP_PROBES};
-use crate::config::{Config, Sidecars, TOKEN_KEY, TcpProbes, Token};
+use crate::config::{Config, Sidecars, TOKEN_KEY, Token};
 use crate::decide::Reason;
 use crate::pod::{Pod, name_of};
 use crate::workload::Workload;
@@ -55,13 +55,8 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
     let proxy = containers::proxy(plan, config, uid, &resources);
     let mut edits = Edits::new(pod);
     // Before containers are inserted, since these name containers by their place.
-    match config.tcp_probes {
-        TcpProbes::Rewrite => {
-            if let Some(original) = probes::rewrite(pod, &mut edits) {
-                edits.annotate(TCP_PROBES, &original.to_string());
-            }
-        }
-        TcpProbes::Keep => probes::warn(pod, warnings),
+    if let Some(original) = probes::rewrite(pod, &mut edits) {
+        edits.annotate(TCP_PROBES, &original.to_string());
     }
     match config.sidecars {
         Sidecars::Native => edits.insert("initContainers", Place::First, vec![init, proxy]),

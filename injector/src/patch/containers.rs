@@ -32,7 +32,8 @@ pub(super) fn init(plan: &Plan, config: &Config, uid: u32, resources: &Value) ->
         "name": INIT_CONTAINER,
         "image": config.image,
         "imagePullPolicy": config.image_pull_policy,
-        "args": ["init"],
+        // A pod that may not write rules starts unrecorded, and its log says why.
+        "args": ["init", "--optional"],
         "env": env,
         "resources": resources,
         "securityContext": security_context(uid, &["NET_ADMIN"]),

@@ -1,5 +1,5 @@
 //! Probes that only connect. The sidecar accepts every connection before it knows whether the application
-//! does, so beside it they always succeed.
+//! does, so they would always succeed; they ask the sidecar's admin port instead, which connects to it.
 
 use serde_json::{Value, json};
 
@@ -38,16 +38,6 @@ pub(super) fn rewrite(pod: Pod<'_>, edits: &mut Edits<'_>) -> Option<Value> {
         }));
     }
     (!original.is_empty()).then_some(Value::Array(original))
-}
-
-/// Says which probes tell nothing any more.
-pub(super) fn warn(pod: Pod<'_>, warnings: &mut Vec<String>) {
-    for found in find(pod) {
-        warnings.push(format!(
-            "{} of container {:?} only connects, which always succeeds beside the sidecar; use httpGet or grpc",
-            found.probe, found.container
-        ));
-    }
 }
 
 fn find(pod: Pod<'_>) -> impl Iterator<Item = TcpProbe<'_>> {

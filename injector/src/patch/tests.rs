@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use test_case::test_case;
 
-use crate::config::{Config, Options, TcpProbes};
+use crate::config::{Config, Options};
 use crate::decide::{Decision, Namespace, PodSecurity};
 use crate::inject::{Injection, inject};
 
@@ -122,30 +122,9 @@ fn pod_with_tcp_probes() -> Value {
 }
 
 #[test]
-fn a_probe_that_only_connects_stays_and_is_told() {
+fn tcp_probes_of_own_ports_are_rewritten_and_nothing_else() {
     let pod = pod_with_tcp_probes();
     let (patched, injection) = injected(&pod, &config());
-    assert_eq!(
-        at(&patched, "/spec/containers"),
-        at(&pod, "/spec/containers")
-    );
-    assert_eq!(injection.warnings.len(), 2, "{:?}", injection.warnings);
-    assert!(
-        injection
-            .warnings
-            .iter()
-            .all(|warning| warning.contains("\"db\""))
-    );
-}
-
-#[test]
-fn where_the_sidecar_answers_for_them_tcp_probes_of_own_ports_are_rewritten_and_nothing_else() {
-    let config = Config {
-        tcp_probes: TcpProbes::Rewrite,
-        ..config()
-    };
-    let pod = pod_with_tcp_probes();
-    let (patched, injection) = injected(&pod, &config);
     let mut expected = at(&pod, "/spec/containers").clone();
     let asks = json!({"path": "/probe/tcp/5432", "port": 15120, "scheme": "HTTP"});
     *expected.pointer_mut("/0/livenessProbe").unwrap() =

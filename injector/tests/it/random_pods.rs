@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use remora_injector::config::{Config, TcpProbes};
+use remora_injector::config::Config;
 use remora_injector::decide::Decision;
 use serde_json::{Map, Value, json};
 
@@ -68,11 +68,7 @@ proptest! {
 }
 
 fn any_config() -> impl Strategy<Value = Config> {
-    let probes = prop_oneof![Just(TcpProbes::Keep), Just(TcpProbes::Rewrite)];
-    (any::<bool>(), probes).prop_map(|(native, tcp_probes)| Config {
-        tcp_probes,
-        ..if native { config() } else { classic() }
-    })
+    any::<bool>().prop_map(|native| if native { config() } else { classic() })
 }
 
 /// A pod that the API server of any supported version would take.
