@@ -14,6 +14,7 @@
 mod support;
 
 mod barrier;
+mod chart;
 mod command_line;
 mod damage;
 mod demo;

@@ -1,0 +1,86 @@
+//! What the chart tells the programs: each understands every variable, and takes the values.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use test_case::test_case;
+
+use crate::support::process::REMORA;
+
+/// The container of a Deployment that was rendered.
+fn container(rendered: &str, deployment: &str) -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let file = root.join("charts/rendered").join(rendered);
+    let text = fs::read_to_string(file).unwrap();
+    let mut documents = text
+        .split("\n---\n")
+        .filter(|document| document.contains("kind: Deployment"))
+        .map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
+    let found = documents.find(|object| object["metadata"]["name"] == deployment);
+    found.unwrap()["spec"]["template"]["spec"]["containers"][0].take()
+}
+
+/// Runs a container here, with `more` after its own arguments.
+fn run(container: &Value, more: &[&str]) -> Output {
+    let args = container["args"].as_array().unwrap();
+    Command::new(REMORA)
+        .args(args.iter().map(|arg| arg.as_str().unwrap()))
+        .args(more)
+        .env_clear()
+        .env("KUBECONFIG", "/nonexistent/kubeconfig")
+        .envs(variables(container))
+        .output()
+        .unwrap()
+}
+
+fn variables(container: &Value) -> Vec<(&str, &str)> {
+    let variables = container["env"].as_array().unwrap().iter();
+    variables
+        .map(|of| (of["name"].as_str().unwrap(), of["value"].as_str().unwrap()))
+        .collect()
+}
+
+#[test_case("default.yaml")]
+#[test_case("everything.yaml")]
+#[test_case("small.yaml")]
+fn hub_and_injector_know_every_variable_that_the_chart_sets(rendered: &str) {
+    for deployment in ["remora-hub", "remora-injector"] {
+        let container = container(rendered, deployment);
+        let help = String::from_utf8(run(&container, &["--help"]).stdout).unwrap();
+        for (name, _) in variables(&container) {
+            assert!(
+                help.contains(&format!("[env: {name}=")),
+                "{deployment} does not know {name}: {help}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_injector_takes_the_values_and_misses_only_a_cluster() {
+    let container = container("everything.yaml", "remora-injector");
+    let output = run(
+        &container,
+        &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    // With 2 a flag, or a variable in its stead, is refused.
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("find the API server"), "{said}");
+}
+
+#[test]
+fn the_hub_takes_the_values_and_misses_only_its_token() {
+    let container = container("everything.yaml", "remora-hub");
+    let output = run(
+        &container,
+        &["--listen", "127.0.0.1:0", "--ingest", "127.0.0.1:0"],
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        said.trim_end(),
+        "error: --token-file /var/run/secrets/remora/token: No such file or directory (os error 2)"
+    );
+}
