@@ -15,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use kube::core::DynamicObject;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -92,6 +92,7 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
         serde_json::from_value::<AdmissionReview<DynamicObject>>(review)
             .ok()
             .and_then(|review| review.try_into().ok());
+    let request = request.filter(creates_pod);
     let (Some(request), Some(pod)) = (request, pod) else {
         return unreadable(&uid);
     };
@@ -122,6 +123,16 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
         decision: Some(decision),
         dry_run: request.dry_run,
     }
+}
+
+/// Whether a pod is asked about that does not run yet: a configuration that sends more is not ours, and
+/// other objects have containers too.
+fn creates_pod(request: &AdmissionRequest<DynamicObject>) -> bool {
+    let resource = &request.resource;
+    let of = (&*resource.group, &*resource.version, &*resource.resource);
+    of == ("", "v1", "pods")
+        && request.sub_resource.is_none()
+        && request.operation == Operation::Create
 }
 
 fn unreadable(uid: &str) -> Answer {
@@ -181,9 +192,12 @@ async fn review(
         webhook.metrics.count(Outcome::Busy);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let Some(body) = arrived(body).await else {
-        webhook.metrics.count(Outcome::Unreadable);
-        return StatusCode::BAD_REQUEST.into_response();
+    let body = match arrived(body).await {
+        Ok(body) => body,
+        Err(status) => {
+            webhook.metrics.count(Outcome::Unreadable);
+            return status.into_response();
+        }
     };
     let begun = Instant::now();
     let answer = answer(&body, Selected { by, pod_security }, &webhook.config);
@@ -206,10 +220,16 @@ fn most_kib(body: &Body) -> u32 {
 }
 
 /// The whole body, if it comes in time and is not too large.
-async fn arrived(body: Body) -> Option<Bytes> {
+async fn arrived(body: Body) -> Result<Bytes, StatusCode> {
     let whole = Limited::new(body, MAX_REVIEW_BYTES).collect();
-    let whole = tokio::time::timeout(MAX_ARRIVAL, whole).await.ok()?;
-    Some(whole.ok()?.to_bytes())
+    let whole = tokio::time::timeout(MAX_ARRIVAL, whole).await;
+    let whole = whole.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
+    whole
+        .map(Collected::to_bytes)
+        .map_err(|error| match error.is::<LengthLimitError>() {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        })
 }
 
 #[cfg(test)]

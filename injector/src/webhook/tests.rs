@@ -60,6 +60,31 @@ fn a_pod_is_answered_with_its_patch_under_its_uid() {
     assert!(!patch.is_empty());
 }
 
+#[test_case("/request/resource/resource", json!("deployments"); "another resource")]
+#[test_case("/request/resource/group", json!("apps"); "another group")]
+#[test_case("/request/operation", json!("UPDATE"); "an update")]
+#[test_case("/request/subResource", json!("ephemeralcontainers"); "a part of a pod")]
+fn what_is_no_new_pod_stays_as_it_is(place: &str, value: Value) {
+    let mut review = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+    review["request"]["subResource"] = Value::Null;
+    *review.pointer_mut(place).unwrap() = value;
+    let (answer, body) = answered(&review, BY_NAMESPACE);
+    assert_eq!(answer.decision, None);
+    let response = &body["response"];
+    assert_eq!(
+        (&response["allowed"], &response["patch"]),
+        (&json!(true), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_review_that_is_too_large_is_told_so() {
+    let whole = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES])).await;
+    assert_eq!(whole.map(|body| body.len()), Ok(MAX_REVIEW_BYTES));
+    let larger = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES + 1])).await;
+    assert_eq!(larger, Err(StatusCode::PAYLOAD_TOO_LARGE));
+}
+
 #[test]
 fn fields_that_no_type_knows_do_not_keep_a_pod_from_its_sidecar() {
     let pod = json!({
