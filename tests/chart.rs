@@ -9,11 +9,15 @@ use test_case::test_case;
 
 use crate::support::process::REMORA;
 
-/// The container of a Deployment that was rendered.
-fn container(rendered: &str, deployment: &str) -> Value {
+/// Manifests of the chart, as they are kept.
+pub fn manifests(rendered: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let file = root.join("charts/rendered").join(rendered);
-    let text = fs::read_to_string(file).unwrap();
+    fs::read_to_string(root.join("charts/rendered").join(rendered)).unwrap()
+}
+
+/// The container of a Deployment that was rendered.
+pub fn container(rendered: &str, deployment: &str) -> Value {
+    let text = manifests(rendered);
     let mut documents = text
         .split("\n---\n")
         .filter(|document| document.contains("kind: Deployment"))
@@ -35,7 +39,8 @@ fn run(container: &Value, more: &[&str]) -> Output {
         .unwrap()
 }
 
-fn variables(container: &Value) -> Vec<(&str, &str)> {
+/// What its environment says.
+pub fn variables(container: &Value) -> Vec<(&str, &str)> {
     let variables = container["env"].as_array().unwrap().iter();
     variables
         .map(|of| (of["name"].as_str().unwrap(), of["value"].as_str().unwrap()))

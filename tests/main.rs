@@ -37,3 +37,4 @@ mod secrets;
 mod sidecar_killed;
 mod snapshots;
 mod streams;
+mod webhook;

@@ -1,6 +1,7 @@
 //! Running the program and speaking to it.
 
 pub mod api;
+pub mod kubernetes;
 pub mod namespaces;
 pub mod origin;
 pub mod process;
