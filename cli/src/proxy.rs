@@ -29,6 +29,7 @@ fn options(arguments: arguments::Proxy) -> Options {
         redirect: arguments.redirect,
         admin: arguments.admin,
         ingest: arguments.ingest,
+        ingest_ca: arguments.ingest_ca,
         token_file: arguments.token_file,
         workload: arguments.workload,
         namespace: arguments.namespace,

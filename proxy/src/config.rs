@@ -49,6 +49,9 @@ pub struct Options {
     pub admin: Option<String>,
     /// URL of the hub's ingest port. Default [`DEFAULT_INGEST`].
     pub ingest: String,
+    /// File with the authorities, in PEM, that the hub's certificate is checked against; read again
+    /// whenever a connection is made. Needed with https, and only with it.
+    pub ingest_ca: Option<PathBuf>,
     /// File with the token to send to the hub; read again whenever the hub refuses it.
     pub token_file: Option<PathBuf>,
     /// Name of the workload that the sidecar belongs to.
@@ -87,6 +90,7 @@ impl Default for Options {
             redirect: false,
             admin: None,
             ingest: DEFAULT_INGEST.to_owned(),
+            ingest_ca: None,
             token_file: None,
             workload: String::new(),
             namespace: "local".to_owned(),
@@ -116,6 +120,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The hub's ingest port.
     pub ingest: Uri,
+    /// File with the authorities that its certificate is checked against.
+    pub ingest_ca: Option<PathBuf>,
     /// File with the token to send to the hub.
     pub token_file: Option<PathBuf>,
     /// Who the sidecar says it is; its incarnation is 0 until it runs.
@@ -231,7 +237,8 @@ impl Config {
         let config = Self {
             admin: check.admin(options.admin.as_deref(), options.redirect),
             redirect: options.redirect.then(RedirectPorts::default),
-            ingest: check.ingest(&options.ingest),
+            ingest: check.ingest(&options.ingest, options.ingest_ca.is_some()),
+            ingest_ca: options.ingest_ca,
             token_file: options.token_file,
             origin: Origin {
                 incarnation: 0,
@@ -339,8 +346,21 @@ impl Check {
         }
     }
 
-    fn ingest(&mut self, text: &str) -> Uri {
-        self.take("--ingest", parse::url(text)).unwrap_or_default()
+    fn ingest(&mut self, text: &str, has_authorities: bool) -> Uri {
+        let uri = self.take("--ingest", parse::url(text)).unwrap_or_default();
+        match (uri.scheme_str(), has_authorities) {
+            (Some("https"), false) => self.fail(
+                "--ingest",
+                format!("{text} needs --ingest-ca FILE, the authorities that the hub's certificate is checked against"),
+            ),
+            // Whoever gives authorities takes the way to the hub for encrypted.
+            (Some("http"), true) => self.fail(
+                "--ingest-ca",
+                format!("it is of no use with {text}; did you mean {}?", text.replacen("http", "https", 1)),
+            ),
+            _ => {}
+        }
+        uri
     }
 
     fn size(&mut self, field: &'static str, text: &str, least: usize, most: usize) -> usize {

@@ -260,6 +260,7 @@ fn start_shipper(
 fn ship_config(config: &Config) -> ShipConfig {
     ShipConfig {
         ingest: config.ingest.clone(),
+        ingest_ca: config.ingest_ca.clone(),
         token_file: config.token_file.clone(),
         origin: config.origin.clone(),
         body_limit_bytes: config.body_limit_bytes,

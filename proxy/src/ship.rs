@@ -12,6 +12,7 @@ mod metrics;
 mod queue;
 pub(crate) mod sender;
 pub(crate) mod state;
+mod tls;
 
 use std::io;
 use std::path::PathBuf;
@@ -63,6 +64,9 @@ const FINISH_DEFAULT: Duration = Duration::from_secs(2);
 pub struct ShipConfig {
     /// Address of the hub's ingest port, such as `http://127.0.0.1:8898`.
     pub ingest: Uri,
+    /// File with the authorities, in PEM, that the hub's certificate is checked against; read anew for
+    /// every connection. Needed with https.
+    pub ingest_ca: Option<PathBuf>,
     /// File with the bearer token; read anew for every request.
     pub token_file: Option<PathBuf>,
     /// Who records. Its incarnation must be random.
@@ -130,7 +134,11 @@ impl Shipper {
         budget: Budget,
         metrics: ShipMetrics,
     ) -> io::Result<(Self, Flushes)> {
-        let hub = Hub::new(&config.ingest, config.token_file.clone())?;
+        let hub = Hub::new(
+            &config.ingest,
+            config.ingest_ca.clone(),
+            config.token_file.clone(),
+        )?;
         let (spool, last_word, recovered) = open_spool(&config)?;
         let mut queue = Queue::new(
             config.origin.incarnation,

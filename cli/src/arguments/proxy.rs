@@ -14,6 +14,10 @@ pub(crate) struct Proxy {
         value_name = "URL"
     )]
     pub(crate) ingest: String,
+    /// Authorities (PEM) that the hub's certificate is checked against, with an https address; read
+    /// again whenever a connection is made
+    #[arg(long, env = "REMORA_INGEST_CA", value_name = "FILE")]
+    pub(crate) ingest_ca: Option<PathBuf>,
     /// File with the token for the hub; read again whenever the hub refuses it
     #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -91,7 +91,7 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
 
 /// `http://HOST[:PORT]` or `https://…`.
 pub(super) fn url(text: &str) -> Result<Uri, String> {
-    let example = "it has the form http://HOST:PORT, such as http://127.0.0.1:8898";
+    let example = "it has the form http[s]://HOST:PORT, such as http://127.0.0.1:8898";
     if !text.contains("://") {
         return Err(format!(
             "{text:?} is not a URL, did you mean http://{text}?"
@@ -101,10 +101,7 @@ pub(super) fn url(text: &str) -> Result<Uri, String> {
         .parse()
         .map_err(|_| format!("{text:?} is not a URL; {example}"))?;
     match uri.scheme_str() {
-        Some("http") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
-        Some("https") => Err(format!(
-            "{text:?}: TLS to the hub is not supported yet; {example}"
-        )),
+        Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
         _ => Err(format!("{text:?} is not a URL of a hub; {example}")),
     }
 }

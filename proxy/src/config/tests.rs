@@ -106,6 +106,21 @@ fn a_size_is_read_or_explained(text: &str, expected: Result<usize, &str>) {
     }
 }
 
+#[test_case::test_case(
+    "https://hub:8898",
+    None,
+    "--ingest: https://hub:8898 needs --ingest-ca FILE"
+)]
+#[test_case::test_case("http://hub:8898", Some("ca.crt"), "did you mean https://hub:8898?")]
+fn https_and_its_authorities_go_together(ingest: &str, ca: Option<&str>, expected: &str) {
+    let message = message(Options {
+        ingest: ingest.to_owned(),
+        ingest_ca: ca.map(Into::into),
+        ..options(&["inbound:127.0.0.1:8080=127.0.0.1:3000"])
+    });
+    assert!(message.contains(expected), "{message}");
+}
+
 #[test]
 fn a_pod_serves_its_addresses_on_every_port() {
     let config = Config::from_options(Options {

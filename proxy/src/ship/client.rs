@@ -16,12 +16,15 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue, RETRY_AFTER};
-use hyper::http::uri::Scheme;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
-/// How long a connection may take to come about.
+use super::tls::Tls;
+
+/// How long a connection may take to come about, with its handshake where there is one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest answer that is read, in bytes.
@@ -35,44 +38,58 @@ pub(crate) struct Hub {
     authority: HeaderValue,
     prefix: String,
     token_file: Option<PathBuf>,
+    /// With https.
+    tls: Option<Tls>,
 }
 
 impl Hub {
-    /// The hub at `uri`.
+    /// The hub at `uri`; with https its certificate is checked against the authorities in `ca_file`.
     ///
     /// # Errors
-    /// If the address has no host, or asks for TLS.
-    pub(crate) fn new(uri: &Uri, token_file: Option<PathBuf>) -> io::Result<Self> {
-        let wrong = |why: &str| {
+    /// If the address has no host, or none that a certificate can be for, or if an address has https
+    /// and no file of authorities comes with it.
+    pub(crate) fn new(
+        uri: &Uri,
+        ca_file: Option<PathBuf>,
+        token_file: Option<PathBuf>,
+    ) -> io::Result<Self> {
+        let wrong = |why: String| {
             let message = format!("ship to {uri}: {why}");
             io::Error::new(io::ErrorKind::InvalidInput, message)
         };
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(wrong(
-                    "TLS to the hub comes with the cluster order, use an http address until then",
-                ));
-            }
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            _ => return Err(wrong("the address must begin with http://")),
-        }
         let authority = uri
             .authority()
-            .ok_or_else(|| wrong("the address names no host"))?;
+            .ok_or_else(|| wrong("the address names no host".to_owned()))?;
         let host = authority
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(80);
+        let (tls, default_port) = match (uri.scheme_str(), ca_file) {
+            (Some("http"), _) => (None, 80),
+            (Some("https"), Some(file)) => {
+                let tls = Tls::new(host, file).map_err(|error| wrong(error.to_string()))?;
+                (Some(tls), 443)
+            }
+            (Some("https"), None) => {
+                return Err(wrong("https needs a file of authorities".to_owned()));
+            }
+            _ => {
+                return Err(wrong(
+                    "the address must begin with http:// or https://".to_owned(),
+                ));
+            }
+        };
+        let port = authority.port_u16().unwrap_or(default_port);
         // Credentials in the address are nobody's host name.
         let name = authority.as_str().rsplit('@').next().unwrap_or_default();
         Ok(Self {
             host: host.to_owned(),
             port,
             authority: HeaderValue::from_str(name)
-                .map_err(|_| wrong("the host's name cannot be sent"))?,
+                .map_err(|_| wrong("the host's name cannot be sent".to_owned()))?,
             prefix: uri.path().trim_end_matches('/').to_owned(),
             token_file,
+            tls,
         })
     }
 
@@ -111,8 +128,12 @@ pub(crate) struct Answer {
 pub(crate) enum Failure {
     #[error("read token file {file}")]
     Token { file: PathBuf, source: io::Error },
+    #[error("read {file}, the authorities that the hub's certificate is checked against")]
+    Authorities { file: PathBuf, source: io::Error },
     #[error("connect to hub {hub}")]
     Connect { hub: String, source: io::Error },
+    #[error("trust hub {hub}")]
+    Handshake { hub: String, source: io::Error },
     #[error("hub {hub} did not answer in time")]
     Timeout { hub: String },
     #[error("exchange with hub {hub}")]
@@ -132,6 +153,8 @@ impl Failure {
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Failure::Token { .. } => "token_unreadable",
+            Failure::Authorities { .. } => "authorities_unreadable",
+            Failure::Handshake { .. } => "handshake_failed",
             Failure::Connect { .. } => "connect_failed",
             Failure::Timeout { .. } => "timeout",
             Failure::Exchange { .. } => "broken",
@@ -213,31 +236,63 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Payload>, Failure> {
+        let hub = &self.hub;
         let failed = |source| Failure::Connect {
             hub: self.name(),
             source,
         };
-        let connecting = TcpStream::connect((self.hub.host.as_str(), self.hub.port));
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        // Before anything is sent: without authorities there is nothing to say to the hub.
+        let tls = match &hub.tls {
+            None => None,
+            Some(tls) => {
+                let config = tls.config().map_err(|source| Failure::Authorities {
+                    file: tls.file().to_owned(),
+                    source,
+                })?;
+                Some((tls, config))
+            }
+        };
+        let connecting = TcpStream::connect((hub.host.as_str(), hub.port));
+        let stream = timeout_at(deadline, connecting)
             .await
             .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
             .map_err(failed)?;
         // Without it, the end of a request waits for the acknowledgement of its beginning.
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let Some((tls, config)) = tls else {
+            return speak(stream).await.map_err(failed);
+        };
+        let distrusted = |source| Failure::Handshake {
+            hub: self.name(),
+            source,
+        };
+        let stream = timeout_at(deadline, tls.connect(config, stream))
             .await
-            .map_err(|error| failed(io::Error::other(error)))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to hub ended");
-            }
-        });
-        Ok(sender)
+            .map_err(|_| distrusted(io::ErrorKind::TimedOut.into()))?
+            .map_err(distrusted)?;
+        speak(stream).await.map_err(failed)
     }
 
     fn name(&self) -> String {
         format!("{}:{}", self.hub.host, self.hub.port)
     }
+}
+
+/// Begins to speak HTTP over `stream`, on a task of its own.
+async fn speak<S>(stream: S) -> io::Result<SendRequest<Payload>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to hub ended");
+        }
+    });
+    Ok(sender)
 }
 
 async fn answer(
@@ -304,7 +359,7 @@ mod tests {
     use super::*;
 
     fn hub(uri: &str) -> io::Result<Hub> {
-        Hub::new(&uri.parse().unwrap(), None)
+        Hub::new(&uri.parse().unwrap(), None, None)
     }
 
     #[test]
@@ -323,13 +378,13 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_in_clear_words() {
-        let error = hub("https://hub:8898").unwrap_err().to_string();
-        assert!(
-            error.contains("TLS to the hub comes with the cluster order"),
-            "{error}"
-        );
+    fn an_address_needs_a_scheme_and_https_needs_authorities() {
         assert!(hub("hub:8898").is_err());
         assert!(hub("/path").is_err());
+        assert!(hub("https://hub:8898").is_err());
+
+        let uri = "https://hub.remora.svc".parse().unwrap();
+        let hub = Hub::new(&uri, Some("/etc/ca.crt".into()), None).unwrap();
+        assert_eq!((hub.host.as_str(), hub.port), ("hub.remora.svc", 443));
     }
 }

@@ -109,6 +109,11 @@ impl ShipMetrics {
         }
     }
 
+    /// Requests to the hub that came to `outcome` so far.
+    pub fn requests_with(&self, outcome: &'static str) -> u64 {
+        self.requests.get_or_create(&OutcomeLabel { outcome }).get()
+    }
+
     /// Calls dropped for `reason` so far.
     pub fn calls_dropped(&self, reason: &'static str) -> u64 {
         self.dropped.get_or_create(&ReasonLabel { reason }).get()

@@ -21,6 +21,7 @@ mod rig;
 mod rules;
 mod secrets;
 mod ship;
+mod ship_tls;
 mod shipping;
 mod shutdown;
 mod sidecar;

@@ -79,7 +79,7 @@ impl Ship {
     }
 
     /// Everything is accounted for: stored, or told as dropped.
-    async fn is_settled(&self, hub: &Hub) {
+    pub(crate) async fn is_settled(&self, hub: &Hub) {
         eventually("every call being stored or told as dropped", || {
             let ledger = hub.ledger();
             ledger.calls() + ledger.dropped(None) + self.refused == self.sent
@@ -96,6 +96,7 @@ impl Ship {
 pub(crate) fn config(hub: &Hub) -> ShipConfig {
     ShipConfig {
         ingest: hub.uri(),
+        ingest_ca: None,
         token_file: None,
         origin: Origin {
             incarnation: rand::random(),
