@@ -13,6 +13,8 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
     let options = Options {
         listen: arguments.listen,
         ingest: arguments.ingest,
+        ingest_tls_cert: arguments.ingest_tls_cert,
+        ingest_tls_key: arguments.ingest_tls_key,
         keep: Keep::Disk(arguments.data),
         token_file: arguments.token_file,
         retain_age: Some(arguments.retain_age.into()),

@@ -10,6 +10,7 @@ use crate::auth::{AllowedHosts, Token};
 use crate::descriptors::Descriptors;
 use crate::reflection::Server;
 use crate::snapshot::barrier::Waits;
+use crate::tls::{Files, Tls};
 
 /// How long calls are kept if nothing is said: a week.
 pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -33,6 +34,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where sidecars bring their blocks. Default 127.0.0.1:8898.
     pub ingest: SocketAddr,
+    /// The certificate that sidecars are served under, and its key; without both they come in the clear.
+    pub ingest_tls_cert: Option<PathBuf>,
+    /// The key of that certificate.
+    pub ingest_tls_key: Option<PathBuf>,
     /// Where calls are kept.
     pub keep: Keep,
     /// File with the token that callers and sidecars show. Needed off loopback.
@@ -58,6 +63,8 @@ impl Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8899)),
             ingest: SocketAddr::from(([127, 0, 0, 1], 8898)),
+            ingest_tls_cert: None,
+            ingest_tls_key: None,
             keep,
             token_file: None,
             retain_age: None,
@@ -96,6 +103,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where sidecars bring their blocks.
     pub ingest: SocketAddr,
+    /// What they are served under; `None` in the clear.
+    pub ingest_tls: Option<Tls>,
     /// Where calls are kept.
     pub keep: Keep,
     /// What callers and sidecars must show; `None` on loopback.
@@ -142,6 +151,7 @@ impl Config {
                 options.listen
             ));
         }
+        let ingest_tls = read_tls(&options, &mut problems);
         let descriptors = Descriptors::read(&options.descriptors).unwrap_or_else(|wrong| {
             problems.extend(wrong.into_iter().map(|why| format!("--descriptors {why}")));
             Descriptors::default()
@@ -153,6 +163,7 @@ impl Config {
             Ok(hosts) if problems.is_empty() => Ok(Self {
                 listen: options.listen,
                 ingest: options.ingest,
+                ingest_tls,
                 keep: options.keep,
                 token,
                 retain_age,
@@ -163,6 +174,28 @@ impl Config {
                 waits: options.waits,
             }),
             _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+fn read_tls(options: &Options, problems: &mut Vec<String>) -> Option<Tls> {
+    let (certificate, key) = match (&options.ingest_tls_cert, &options.ingest_tls_key) {
+        (None, None) => return None,
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        (certificate, _) => {
+            let (given, missing) = match certificate {
+                Some(_) => ("--ingest-tls-cert", "--ingest-tls-key"),
+                None => ("--ingest-tls-key", "--ingest-tls-cert"),
+            };
+            problems.push(format!("{given} needs {missing} beside it"));
+            return None;
+        }
+    };
+    match Tls::open(Files { certificate, key }) {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            problems.push(format!("--ingest-tls-cert, --ingest-tls-key: {error}"));
+            None
         }
     }
 }

@@ -14,12 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::app::App;
+use crate::app::{App, drained};
 use crate::auth::Gate;
 use crate::config::{Config, Keep};
 use crate::control::{Control, Flushed};
 use crate::descriptors::known::Known;
 use crate::keys::{KeyError, RedactionKey};
+use crate::server::Handshakes;
 use crate::{mcp, reflection, retention, router, server};
 
 /// A hub that runs.
@@ -120,14 +121,28 @@ impl Hub {
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(
             api,
+            None,
             router::api(app.clone(), gate.clone(), mcp(&app)),
             draining.clone(),
         ));
         tasks.spawn(server::serve(
             ingest,
+            config
+                .ingest_tls
+                .clone()
+                .map(|tls| Handshakes::new(tls, app.metrics.ingest_handshakes_failed.clone())),
             router::ingest(app.clone(), gate),
-            draining,
+            draining.clone(),
         ));
+        if let Some(tls) = config.ingest_tls.clone() {
+            let metrics = Arc::clone(&app.metrics);
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = tls.follow(&metrics) => {}
+                    () = drained(draining) => {}
+                }
+            });
+        }
         for server in config.reflection.clone() {
             tasks.spawn(reflection::watch::run(app.clone(), server));
         }

@@ -32,6 +32,7 @@ mod retention;
 pub mod router;
 mod server;
 pub mod snapshot;
+pub mod tls;
 pub mod tools;
 pub mod wire;
 

@@ -40,6 +40,8 @@ pub struct Metrics {
     ingest_calls: Counter,
     ingest_bytes: Counter,
     ingest_refused: Family<RefusedLabels, Counter>,
+    ingest_certificates: Family<CertificateLabels, Counter>,
+    pub(crate) ingest_handshakes_failed: Counter,
     pub(crate) control_questions: Counter,
     queries: Family<QueryLabels, Counter>,
     query_seconds: Family<QueryLabels, Histogram, fn() -> Histogram>,
@@ -93,6 +95,20 @@ impl Refused {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    outcome: &'static str,
+}
+
+/// What became of a certificate that was read from its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateRead {
+    /// New connections are served under it.
+    Served,
+    /// It is not there or not a good one, and what was served before still is.
+    Refused,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueryLabels {
     query: &'static str,
 }
@@ -134,6 +150,8 @@ impl Metrics {
             ingest_calls: Counter::default(),
             ingest_bytes: Counter::default(),
             ingest_refused: Family::default(),
+            ingest_certificates: Family::default(),
+            ingest_handshakes_failed: Counter::default(),
             control_questions: Counter::default(),
             queries: Family::default(),
             query_seconds: Family::new_with_constructor(|| {
@@ -190,6 +208,16 @@ impl Metrics {
             "ingest_refused",
             "Requests with blocks that were not taken, by reason",
             self.ingest_refused.clone(),
+        );
+        registry.register(
+            "ingest_certificates",
+            "Certificates of the ingest port that were read, by what became of them",
+            self.ingest_certificates.clone(),
+        );
+        registry.register(
+            "ingest_handshakes_failed",
+            "TLS handshakes on the ingest port that came to nothing",
+            self.ingest_handshakes_failed.clone(),
         );
         registry.register(
             "control_questions",
@@ -287,6 +315,17 @@ impl Metrics {
             .get_or_create(&RefusedLabels {
                 reason: reason.as_str(),
             })
+            .inc();
+    }
+
+    /// Counts a certificate that was read.
+    pub fn certificate_read(&self, read: CertificateRead) {
+        let outcome = match read {
+            CertificateRead::Served => "served",
+            CertificateRead::Refused => "refused",
+        };
+        self.ingest_certificates
+            .get_or_create(&CertificateLabels { outcome })
             .inc();
     }
 

@@ -24,6 +24,23 @@ pub(crate) struct Hub {
         value_name = "ADDR"
     )]
     pub(crate) ingest: SocketAddr,
+    /// Certificate (PEM) that sidecars are served under; read again when it changes, waited for while it
+    /// is not there
+    #[arg(
+        long,
+        env = "REMORA_INGEST_TLS_CERT",
+        value_name = "FILE",
+        requires = "ingest_tls_key"
+    )]
+    pub(crate) ingest_tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of that certificate
+    #[arg(
+        long,
+        env = "REMORA_INGEST_TLS_KEY",
+        value_name = "FILE",
+        requires = "ingest_tls_cert"
+    )]
+    pub(crate) ingest_tls_key: Option<PathBuf>,
     /// Folder for the records; one hub at a time holds it
     #[arg(long, env = "REMORA_DATA", value_name = "DIR")]
     pub(crate) data: PathBuf,

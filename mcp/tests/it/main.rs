@@ -18,4 +18,5 @@ mod mcp;
 mod shop;
 mod store;
 mod streams;
+mod tls;
 mod trouble;
