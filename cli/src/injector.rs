@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use remora_injector::certificates::{Keeper, Lifetimes};
+use remora_injector::certificates::{Keeper, Lifetimes, Names};
 use remora_injector::config::Config;
 use remora_injector::kubernetes::Kubernetes;
 use remora_injector::server::{Pace, Server};
@@ -28,7 +28,10 @@ pub(crate) fn run(arguments: Injector) -> anyhow::Result<ExitCode> {
         .await
         .context("start the injector")?;
         tracing::info!(listen.addr = %arguments.listen, admin.addr = %arguments.admin, "listening");
-        let names = service_names(&arguments.service, &namespace);
+        let names = Names {
+            webhook: service_names(&arguments.service, &namespace),
+            hub: service_names(HUB_SERVICE, &namespace),
+        };
         let keeper = Keeper::new(cluster, names, Lifetimes::default());
         server
             .run(keeper, Pace::real(), stop)
@@ -38,7 +41,10 @@ pub(crate) fn run(arguments: Injector) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names by which an API server may call a Service.
+/// The hub's Service in the chart.
+const HUB_SERVICE: &str = "remora-hub";
+
+/// The names by which a Service is called from other namespaces.
 fn service_names(service: &str, namespace: &str) -> Vec<String> {
     let short = format!("{service}.{namespace}.svc");
     vec![short.clone(), format!("{short}.cluster.local")]

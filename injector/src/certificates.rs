@@ -1,4 +1,4 @@
-//! The certificates that the webhook serves under: made, renewed and published without anybody's help.
+//! The certificates that webhook and hub serve under: made, renewed and published without anybody's help.
 //!
 //! All replicas share one state, kept in one Secret with optimistic concurrency: whoever writes first wins, the
 //! others read what was written. What to do next is pure ([`Chain::next`]); [`Keeper`] does it.
@@ -10,5 +10,5 @@
 mod chain;
 mod keeper;
 
-pub use chain::{CertificateError, Chain, Lifetimes};
+pub use chain::{CertificateError, Chain, Lifetimes, Names};
 pub use keeper::{Cluster, ClusterError, KeepError, Keeper, Kept};

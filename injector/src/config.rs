@@ -8,14 +8,17 @@ use crate::quantity::Quantity;
 
 /// Audience of the tokens that sidecars show to the hub.
 pub const DEFAULT_AUDIENCE: &str = "remora-hub";
-/// Secret, in the namespace of the pod, with the hub's token under [`TOKEN_KEY`].
-pub const DEFAULT_TOKEN_SECRET: &str = "remora-token";
 /// Key of the Secret under which the token lies, and name of the file that the sidecar reads.
 pub const TOKEN_KEY: &str = "token";
+/// ConfigMap, in each namespace with sidecars, with the authorities that the hub's certificate is checked
+/// against under [`CA_KEY`].
+pub const CA_CONFIG_MAP: &str = "remora-hub-ca";
+/// Key of that ConfigMap, and name of the file that the sidecar reads.
+pub const CA_KEY: &str = "ca.crt";
 /// Namespace that Remora itself runs in.
 pub const DEFAULT_OWN_NAMESPACE: &str = "remora";
 /// Where the hub of the chart takes blocks.
-pub const DEFAULT_INGEST: &str = "http://remora-hub.remora.svc:8898";
+pub const DEFAULT_INGEST: &str = "https://remora-hub.remora.svc:8898";
 
 /// What was asked for, as it was written. The defaults are those of the command line.
 #[derive(Debug, Clone)]
@@ -50,7 +53,7 @@ impl Default for Options {
             image: String::new(),
             image_pull_policy: "IfNotPresent".to_owned(),
             ingest: DEFAULT_INGEST.to_owned(),
-            token: format!("secret:{DEFAULT_TOKEN_SECRET}"),
+            token: format!("projected:{DEFAULT_AUDIENCE}"),
             sidecars: "native".to_owned(),
             own_namespace: DEFAULT_OWN_NAMESPACE.to_owned(),
             cpu_request: "10m".to_owned(),
@@ -90,6 +93,13 @@ pub enum Token {
     Secret(String),
     /// The service account's, made for this audience by the kubelet, and renewed.
     Projected(String),
+}
+
+impl Config {
+    /// Whether sidecars check the hub's certificate.
+    pub fn is_over_tls(&self) -> bool {
+        self.ingest.starts_with("https://")
+    }
 }
 
 /// Which kind of container the sidecar is.
@@ -170,7 +180,7 @@ fn token(text: &str, problems: &mut Vec<String>) -> Option<Token> {
         }
         _ => {
             problems.push(format!(
-                "--hub-token: {text:?} is not a token; it has the form secret:{DEFAULT_TOKEN_SECRET} or projected:{DEFAULT_AUDIENCE}"
+                "--hub-token: {text:?} is not a token; it has the form projected:{DEFAULT_AUDIENCE} or secret:NAME"
             ));
             None
         }
@@ -190,7 +200,10 @@ fn sidecars(text: &str, problems: &mut Vec<String>) -> Option<Sidecars> {
 
 /// The sidecar refuses a URL it cannot use, and a pod would not start: so it is refused here.
 fn ingest(text: &str) -> Result<(), String> {
-    let host = text.strip_prefix("http://").unwrap_or_default();
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
     match host.chars().next() {
         Some(first) if first != '/' && first != ':' && host.chars().all(plain) => Ok(()),
@@ -255,7 +268,7 @@ mod tests {
             ..Options::default()
         };
         let config = Config::check(options).unwrap();
-        assert_eq!(config.token, Token::Secret("remora-token".to_owned()));
+        assert_eq!(config.token, Token::Projected("remora-hub".to_owned()));
         assert_eq!(config.sidecars, Sidecars::Native);
     }
 
@@ -263,7 +276,7 @@ mod tests {
     fn everything_that_is_wrong_is_told_at_once_with_its_flag() {
         let options = Options {
             image_pull_policy: "sometimes".to_owned(),
-            ingest: "https://hub:8898".to_owned(),
+            ingest: "hub:8898".to_owned(),
             token: "remora".to_owned(),
             sidecars: "ambient".to_owned(),
             cpu_request: "1".to_owned(),

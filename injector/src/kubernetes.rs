@@ -1,23 +1,35 @@
-//! The shared chain in a Secret, and the authorities in the webhook's configuration.
+//! The shared chain in a Secret, the hub's certificate in another, and the authorities in the webhook's
+//! configuration and in a ConfigMap of each namespace with sidecars.
 
 use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
 use kube::{Client, Error};
 use serde_json::{Value, json};
 
+use crate::annotations::INJECT;
 use crate::certificates::{Cluster, ClusterError, Kept};
+use crate::config::{CA_CONFIG_MAP, CA_KEY};
 
 /// Key of the Secret under which the chain lies.
 const CHAIN_KEY: &str = "chain.json";
 /// Who the API server is told owns the fields that are published.
 const FIELD_MANAGER: &str = "remora-injector";
+/// Secret, beside the hub, with its certificate and its key.
+const HUB_SECRET: &str = "remora-hub-tls";
+/// Keys of a Secret of type `kubernetes.io/tls`.
+const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
 
 /// A cluster by its API server.
 #[derive(Clone)]
 pub struct Kubernetes {
+    client: Client,
     secrets: Api<Secret>,
     webhooks: Api<MutatingWebhookConfiguration>,
     secret: String,
@@ -49,7 +61,8 @@ impl Kubernetes {
         let client = Client::try_default().await.map_err(refused)?;
         Ok(Self {
             secrets: Api::namespaced(client.clone(), namespace),
-            webhooks: Api::all(client),
+            webhooks: Api::all(client.clone()),
+            client,
             secret: secret.to_owned(),
             configuration: configuration.to_owned(),
         })
@@ -140,6 +153,92 @@ impl Cluster for Kubernetes {
             .await;
         patched.map(drop).map_err(|error| refused(action(), error))
     }
+
+    async fn hand_to_hub(&self, certificate: &str, key: &str) -> Result<(), ClusterError> {
+        let action = || format!("write Secret {HUB_SECRET}");
+        let wanted = TLS_KEYS
+            .map(str::to_owned)
+            .into_iter()
+            .zip([certificate, key].map(|text| ByteString(text.as_bytes().to_vec())));
+        let wanted: std::collections::BTreeMap<_, _> = wanted.collect();
+        let read = self.secrets.get_opt(HUB_SECRET).await;
+        let read = read.map_err(|error| refused(action(), error))?;
+        if read.is_some_and(|secret| secret.data.as_ref() == Some(&wanted)) {
+            return Ok(());
+        }
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": HUB_SECRET, "labels": labels()},
+            "type": "kubernetes.io/tls",
+            "data": wanted,
+        });
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patched = self
+            .secrets
+            .patch(HUB_SECRET, &parameters, &Patch::Apply(secret))
+            .await;
+        patched.map(drop).map_err(|error| refused(action(), error))
+    }
+
+    async fn put_bundle(&self, namespace: &str, bundle: &str) -> Result<(), ClusterError> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let map = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": CA_CONFIG_MAP, "labels": labels()},
+            "data": {CA_KEY: bundle},
+        });
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patched = maps
+            .patch(CA_CONFIG_MAP, &parameters, &Patch::Apply(map))
+            .await;
+        match patched {
+            Ok(_) => Ok(()),
+            Err(Error::Api(status)) if status.code == 404 || is_terminating(&status) => {
+                Err(ClusterError::NoSuchPlace)
+            }
+            Err(error) => {
+                let action = format!("write ConfigMap {CA_CONFIG_MAP} in namespace {namespace}");
+                Err(refused(action, error))
+            }
+        }
+    }
+
+    fn labelled(&self) -> BoxStream<'static, String> {
+        // Only their names are wanted.
+        let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
+        let selector = watcher::Config::default().labels(&format!("{INJECT}=enabled"));
+        let events = watcher::watcher(namespaces, selector).default_backoff();
+        let names = events.filter_map(async |event| match event {
+            Ok(Event::Apply(namespace) | Event::InitApply(namespace)) => namespace.metadata.name,
+            Ok(Event::Init | Event::InitDone | Event::Delete(_)) => None,
+            Err(error) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "namespaces cannot be watched");
+                None
+            }
+        });
+        names.boxed()
+    }
+}
+
+/// What the injector's own objects are found by.
+fn labels() -> Value {
+    json!({
+        "app.kubernetes.io/part-of": "remora",
+        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+    })
+}
+
+/// Whether nothing new may be made in a namespace because it is being deleted.
+fn is_terminating(status: &kube::core::Status) -> bool {
+    let causes = status.details.as_ref().map(|details| &details.causes);
+    causes.is_some_and(|causes| {
+        causes
+            .iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    })
 }
 
 fn refused(action: String, error: Error) -> ClusterError {

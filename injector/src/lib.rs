@@ -7,6 +7,7 @@
 //! The user's pod is patched, never written anew, so that fields this version does not know survive.
 
 pub mod annotations;
+mod bundles;
 pub mod certificates;
 pub mod config;
 pub mod decide;

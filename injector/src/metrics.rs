@@ -26,6 +26,10 @@ pub struct Metrics {
     pub(crate) certificate_expiry: Gauge,
     /// How often the certificates could not be kept.
     pub(crate) certificate_failures: Counter,
+    /// In how many namespaces the authorities are.
+    pub(crate) bundles: Gauge,
+    /// How often they could not be written into one.
+    pub(crate) bundle_failures: Counter,
 }
 
 /// What became of a review.
@@ -50,6 +54,8 @@ impl Default for Metrics {
         let answers = Histogram::new(ANSWER_SECONDS);
         let certificate_expiry = Gauge::default();
         let certificate_failures = Counter::default();
+        let bundles = Gauge::default();
+        let bundle_failures = Counter::default();
         registry.register(
             "reviews",
             "Reviews by outcome, without dry runs",
@@ -66,6 +72,16 @@ impl Default for Metrics {
             certificate_expiry.clone(),
         );
         registry.register(
+            "ca_bundles",
+            "Namespaces that the hub's authorities were published in",
+            bundles.clone(),
+        );
+        registry.register(
+            "ca_bundle_failures",
+            "Times that they could not be published in a namespace",
+            bundle_failures.clone(),
+        );
+        registry.register(
             "certificate_failures",
             "Times that the certificates could not be read, kept or published",
             certificate_failures.clone(),
@@ -76,6 +92,8 @@ impl Default for Metrics {
             answers,
             certificate_expiry,
             certificate_failures,
+            bundles,
+            bundle_failures,
         }
     }
 }

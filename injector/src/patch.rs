@@ -14,7 +14,7 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 
 use crate::annotations::{Options, STATUS, TCP_PROBES};
-use crate::config::{Config, Sidecars, TOKEN_KEY, Token};
+use crate::config::{CA_CONFIG_MAP, CA_KEY, Config, Sidecars, TOKEN_KEY, Token};
 use crate::decide::Reason;
 use crate::pod::{Pod, name_of};
 use crate::workload::Workload;
@@ -24,8 +24,8 @@ use edits::{Edits, Place};
 pub const INIT_CONTAINER: &str = "remora-init";
 /// Name of the sidecar.
 pub const PROXY_CONTAINER: &str = "remora-proxy";
-/// Name of the volume with the token.
-pub const TOKEN_VOLUME: &str = "remora-token";
+/// Name of the volume by which sidecar and hub trust each other: the token, and the authorities.
+pub const HUB_VOLUME: &str = "remora-hub";
 /// Name of the volume for blocks that wait for the hub.
 pub const SPOOL_VOLUME: &str = "remora-spool";
 /// Ports of the sidecar: outbound, inbound, admin.
@@ -69,7 +69,7 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
     edits.insert(
         "volumes",
         Place::Last,
-        vec![token_volume(&config.token), spool_volume()],
+        vec![hub_volume(config), spool_volume()],
     );
     edits.annotate(STATUS, &injected_status(config, uid));
     warn_of_udp(pod, warnings);
@@ -101,20 +101,22 @@ fn default_to_the_users_container(pod: Pod<'_>, edits: &mut Edits<'_>) {
     }
 }
 
-fn token_volume(token: &Token) -> Value {
-    match token {
-        Token::Secret(name) => json!({
-            "name": TOKEN_VOLUME,
-            // A pod must start without it too; the sidecar then says that it ships nothing.
-            "secret": {"secretName": name, "optional": true,
-                "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},
-        }),
-        Token::Projected(audience) => json!({
-            "name": TOKEN_VOLUME,
-            "projected": {"sources": [{"serviceAccountToken": {
-                "audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_KEY}}]},
-        }),
+fn hub_volume(config: &Config) -> Value {
+    // A pod must start without any of what somebody else makes; the sidecar then says what is missing.
+    let token = match &config.token {
+        Token::Secret(name) => json!({"secret": {"name": name, "optional": true,
+            "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]}}),
+        Token::Projected(audience) => json!({"serviceAccountToken": {
+            "audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_KEY}}),
+    };
+    let mut sources = vec![token];
+    if config.is_over_tls() {
+        sources.push(
+            json!({"configMap": {"name": CA_CONFIG_MAP, "optional": true,
+            "items": [{"key": CA_KEY, "path": CA_KEY}]}}),
+        );
     }
+    json!({"name": HUB_VOLUME, "projected": {"sources": sources}})
 }
 
 fn spool_volume() -> Value {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -14,9 +15,11 @@ use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use self::tls::{Acceptor, Tls, TlsError};
+use crate::bundles;
 use crate::certificates::{Cluster, KeepError, Keeper};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -71,6 +74,7 @@ pub struct Server {
     webhook: TcpListener,
     admin: TcpListener,
     router: Router,
+    injected: mpsc::Receiver<String>,
     metrics: Metrics,
 }
 
@@ -103,10 +107,12 @@ impl Server {
     /// Listens on `webhook` (TLS) and `admin` (probes and metrics, plain).
     pub fn bind(config: Config, webhook: SocketAddr, admin: SocketAddr) -> Result<Self, RunError> {
         let metrics = Metrics::default();
+        let (injecting, injected) = mpsc::channel(bundles::WAITING);
         Ok(Self {
             webhook: listen(webhook)?,
             admin: listen(admin)?,
-            router: webhook::router(config, metrics.clone()),
+            router: webhook::router(config, metrics.clone(), injecting),
+            injected,
             metrics,
         })
     }
@@ -130,7 +136,10 @@ impl Server {
     ) -> Result<(), RunError> {
         let tls = Tls::default();
         let admin = serve_admin(self.admin, self.metrics.clone(), tls.clone());
-        let keep = keep(&keeper, &pace, &tls, &self.metrics);
+        let (bundle, published) = watch::channel(Arc::default());
+        let keep = keep(&keeper, &pace, &tls, &bundle, &self.metrics);
+        let distribute =
+            bundles::distribute(keeper.cluster(), published, self.injected, &self.metrics);
         let webhook = async {
             let mut stop = pin!(stop);
             let config = tokio::select! {
@@ -147,6 +156,7 @@ impl Server {
             ended = webhook => ended,
             ended = admin => ended,
             never = keep => match never {},
+            never = distribute => match never {},
         };
         ended.map_err(RunError::from)
     }
@@ -157,13 +167,14 @@ async fn keep<C: Cluster>(
     keeper: &Keeper<C>,
     pace: &Pace<impl Fn() -> u64>,
     tls: &Tls,
+    bundle: &watch::Sender<Arc<str>>,
     metrics: &Metrics,
 ) -> Infallible {
     let mut ticks = tokio::time::interval(pace.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = look(keeper, (pace.now_s)(), tls, metrics).await {
+        if let Err(error) = look(keeper, (pace.now_s)(), tls, bundle, metrics).await {
             metrics.certificate_failures.inc();
             let error = &error as &(dyn std::error::Error + 'static);
             tracing::warn!(error, "the certificates could not be kept");
@@ -175,13 +186,24 @@ async fn look<C: Cluster>(
     keeper: &Keeper<C>,
     now_s: u64,
     tls: &Tls,
+    bundle: &watch::Sender<Arc<str>>,
     metrics: &Metrics,
 ) -> Result<(), LookError> {
     let kept = tokio::time::timeout(MAX_KEEP, keeper.keep(now_s)).await;
     let chain = kept.map_err(|_| LookError::Late)??;
     tls.serve(&chain)?;
+    // Sidecars have `settle` to hear of an authority before a leaf of it is handed to the hub.
+    let published: Arc<str> = chain.bundle().into();
+    bundle.send_if_modified(|bundle| {
+        let is_new = *bundle != published;
+        *bundle = published;
+        is_new
+    });
     let expiry = i64::try_from(chain.good_until_s()).unwrap_or(i64::MAX);
     metrics.certificate_expiry.set(expiry);
+    // Last: a webhook serves whether or not there is a hub.
+    let handed = tokio::time::timeout(MAX_KEEP, keeper.hand_to_hub(&chain)).await;
+    handed.map_err(|_| LookError::Late)??;
     Ok(())
 }
 

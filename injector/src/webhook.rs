@@ -20,7 +20,7 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Config;
 use crate::decide::{Decision, Namespace, PodSecurity};
@@ -74,6 +74,8 @@ pub struct Answer {
     pub decision: Option<Decision>,
     /// Whether the pod is only tried, so that nothing may be counted or told.
     pub dry_run: bool,
+    /// The namespace that the pod goes into; empty where the review could not be read.
+    pub namespace: String,
 }
 
 /// Answers a review. Total: any bytes have an answer, and no answer forbids anything.
@@ -122,6 +124,7 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
         body,
         decision: Some(decision),
         dry_run: request.dry_run,
+        namespace: request.namespace.unwrap_or_default(),
     }
 }
 
@@ -140,6 +143,7 @@ fn unreadable(uid: &str) -> Answer {
         body: encode(allowed(uid)),
         decision: None,
         dry_run: false,
+        namespace: String::new(),
     }
 }
 
@@ -170,16 +174,19 @@ struct Webhook {
     metrics: Metrics,
     /// In KiB.
     room: Arc<Semaphore>,
+    injected: mpsc::Sender<String>,
 }
 
-/// The routes of the webhook.
-pub fn router(config: Config, metrics: Metrics) -> Router {
+/// The routes of the webhook. `injected` is told the namespaces that pods are injected into, and never
+/// waited for.
+pub fn router(config: Config, metrics: Metrics, injected: mpsc::Sender<String>) -> Router {
     Router::new()
         .route(INJECT_PATH, post(review))
         .with_state(Webhook {
             config: Arc::new(config),
             metrics,
             room: Arc::new(Semaphore::new(MAX_HELD_KIB)),
+            injected,
         })
 }
 
@@ -208,6 +215,10 @@ async fn review(
             Some(Decision::Skip(reason)) => Outcome::Skipped(reason),
         });
         webhook.metrics.observe(begun.elapsed());
+        if answer.decision == Some(Decision::Inject) {
+            // Where it is full, many wait already; the label of the namespace brings the rest.
+            let _ = webhook.injected.try_send(answer.namespace);
+        }
     }
     ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
 }

@@ -29,7 +29,8 @@ pub(crate) struct InjectedSidecar {
         value_name = "Always|IfNotPresent|Never"
     )]
     pub(crate) image_pull_policy: String,
-    /// Where sidecars ship to: the hub's ingest address as pods reach it
+    /// Where sidecars ship to: the hub's ingest address as pods reach it. With https the ConfigMap
+    /// `remora-hub-ca` of the pod's namespace holds its authorities
     #[arg(
         long,
         env = "REMORA_INGEST",
@@ -37,13 +38,13 @@ pub(crate) struct InjectedSidecar {
         value_name = "URL"
     )]
     pub(crate) ingest: String,
-    /// Where sidecars have the hub's token from: a Secret in the pod's namespace, or one that the kubelet
-    /// makes for an audience
+    /// Where sidecars have the hub's token from: one that the kubelet makes for an audience, or a Secret in
+    /// the pod's namespace
     #[arg(
         long,
         env = "REMORA_HUB_TOKEN",
-        default_value = "secret:remora-token",
-        value_name = "secret:NAME|projected:AUDIENCE"
+        default_value = "projected:remora-hub",
+        value_name = "projected:AUDIENCE|secret:NAME"
     )]
     pub(crate) hub_token: String,
     /// `native` needs Kubernetes 1.29 on every node

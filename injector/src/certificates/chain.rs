@@ -1,4 +1,4 @@
-//! Authorities and a leaf, and what to do next with them. Pure but for the keys, which are random.
+//! Authorities and the leaves of webhook and hub, and what to do next with them. Pure but for the keys, which are random.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +16,11 @@ use time::OffsetDateTime;
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// Most authorities at a time: one that signs, one that is being published, one that fades away.
 const MOST_AUTHORITIES: usize = 3;
+
+/// What the webhook's certificate calls its owner.
+const WEBHOOK: &str = "remora injector";
+/// What the hub's certificate calls its owner.
+const HUB: &str = "remora hub";
 
 /// How long things last.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,18 @@ pub struct Chain {
     /// Oldest first; never empty.
     authorities: Vec<Authority>,
     leaf: Leaf,
+    /// The hub's. A chain that an older injector kept has none.
+    #[serde(default)]
+    hub: Option<Leaf>,
+}
+
+/// By which names servers are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The webhook, by API servers.
+    pub webhook: Vec<String>,
+    /// The hub, by sidecars.
+    pub hub: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,10 +95,10 @@ struct Leaf {
 pub struct CertificateError(#[from] rcgen::Error);
 
 impl Chain {
-    /// What should be kept instead of `chain`, for a webhook reached by `names`; `None` if it is good as it is.
+    /// What should be kept instead of `chain`, for servers reached by `names`; `None` if it is good as it is.
     pub fn next(
         chain: Option<&Self>,
-        names: &[String],
+        names: &Names,
         lifetimes: &Lifetimes,
         now_s: u64,
     ) -> Result<Option<Self>, CertificateError> {
@@ -91,24 +108,22 @@ impl Chain {
         let mut next = chain.clone();
         next.forget_old(lifetimes, now_s);
         next.renew_authority(lifetimes, now_s)?;
-        next.renew_leaf(names, lifetimes, now_s)?;
+        next.renew_leaves(names, lifetimes, now_s)?;
         Ok((next != *chain).then_some(next))
     }
 
-    fn first(
-        names: &[String],
-        lifetimes: &Lifetimes,
-        now_s: u64,
-    ) -> Result<Self, CertificateError> {
+    fn first(names: &Names, lifetimes: &Lifetimes, now_s: u64) -> Result<Self, CertificateError> {
         let authority = Authority::new(1, lifetimes, now_s)?;
-        let leaf = authority.sign(names, lifetimes, now_s)?;
+        let leaf = authority.sign(WEBHOOK, &names.webhook, lifetimes, now_s)?;
+        let hub = authority.sign(HUB, &names.hub, lifetimes, now_s)?;
         Ok(Self {
             authorities: vec![authority],
             leaf,
+            hub: Some(hub),
         })
     }
 
-    /// The certificates that an API server has to trust, in PEM.
+    /// The certificates that API servers and sidecars have to trust, in PEM.
     pub fn bundle(&self) -> String {
         let certificates = self
             .authorities
@@ -117,7 +132,7 @@ impl Chain {
         certificates.collect()
     }
 
-    /// The certificate to serve, in PEM.
+    /// The certificate that the webhook serves, in PEM.
     pub fn certificate(&self) -> &str {
         &self.leaf.certificate
     }
@@ -127,23 +142,33 @@ impl Chain {
         &self.leaf.key
     }
 
-    /// When the certificate to serve runs out, in seconds since 1970.
+    /// The hub's certificate and its key, in PEM.
+    pub fn of_hub(&self) -> Option<(&str, &str)> {
+        let leaf = self.hub.as_ref()?;
+        Some((&leaf.certificate, &leaf.key))
+    }
+
+    /// When the certificate that the webhook serves runs out, in seconds since 1970.
     pub fn good_until_s(&self) -> u64 {
         self.leaf.good_until_s
     }
 
     /// Whether there is an authority, and every certificate and key can be read.
     fn is_whole(&self) -> bool {
-        let leaf = (&self.leaf.certificate, &self.leaf.key);
+        let leaves = self.leaves().map(|leaf| (&leaf.certificate, &leaf.key));
         let authorities = self
             .authorities
             .iter()
             .map(|authority| (&authority.certificate, &authority.key));
         !self.authorities.is_empty()
-            && authorities.chain([leaf]).all(|(certificate, key)| {
+            && authorities.chain(leaves).all(|(certificate, key)| {
                 CertificateDer::from_pem_slice(certificate.as_bytes()).is_ok()
                     && KeyPair::from_pem(key).is_ok()
             })
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        std::iter::once(&self.leaf).chain(&self.hub)
     }
 
     fn newest(&self) -> Option<&Authority> {
@@ -153,10 +178,11 @@ impl Chain {
     /// Drops authorities of which no leaf is left anywhere.
     fn forget_old(&mut self, lifetimes: &Lifetimes, now_s: u64) {
         let newest = self.newest().map(|authority| authority.generation);
-        let signer = self.leaf.by;
-        if has_passed(self.leaf.made_s, lifetimes.settle, now_s) {
+        let signers: Vec<u64> = self.leaves().map(|leaf| leaf.by).collect();
+        let settled = |leaf: &Leaf| has_passed(leaf.made_s, lifetimes.settle, now_s);
+        if self.leaves().all(settled) {
             self.authorities.retain(|authority| {
-                Some(authority.generation) == newest || authority.generation == signer
+                Some(authority.generation) == newest || signers.contains(&authority.generation)
             });
         }
     }
@@ -178,9 +204,9 @@ impl Chain {
         Ok(())
     }
 
-    fn renew_leaf(
+    fn renew_leaves(
         &mut self,
-        names: &[String],
+        names: &Names,
         lifetimes: &Lifetimes,
         now_s: u64,
     ) -> Result<(), CertificateError> {
@@ -191,11 +217,17 @@ impl Chain {
         let Some(signer) = trusted.or(self.authorities.first()) else {
             return Ok(());
         };
-        let due = has_passed(self.leaf.made_s, lifetimes.renew_leaf, now_s)
-            || self.leaf.by < signer.generation
-            || self.leaf.names != names;
-        if due {
-            self.leaf = signer.sign(names, lifetimes, now_s)?;
+        let is_due = |leaf: &Leaf, names: &[String]| {
+            has_passed(leaf.made_s, lifetimes.renew_leaf, now_s)
+                || leaf.by < signer.generation
+                || leaf.names != names
+        };
+        if is_due(&self.leaf, &names.webhook) {
+            self.leaf = signer.sign(WEBHOOK, &names.webhook, lifetimes, now_s)?;
+        }
+        let hub = self.hub.as_ref();
+        if hub.is_none_or(|leaf| is_due(leaf, &names.hub)) {
+            self.hub = Some(signer.sign(HUB, &names.hub, lifetimes, now_s)?);
         }
         Ok(())
     }
@@ -224,13 +256,14 @@ impl Authority {
 
     fn sign(
         &self,
+        whose: &str,
         names: &[String],
         lifetimes: &Lifetimes,
         now_s: u64,
     ) -> Result<Leaf, CertificateError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
-        params.distinguished_name = named("remora injector");
+        params.distinguished_name = named(whose);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

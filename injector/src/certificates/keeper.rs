@@ -1,8 +1,9 @@
 //! Keeps the shared chain: reads it, renews it, publishes it, and only then has it served.
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
-use super::chain::{CertificateError, Chain, Lifetimes};
+use super::chain::{CertificateError, Chain, Lifetimes, Names};
 
 /// How often a write is tried again because another replica was faster.
 const MOST_ATTEMPTS: u32 = 4;
@@ -22,6 +23,20 @@ pub trait Cluster: Send + Sync {
 
     /// Has the API server trust the authorities in `bundle`. Publishing the same twice costs nothing.
     async fn publish(&self, bundle: &str) -> Result<(), ClusterError>;
+
+    /// Hands the hub its certificate and its key. Handing over the same twice costs nothing.
+    async fn hand_to_hub(&self, certificate: &str, key: &str) -> Result<(), ClusterError>;
+
+    /// Has sidecars in `namespace` trust the authorities in `bundle`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::NoSuchPlace`] if the namespace is gone, or about to be.
+    async fn put_bundle(&self, namespace: &str, bundle: &str) -> Result<(), ClusterError>;
+
+    /// The namespaces whose label asks for sidecars: those that are there, then each that is labelled
+    /// later; some more than once. Never ends.
+    fn labelled(&self) -> BoxStream<'static, String>;
 }
 
 /// What is kept.
@@ -40,6 +55,9 @@ pub enum ClusterError {
     /// Another replica was faster.
     #[error("another replica wrote first")]
     Conflict,
+    /// What it should go into is not there any more.
+    #[error("the namespace is gone")]
+    NoSuchPlace,
     /// The API server refused, or could not be reached.
     #[error("failed to {action}")]
     Refused {
@@ -69,18 +87,23 @@ pub enum KeepError {
 #[derive(Debug)]
 pub struct Keeper<C> {
     cluster: C,
-    names: Vec<String>,
+    names: Names,
     lifetimes: Lifetimes,
 }
 
 impl<C: Cluster> Keeper<C> {
-    /// A keeper for a webhook that the API server reaches by `names`.
-    pub fn new(cluster: C, names: Vec<String>, lifetimes: Lifetimes) -> Self {
+    /// A keeper for servers that are reached by `names`.
+    pub fn new(cluster: C, names: Names, lifetimes: Lifetimes) -> Self {
         Self {
             cluster,
             names,
             lifetimes,
         }
+    }
+
+    /// What the replicas share lies in it.
+    pub fn cluster(&self) -> &C {
+        &self.cluster
     }
 
     /// Renews what is due and publishes the authorities; gives the chain to serve.
@@ -89,6 +112,14 @@ impl<C: Cluster> Keeper<C> {
         // Before it is served: an API server refuses a leaf whose authority it does not know.
         self.cluster.publish(&chain.bundle()).await?;
         Ok(chain)
+    }
+
+    /// Hands the hub its part of `chain`.
+    pub async fn hand_to_hub(&self, chain: &Chain) -> Result<(), KeepError> {
+        if let Some((certificate, key)) = chain.of_hub() {
+            self.cluster.hand_to_hub(certificate, key).await?;
+        }
+        Ok(())
     }
 
     /// The chain that all replicas have, renewed if it was due.

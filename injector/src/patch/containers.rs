@@ -5,11 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::{ADMIN_PORT, INIT_CONTAINER, PROXY_CONTAINER, Plan, SPOOL_VOLUME, TOKEN_VOLUME};
-use crate::config::{Config, Sidecars, TOKEN_KEY};
+use super::{ADMIN_PORT, HUB_VOLUME, INIT_CONTAINER, PROXY_CONTAINER, Plan, SPOOL_VOLUME};
+use crate::config::{CA_KEY, Config, Sidecars, TOKEN_KEY};
 
-/// Where the token's volume is mounted.
-const TOKEN_DIR: &str = "/var/run/secrets/remora";
+/// Where token and authorities are mounted.
+const HUB_DIR: &str = "/var/run/secrets/remora";
 /// Where blocks wait for the hub.
 const SPOOL_DIR: &str = "/var/lib/remora/spool";
 /// How often the kubelet asks, a second apart, whether the sidecar listens. It does so within milliseconds;
@@ -53,7 +53,7 @@ pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -
         "securityContext": security_context(uid, &[]),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            {"name": TOKEN_VOLUME, "mountPath": TOKEN_DIR, "readOnly": true},
+            {"name": HUB_VOLUME, "mountPath": HUB_DIR, "readOnly": true},
             {"name": SPOOL_VOLUME, "mountPath": SPOOL_DIR},
         ],
     });
@@ -73,7 +73,7 @@ pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -
 fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
     let mut env = vec![
         literal("REMORA_INGEST", &config.ingest),
-        literal("REMORA_TOKEN_FILE", &format!("{TOKEN_DIR}/{TOKEN_KEY}")),
+        literal("REMORA_TOKEN_FILE", &format!("{HUB_DIR}/{TOKEN_KEY}")),
         literal("REMORA_SPOOL", SPOOL_DIR),
         literal("REMORA_WORKLOAD", &plan.workload.name),
         downward("REMORA_NAMESPACE", "metadata.namespace"),
@@ -81,6 +81,9 @@ fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
         downward("REMORA_POD_UID", "metadata.uid"),
         downward("REMORA_POD_IPS", "status.podIPs"),
     ];
+    if config.is_over_tls() {
+        env.push(literal("REMORA_INGEST_CA", &format!("{HUB_DIR}/{CA_KEY}")));
+    }
     if let Some(label) = plan.workload.revision_label {
         env.push(downward(
             "REMORA_REVISION",

@@ -131,6 +131,31 @@ fn a_dry_run_is_answered_alike_and_marked() {
     assert_eq!(body, same);
 }
 
+#[test]
+fn the_namespace_of_a_pod_is_told_without_waiting_and_not_of_one_that_is_tried() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (injecting, mut injected) = mpsc::channel(1);
+        let mut router = router(config(), Metrics::default(), injecting);
+        let mut review = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+        // The second is told of to nobody, since one waits already.
+        for dry_run in [true, false, false] {
+            *review.pointer_mut("/request/dryRun").unwrap() = dry_run.into();
+            let asked = axum::http::Request::post("/inject/namespace/permits")
+                .body(Body::from(review.to_string()))
+                .unwrap();
+            let answer = tower::Service::call(&mut router, asked).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+        let namespace = review["request"]["namespace"].as_str().unwrap();
+        assert_eq!(injected.recv().await.as_deref(), Some(namespace));
+        assert!(injected.try_recv().is_err());
+    });
+}
+
 #[test_case(b"" ; "nothing")]
 #[test_case(b"\xff\xfe" ; "no text")]
 #[test_case(b"[]" ; "another JSON")]

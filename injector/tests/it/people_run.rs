@@ -51,16 +51,18 @@ fn a_job_without_native_sidecars_is_left_alone() {
 }
 
 #[test]
-fn a_projected_token() {
+fn a_token_from_a_secret_and_a_hub_without_tls() {
     let config = Config::check(Options {
         image: "registry.example/remora:1".to_owned(),
-        token: "projected:remora-hub".to_owned(),
+        ingest: "http://hub.example:8898".to_owned(),
+        token: "secret:hub-token".to_owned(),
         ..Options::default()
     })
     .unwrap();
-    assert_eq!(config.token, Token::Projected("remora-hub".to_owned()));
+    assert_eq!(config.token, Token::Secret("hub-token".to_owned()));
     let pod: Value = serde_json::json!({"spec": {"containers": [{"name": "web"}]}});
     let (_, patched) = injected(&pod, &config);
     decode_strictly(&patched, config.sidecars);
+    assert!(!patched.to_string().contains("REMORA_INGEST_CA"));
     insta::assert_snapshot!(serde_json::to_string_pretty(&patched["spec"]["volumes"]).unwrap());
 }

@@ -1,5 +1,6 @@
 //! Two replicas that share one Secret, and clients that trust what was published: nobody is ever refused.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,20 +10,44 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use remora_injector::certificates::{Cluster, ClusterError, Keeper, Kept, Lifetimes};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use remora_injector::certificates::{Cluster, ClusterError, Keeper, Kept, Lifetimes, Names};
 use remora_injector::server::{Pace, Server};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::support::config;
 
 const NAME: &str = "remora-injector.remora.svc";
+const HUB: &str = "remora-hub.remora.svc";
+/// A namespace with the label.
+const LABELLED: &str = "cart";
+/// One that was deleted.
+const GONE: &str = "gone";
+
+fn names() -> Names {
+    Names {
+        webhook: vec![NAME.to_owned()],
+        hub: vec![HUB.to_owned()],
+    }
+}
 
 /// A Secret, and the bundle that an API server would trust.
 #[derive(Default)]
 struct Fake {
     secret: Mutex<Option<(Vec<u8>, u64)>>,
     bundle: Mutex<String>,
+    /// What the hub serves under.
+    hub: Mutex<String>,
+    /// What sidecars trust, by namespace.
+    bundles: Mutex<BTreeMap<String, String>>,
+    /// Certificates that the hub got before every namespace trusted them.
+    early: Mutex<Vec<String>>,
     is_away: AtomicBool,
 }
 
@@ -60,6 +85,45 @@ impl Cluster for Shared {
         *self.0.bundle.lock().unwrap() = bundle.to_owned();
         Ok(())
     }
+
+    async fn hand_to_hub(&self, certificate: &str, _: &str) -> Result<(), ClusterError> {
+        let bundles = self.0.bundles.lock().unwrap();
+        if !bundles.values().all(|bundle| trusts(bundle, certificate)) {
+            self.0.early.lock().unwrap().push(certificate.to_owned());
+        }
+        *self.0.hub.lock().unwrap() = certificate.to_owned();
+        Ok(())
+    }
+
+    async fn put_bundle(&self, namespace: &str, bundle: &str) -> Result<(), ClusterError> {
+        if namespace == GONE {
+            return Err(ClusterError::NoSuchPlace);
+        }
+        let mut bundles = self.0.bundles.lock().unwrap();
+        bundles.insert(namespace.to_owned(), bundle.to_owned());
+        Ok(())
+    }
+
+    fn labelled(&self) -> BoxStream<'static, String> {
+        let names = [GONE, LABELLED].map(str::to_owned);
+        stream::iter(names).chain(stream::pending()).boxed()
+    }
+}
+
+/// Whether a certificate is of one of the authorities in `bundle`, by its signature.
+fn trusts(bundle: &str, certificate: &str) -> bool {
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
+        roots.add(authority.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
+        .build()
+        .unwrap();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let name = ServerName::try_from(HUB).unwrap();
+    let verified = verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now());
+    verified.is_ok()
 }
 
 impl Fake {
@@ -102,7 +166,7 @@ impl Replica {
             settle: Duration::from_secs(100),
             ..Lifetimes::default()
         };
-        let keeper = Keeper::new(Shared(Arc::clone(fake)), vec![NAME.to_owned()], lifetimes);
+        let keeper = Keeper::new(Shared(Arc::clone(fake)), names(), lifetimes);
         let now_s = Arc::clone(now_s);
         let pace = Pace {
             every: Duration::from_millis(5),
@@ -258,14 +322,27 @@ fn nobody_is_refused_while_leaf_and_authority_are_renewed_by_two_replicas() {
         );
         clients.everybody_asks();
 
+        let published = || {
+            let bundles = fake.bundles.lock().unwrap();
+            bundles
+                .values()
+                .all(|bundle| bundle.matches("BEGIN").count() == 2)
+        };
+        eventually("every namespace trusts both", published);
         now_s.fetch_add(100, Ordering::SeqCst);
         eventually("a leaf of the new authority", || {
-            fake.chain()["leaf"]["by"] == 2
+            fake.chain()["leaf"]["by"] == 2 && fake.chain()["hub"]["by"] == 2
         });
         clients.everybody_asks();
 
         now_s.fetch_add(100, Ordering::SeqCst);
         eventually("the old authority is gone", || fake.generations() == [2]);
+        eventually("no namespace trusts it any more", || {
+            let bundles = fake.bundles.lock().unwrap();
+            bundles
+                .values()
+                .all(|bundle| bundle.matches("BEGIN").count() == 1)
+        });
         clients.everybody_asks();
 
         // The API server is away: what is served goes on being served.
@@ -275,6 +352,16 @@ fn nobody_is_refused_while_leaf_and_authority_are_renewed_by_two_replicas() {
         drop(over);
     });
     assert_eq!(*clients.refused.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(*fake.early.lock().unwrap(), Vec::<String>::new());
+    let hub = fake.hub.lock().unwrap().clone();
+    assert_eq!(fake.chain()["hub"]["certificate"], hub.as_str());
+    // The namespace that has the label, and the one that the pod went into; none that is gone.
+    let bundles = fake.bundles.lock().unwrap().clone();
+    assert_eq!(bundles.keys().collect::<Vec<_>>(), [LABELLED, "shop"]);
+    for bundle in bundles.values() {
+        assert_eq!(*bundle, *fake.bundle.lock().unwrap());
+        assert!(trusts(bundle, &hub));
+    }
     let metrics = page(replicas[0].admin, "/metrics");
     assert!(
         metrics.contains(r#"remora_injector_reviews_total{outcome="injected",reason=""}"#),
@@ -294,11 +381,7 @@ impl Drop for Over<'_> {
 #[test]
 fn a_secret_that_was_deleted_or_spoilt_is_made_anew() {
     let fake = Arc::new(Fake::default());
-    let keeper = Keeper::new(
-        Shared(Arc::clone(&fake)),
-        vec![NAME.to_owned()],
-        Lifetimes::default(),
-    );
+    let keeper = Keeper::new(Shared(Arc::clone(&fake)), names(), Lifetimes::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

@@ -4,8 +4,11 @@ use super::*;
 
 const NOW_S: u64 = 1_700_000_000;
 
-fn names() -> Vec<String> {
-    vec!["remora-injector.remora.svc".to_owned()]
+fn names() -> Names {
+    Names {
+        webhook: vec!["remora-injector.remora.svc".to_owned()],
+        hub: vec!["remora-hub.remora.svc".to_owned()],
+    }
 }
 
 fn next(chain: Option<&Chain>, now_s: u64) -> Option<Chain> {
@@ -18,6 +21,11 @@ fn generations(chain: &Chain) -> Vec<u64> {
         .iter()
         .map(|authority| authority.generation)
         .collect()
+}
+
+/// Who signed the leaves of webhook and hub.
+fn signers(chain: &Chain) -> [u64; 2] {
+    [chain.leaf.by, chain.hub.as_ref().unwrap().by]
 }
 
 #[test]
@@ -35,6 +43,36 @@ fn a_leaf_is_renewed_at_two_thirds_of_its_life_under_the_same_authority() {
     let renewed = next(Some(&chain), NOW_S + 60 * day).unwrap();
     assert_eq!(renewed.bundle(), chain.bundle());
     assert_ne!(renewed.certificate(), chain.certificate());
+    assert_ne!(renewed.of_hub(), chain.of_hub());
+}
+
+#[test]
+fn a_chain_of_an_injector_that_knew_no_hub_gets_a_leaf_for_it() {
+    let chain = next(None, NOW_S).unwrap();
+    let mut old = serde_json::to_value(&chain).unwrap();
+    old.as_object_mut().unwrap().remove("hub");
+    let old: Chain = serde_json::from_value(old).unwrap();
+    let renewed = next(Some(&old), NOW_S).unwrap();
+    assert!(renewed.of_hub().is_some());
+    assert_eq!(
+        (renewed.bundle(), renewed.certificate()),
+        (chain.bundle(), chain.certificate())
+    );
+}
+
+#[test]
+fn an_authority_stays_while_the_hub_may_serve_a_leaf_of_it() {
+    let lifetimes = Lifetimes::default();
+    let settle = lifetimes.settle.as_secs();
+    let mut chain = next(None, NOW_S).unwrap();
+    let renewal = NOW_S + lifetimes.renew_authority.as_secs();
+    chain = next(Some(&chain), renewal).unwrap();
+    chain = next(Some(&chain), renewal + settle).unwrap();
+    // Made anew since, as when the hub's names change.
+    chain.hub.as_mut().unwrap().made_s = renewal + settle + 60;
+    assert_eq!(next(Some(&chain), renewal + 2 * settle), None);
+    chain = next(Some(&chain), renewal + 2 * settle + 60).unwrap();
+    assert_eq!(generations(&chain), vec![2]);
 }
 
 #[test]
@@ -46,8 +84,8 @@ fn a_new_authority_is_published_before_it_signs_and_the_old_one_goes_last() {
 
     chain = next(Some(&chain), at).unwrap();
     assert_eq!(
-        (generations(&chain), chain.leaf.by),
-        (vec![1, 2], 1),
+        (generations(&chain), signers(&chain)),
+        (vec![1, 2], [1, 1]),
         "published"
     );
     assert_eq!(
@@ -58,8 +96,8 @@ fn a_new_authority_is_published_before_it_signs_and_the_old_one_goes_last() {
     at += settle;
     chain = next(Some(&chain), at).unwrap();
     assert_eq!(
-        (generations(&chain), chain.leaf.by),
-        (vec![1, 2], 2),
+        (generations(&chain), signers(&chain)),
+        (vec![1, 2], [2, 2]),
         "it signs"
     );
     assert_eq!(
@@ -70,8 +108,8 @@ fn a_new_authority_is_published_before_it_signs_and_the_old_one_goes_last() {
     at += settle;
     chain = next(Some(&chain), at).unwrap();
     assert_eq!(
-        (generations(&chain), chain.leaf.by),
-        (vec![2], 2),
+        (generations(&chain), signers(&chain)),
+        (vec![2], [2, 2]),
         "the old one goes"
     );
     assert_eq!(next(Some(&chain), at), None);
@@ -80,9 +118,15 @@ fn a_new_authority_is_published_before_it_signs_and_the_old_one_goes_last() {
 #[test]
 fn another_name_needs_another_leaf() {
     let chain = next(None, NOW_S).unwrap();
-    let other = ["injector.elsewhere.svc".to_owned()];
+    let other = Names {
+        webhook: vec!["injector.elsewhere.svc".to_owned()],
+        ..names()
+    };
     let renewed = Chain::next(Some(&chain), &other, &Lifetimes::default(), NOW_S).unwrap();
-    assert_eq!(renewed.unwrap().bundle(), chain.bundle());
+    let renewed = renewed.unwrap();
+    assert_eq!(renewed.bundle(), chain.bundle());
+    assert_ne!(renewed.certificate(), chain.certificate());
+    assert_eq!(renewed.of_hub(), chain.of_hub());
 }
 
 #[test]
