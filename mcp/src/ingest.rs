@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::control::parse_incarnation;
 use crate::error::ApiError;
 use crate::metrics::Refused;
+use crate::writer::Writer;
 
 /// Largest request, in bytes.
 const REQUEST_BYTES: usize = 8 * 1024 * 1024; // 8 MiB
@@ -55,7 +56,8 @@ pub async fn blocks(State(app): State<App>, request: Request) -> Result<Json<Sto
 
 async fn take(app: &App, request: Request) -> Result<Json<Stored>, ApiError> {
     let (parts, body) = request.into_parts();
-    let incarnation = check_headers(&parts.headers)?;
+    let writer = Writer::of(&parts.extensions)?;
+    let incarnation = writer.incarnation(check_headers(&parts.headers)?);
     let announced = announced_bytes(&parts.headers)?;
     let permit = app.ingest_bytes.clone().try_acquire_many_owned(announced);
     let Ok(permit) = permit else {
@@ -67,7 +69,7 @@ async fn take(app: &App, request: Request) -> Result<Json<Stored>, ApiError> {
     };
     let body = read(body).await?;
     let size = body.len();
-    let received = split(&body)?;
+    let received = split(&body, &writer)?;
     // Its own task: a sidecar that hangs up must not stop half-way what it asked for, nor have what
     // is kept go uncounted.
     let keeper = app.clone();
@@ -171,7 +173,7 @@ fn too_large() -> ApiError {
 
 /// Takes a body apart: a length of four bytes, little-endian, and the block, repeated. Gives the
 /// blocks, and who wrote each.
-fn split(body: &Bytes) -> Result<Vec<(Origin, Block)>, ApiError> {
+fn split(body: &Bytes, writer: &Writer) -> Result<Vec<(Origin, Block)>, ApiError> {
     let bad = |index: usize, reason: String| {
         ApiError::bad_request(
             "bad_block",
@@ -208,7 +210,7 @@ fn split(body: &Bytes) -> Result<Vec<(Origin, Block)>, ApiError> {
         }
         rest = block.split_off(length);
         let opened = Block::open(block).map_err(|error| bad(index, error.to_string()))?;
-        blocks.push((stamp(&opened.meta().origin), opened));
+        blocks.push((writer.stamp(&opened.meta().origin), opened));
     }
     if blocks.is_empty() {
         return Err(ApiError::bad_request(
@@ -217,10 +219,4 @@ fn split(body: &Bytes) -> Result<Vec<(Origin, Block)>, ApiError> {
         ));
     }
     Ok(blocks)
-}
-
-/// Who wrote a block, as far as the hub can tell. Without Kubernetes nobody vouches for a sidecar,
-/// and what the block claims is all there is.
-fn stamp(claimed: &Origin) -> Origin {
-    claimed.clone()
 }

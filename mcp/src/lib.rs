@@ -35,6 +35,7 @@ pub mod snapshot;
 pub mod tls;
 pub mod tools;
 pub mod wire;
+pub mod writer;
 
 pub use config::{Config, Keep, Options};
 pub use control::{Flushed, SidecarName};

@@ -95,7 +95,18 @@ impl Names {
         if let Some(known) = self.recorders.get_mut(&origin.incarnation) {
             known.first_ns = known.first_ns.min(first_ns);
             known.last_ns = known.last_ns.max(last_ns);
-            return;
+            // A hub in a cluster may hear of a pod's addresses after its first block.
+            if known.origin.serves == origin.serves || origin.serves.is_empty() {
+                return;
+            }
+            known.origin = Arc::clone(origin);
+        } else {
+            let recorder = Recorder {
+                origin: Arc::clone(origin),
+                first_ns,
+                last_ns,
+            };
+            self.recorders.insert(origin.incarnation, recorder);
         }
         for address in &origin.serves {
             let key = (address.ip().to_canonical(), address.port());
@@ -104,12 +115,6 @@ impl Names {
                 servers.push(origin.incarnation);
             }
         }
-        let recorder = Recorder {
-            origin: Arc::clone(origin),
-            first_ns,
-            last_ns,
-        };
-        self.recorders.insert(origin.incarnation, recorder);
     }
 
     /// Who had an address at a time.
@@ -228,6 +233,17 @@ mod tests {
         names.learn(&origin(1, "orders", &["10.0.0.1:0"]), 500, 600);
         let address = "10.0.0.1:80".parse().unwrap();
         assert_eq!(names.party(address, 550).workload, "orders");
+    }
+
+    #[test]
+    fn addresses_that_come_later_are_learnt_and_stay() {
+        let mut names = Names::default();
+        names.learn(&origin(4, "web", &[]), 100, 200);
+        let address = "10.0.0.4:80".parse().unwrap();
+        assert_eq!(names.party(address, 150).workload, "");
+        names.learn(&origin(4, "web", &["10.0.0.4:0"]), 200, 300);
+        names.learn(&origin(4, "web", &[]), 300, 400);
+        assert_eq!(names.party(address, 150).workload, "web");
     }
 
     #[test]

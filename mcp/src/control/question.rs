@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::http::Extensions;
 
 use super::{Answer, Question, SidecarName};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::params::{Params, quoted};
+use crate::writer::Writer;
 
 /// Longest name a sidecar may give itself: that of a Kubernetes object.
 const NAME_BYTES: usize = 253;
@@ -27,16 +29,19 @@ const PARAMETERS: &[&str] = &[
 pub async fn control(
     State(app): State<App>,
     RawQuery(query): RawQuery,
+    extensions: Extensions,
 ) -> Result<Json<Answer>, ApiError> {
+    let writer = Writer::of(&extensions)?;
     let params = Params::parse(query.as_deref(), PARAMETERS)?;
+    let claimed = parse_incarnation(params.text("incarnation").unwrap_or_default())
+        .map_err(|error| error.field("incarnation"))?;
     let question = Question {
-        incarnation: parse_incarnation(params.text("incarnation").unwrap_or_default())
-            .map_err(|error| error.field("incarnation"))?,
-        name: SidecarName {
+        incarnation: writer.incarnation(claimed),
+        name: writer.name(SidecarName {
             namespace: name(&params, "namespace")?,
             workload: name(&params, "workload")?,
             pod: name(&params, "pod")?,
-        },
+        }),
         epoch: counter(&params, "epoch")?,
         sequence: counter(&params, "sequence")?,
         goodbye: params.word("goodbye", &[("false", false), ("true", true)], false)?,
