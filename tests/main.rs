@@ -29,6 +29,7 @@ mod inject;
 mod mcp_bridge;
 mod node;
 mod open_calls;
+mod over_tls;
 mod questions;
 mod redirected;
 mod reflection;
