@@ -34,6 +34,8 @@ const LONG_POLL: Duration = Duration::from_secs(25);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Most sidecars that one hub talks to.
 const SIDECARS: usize = 10_000;
+/// Most runs of one pod's sidecar that are known; it makes a new one when its container is restarted.
+const RUNS_OF_A_POD: usize = 16;
 /// Largest epoch of a sidecar that the hub's own follows: far beyond any that a hub gives out, and
 /// far enough below [`question::LARGEST_NUMBER`] that those which come after can still be answered.
 const LARGEST_EPOCH: u64 = 1 << 61;
@@ -133,6 +135,7 @@ impl Control {
         let new = {
             let mut sidecars = self.lock();
             if !sidecars.contains_key(&question.incarnation) {
+                forget_oldest_run(&mut sidecars, &question.name);
                 sidecars.retain(|_, sidecar| sidecar.was_heard_within(FORGOTTEN_AFTER));
                 if sidecars.len() >= SIDECARS {
                     sidecars.retain(|_, sidecar| !sidecar.ended);
@@ -200,6 +203,24 @@ impl Control {
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Sidecar>> {
         // Nothing that holds the lock leaves the map half changed, so a panic elsewhere does no harm.
         self.sidecars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes room for another run of a pod's sidecar, so that no pod takes up the places of others.
+fn forget_oldest_run(sidecars: &mut HashMap<u128, Sidecar>, name: &SidecarName) {
+    if name.pod.is_empty() {
+        return;
+    }
+    let of_pod =
+        |known: &SidecarName| (&known.namespace, &known.pod) == (&name.namespace, &name.pod);
+    let runs = sidecars.iter().filter(|(_, run)| of_pod(&run.name));
+    let runs: Vec<_> = runs
+        .map(|(&run, sidecar)| (sidecar.heard_ns, run))
+        .collect();
+    if runs.len() >= RUNS_OF_A_POD
+        && let Some((_, oldest)) = runs.iter().min()
+    {
+        sidecars.remove(oldest);
     }
 }
 

@@ -137,7 +137,7 @@ impl Control {
                     Some(after) => Backoff::asked(after),
                     None => self.backoff.wait(REFUSED_WAIT),
                 };
-                (refusal(answer.status), wait)
+                (refusal(&answer), wait)
             }
             Err(failure @ Failure::Timeout { .. }) => (chain(&failure), Duration::ZERO),
             Err(failure) => (chain(&failure), self.backoff.wait(ABSENT_WAIT)),

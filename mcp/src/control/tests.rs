@@ -226,3 +226,28 @@ async fn a_goodbye_answers_the_flush_that_is_under_way() {
     assert_eq!(flushed.answered, [(1, question(1, 0).name)]);
     assert_eq!(flushed.unanswered, []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_calls_itself_ever_anew_takes_up_no_place_of_another() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    let named = |incarnation: u128, pod: &str| {
+        let mut question = question(incarnation, 0);
+        question.name.pod = pod.to_owned();
+        question
+    };
+    control
+        .ask(named(1, "quiet"), draining.clone())
+        .await
+        .unwrap();
+    for run in 0..1_000 {
+        control
+            .ask(named(1_000 + run, "loud"), draining.clone())
+            .await
+            .unwrap();
+    }
+    let known = control.sidecars();
+    assert_eq!(known.len(), 1 + RUNS_OF_A_POD);
+    assert!(known.iter().any(|it| it.incarnation == 1));
+    assert!(known.iter().any(|it| it.incarnation == 1_999));
+}

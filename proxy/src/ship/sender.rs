@@ -25,6 +25,9 @@ pub(super) const REQUEST_LIMIT: usize = 8 * 1024 * 1024;
 /// Most blocks in a request. The hub takes four times as many.
 const REQUEST_BLOCKS: usize = 1024;
 
+/// Most of the hub's own words that are told in the log, in bytes.
+const REASON_BYTES: usize = 300;
+
 /// Longest wait while nobody is there: short, so that a hub that comes back is found soon.
 const ABSENT_WAIT: Duration = Duration::from_secs(1);
 
@@ -137,7 +140,7 @@ impl Sender {
                 if status == StatusCode::PAYLOAD_TOO_LARGE {
                     self.max_blocks = 1;
                 }
-                self.say(state, outcome(status), &refusal(status));
+                self.say(state, outcome(status), &refusal(&answer));
                 Some(match answer.retry_after {
                     Some(after) => Backoff::asked(after),
                     None => self.backoff.wait(REFUSED_WAIT),
@@ -219,16 +222,27 @@ fn outcome(status: StatusCode) -> &'static str {
     }
 }
 
-/// What the hub's answer means, with what to do about it where that is known.
-pub(crate) fn refusal(status: StatusCode) -> String {
+/// What the hub's answer means: in its own words, and with what to do about it where that is known.
+pub(crate) fn refusal(answer: &Answer) -> String {
+    let status = answer.status;
+    let said = serde_json::from_slice(&answer.body)
+        .ok()
+        .map(|Refusal { error }| error.message)
+        .filter(|message| !message.is_empty());
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+        StatusCode::UNAUTHORIZED if said.is_none() => {
             format!("{status}: give the hub's token with --token-file")
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             format!("{status}: --ingest takes the hub's ingest address, usually port 8898")
         }
-        _ => status.to_string(),
+        _ => match said {
+            Some(mut said) => {
+                said.truncate(said.floor_char_boundary(REASON_BYTES));
+                format!("{status}: {said}")
+            }
+            None => status.to_string(),
+        },
     }
 }
 
@@ -242,4 +256,30 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(status: u16, body: &str) -> String {
+        refusal(&Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            retry_after: None,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        })
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_hubs_own_words() {
+        let body = r#"{"error": {"code": "not_a_pod", "message": "the token is of no pod"}}"#;
+        assert_eq!(told(403, body), "403 Forbidden: the token is of no pod");
+        assert_eq!(told(503, "<html>"), "503 Service Unavailable");
+        assert!(told(401, "").contains("--token-file"));
+        let long = format!(
+            r#"{{"error": {{"code": "", "message": "{}"}}}}"#,
+            "ü".repeat(9_000)
+        );
+        assert!(told(403, &long).len() < 330);
+    }
 }
