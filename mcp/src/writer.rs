@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use axum::http::Extensions;
+use axum::http::{Extensions, StatusCode};
 use remora_store::block::Origin;
 
 use crate::control::SidecarName;
@@ -14,6 +14,11 @@ use crate::error::ApiError;
 
 /// What the derivation of numbers is for: no other hash of the same bytes is one of them.
 const PURPOSE: &str = "remora 2026 incarnation of a pod's sidecar";
+
+/// What the gate of the ingest port leaves in a request's extensions, where tokens are asked about: the pod
+/// that the token is bound to, if it is bound to one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved(pub Option<ProvenPod>);
 
 /// Who writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +54,22 @@ pub struct PodFacts {
 }
 
 impl Writer {
-    /// Who sends a request, as the port's gate found out; nobody vouches for anybody outside a cluster.
+    /// Who sends a request, by what its gate [`Proved`].
     ///
     /// # Errors
     ///
-    /// The gate knows who sends it, and that it is no pod.
+    /// The gate knows who sends it, and that it is no pod: what is not of a pod is nobody's record.
     pub fn of(extensions: &Extensions) -> Result<Self, ApiError> {
-        match extensions.get::<Self>() {
-            Some(writer) => Ok(writer.clone()),
+        match extensions.get::<Proved>() {
             None => Ok(Self::Unproven),
+            Some(Proved(Some(pod))) => Ok(Self::Pod(pod.clone())),
+            Some(Proved(None)) => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "not_a_pod",
+                "the token is not bound to a pod, and only sidecars write here",
+            )
+            .field("Authorization")
+            .hint("send the token that the kubelet makes for the pod: a projected serviceAccountToken volume")),
         }
     }
 

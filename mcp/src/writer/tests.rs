@@ -20,8 +20,8 @@ use crate::descriptors::known::Known;
 use crate::keys::RedactionKey;
 use crate::router;
 
-fn pod(uid: &str) -> Writer {
-    Writer::Pod(ProvenPod {
+fn proven(uid: &str) -> ProvenPod {
+    ProvenPod {
         namespace: "shop".to_owned(),
         name: "cart-1".to_owned(),
         uid: uid.to_owned(),
@@ -30,7 +30,11 @@ fn pod(uid: &str) -> Writer {
             revision: "abc".to_owned(),
             ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
         }),
-    })
+    }
+}
+
+fn pod(uid: &str) -> Writer {
+    Writer::Pod(proven(uid))
 }
 
 fn lie() -> Origin {
@@ -65,11 +69,11 @@ fn nothing_that_a_pod_says_of_itself_is_believed() {
 
 #[test]
 fn a_pod_that_the_watch_has_not_heard_of_names_no_address() {
-    let Writer::Pod(mut known) = pod("a") else {
-        unreachable!()
+    let unheard = ProvenPod {
+        facts: None,
+        ..proven("a")
     };
-    known.facts = None;
-    let stamped = Writer::Pod(known).stamp(&lie());
+    let stamped = Writer::Pod(unheard).stamp(&lie());
     assert_eq!(stamped.serves, Vec::<SocketAddr>::new());
     assert_eq!((&*stamped.namespace, &*stamped.pod), ("shop", "cart-1"));
 }
@@ -113,7 +117,7 @@ impl Port {
 
     async fn send(
         &self,
-        writer: &Writer,
+        uid: &str,
         request: axum::http::request::Builder,
         body: Body,
     ) -> StatusCode {
@@ -122,13 +126,13 @@ impl Port {
             token: None,
         };
         let mut request = request.header("host", "localhost").body(body).unwrap();
-        request.extensions_mut().insert(writer.clone());
+        request.extensions_mut().insert(Proved(Some(proven(uid))));
         let answer = router::ingest(self.app.clone(), gate).call(request).await;
         answer.unwrap().status()
     }
 
     /// Brings a block as a sidecar would whose words are `claimed`.
-    async fn write(&self, writer: &Writer, claimed: &Origin, sequence: u64, calls: &[Call]) {
+    async fn write(&self, uid: &str, claimed: &Origin, sequence: u64, calls: &[Call]) {
         let meta = BlockMeta {
             origin: claimed.clone(),
             sequence,
@@ -145,17 +149,17 @@ impl Port {
                 "x-remora-incarnation",
                 format!("{:032x}", claimed.incarnation),
             );
-        let status = self.send(writer, request, Body::from(body.freeze())).await;
+        let status = self.send(uid, request, Body::from(body.freeze())).await;
         assert_eq!(status, StatusCode::OK);
     }
 
     /// Asks on the control channel.
-    async fn ask(&self, writer: &Writer, claimed: &Origin, more: &str) {
+    async fn ask(&self, uid: &str, claimed: &Origin, more: &str) {
         let request = Request::get(format!(
             "/ingest/v1/control?incarnation={:032x}&namespace={}&workload={}&pod={}{more}",
             claimed.incarnation, claimed.namespace, claimed.workload, claimed.pod
         ));
-        let status = self.send(writer, request, Body::empty()).await;
+        let status = self.send(uid, request, Body::empty()).await;
         assert_eq!(status, StatusCode::OK);
     }
 }
@@ -164,13 +168,10 @@ impl Port {
 async fn a_block_under_the_number_of_another_pod_hides_none_of_its_blocks() {
     let port = Port::new();
     // The hostile one is first, and says it is the other.
-    port.write(&pod("b"), &lie(), 1, &[call(1_000, "/a", 200)])
-        .await;
-    port.write(&pod("a"), &lie(), 1, &[call(1_000, "/a", 200)])
-        .await;
+    port.write("b", &lie(), 1, &[call(1_000, "/a", 200)]).await;
+    port.write("a", &lie(), 1, &[call(1_000, "/a", 200)]).await;
     // What is the same pod's comes once.
-    port.write(&pod("a"), &lie(), 1, &[call(1_000, "/a", 200)])
-        .await;
+    port.write("a", &lie(), 1, &[call(1_000, "/a", 200)]).await;
     let recorders = port.app.store.recorders(&Scope::All).await.unwrap();
     let mut uids: Vec<_> = recorders
         .iter()
@@ -184,22 +185,33 @@ async fn a_block_under_the_number_of_another_pod_hides_none_of_its_blocks() {
 #[tokio::test]
 async fn a_goodbye_in_the_name_of_another_pod_ends_nobody() {
     let port = Port::new();
-    port.ask(&pod("a"), &lie(), "").await;
-    port.ask(&pod("b"), &lie(), "&goodbye=true").await;
+    port.ask("a", &lie(), "").await;
+    port.ask("b", &lie(), "&goodbye=true").await;
     // Not under the number either by which the other is known inside.
     let known = Origin {
         incarnation: pod("a").incarnation(lie().incarnation),
         ..lie()
     };
-    port.ask(&pod("b"), &known, "&goodbye=true").await;
+    port.ask("b", &known, "&goodbye=true").await;
     let there = port.app.control.sidecars();
     let names: Vec<_> = there
         .iter()
         .map(|it| (&*it.name.namespace, &*it.name.workload))
         .collect();
     assert_eq!(names, [("shop", "cart")]);
-    port.ask(&pod("a"), &lie(), "&goodbye=true").await;
+    port.ask("a", &lie(), "&goodbye=true").await;
     assert!(port.app.control.sidecars().is_empty());
+}
+
+#[test]
+fn a_token_that_is_of_no_pod_writes_nothing() {
+    let mut extensions = Extensions::new();
+    extensions.insert(Proved(None));
+    let refused = Writer::of(&extensions).unwrap_err();
+    assert_eq!(
+        (refused.status(), refused.code()),
+        (StatusCode::FORBIDDEN, "not_a_pod")
+    );
 }
 
 #[tokio::test]
@@ -209,7 +221,7 @@ async fn an_address_names_the_pod_that_has_it_whoever_else_claims_it() {
     called.src = "10.0.0.1:40000".parse().unwrap();
     called.dst = "10.0.0.9:443".parse().unwrap();
     // That it serves 10.0.0.9 is a lie; that it has 10.0.0.1 is what the cluster says.
-    port.write(&pod("a"), &lie(), 1, &[called]).await;
+    port.write("a", &lie(), 1, &[called]).await;
     let recorders = port.app.store.recorders(&Scope::All).await.unwrap();
     let served = &recorders.first().unwrap().origin.serves;
     assert_eq!(
