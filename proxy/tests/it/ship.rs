@@ -588,7 +588,7 @@ async fn a_new_key_is_used_from_the_next_block_on() {
 }
 
 #[tokio::test]
-async fn an_address_with_tls_is_refused_at_start() {
+async fn an_address_with_tls_and_no_authorities_is_refused_at_start() {
     let hub = Hub::start().await;
     let config = ShipConfig {
         ingest: "https://hub:8898".parse().unwrap(),
@@ -598,6 +598,6 @@ async fn an_address_with_tls_is_refused_at_start() {
     assert!(
         error
             .to_string()
-            .contains("TLS to the hub comes with the cluster order")
+            .contains("https needs a file of authorities")
     );
 }
