@@ -101,49 +101,40 @@ async fn write_due<C: Cluster>(
     fresh: bool,
     metrics: &Metrics,
 ) {
-    let recent = |place: &Place| place.tried.is_some_and(|at| at.elapsed() < RETRY_EVERY);
+    let failed = |place: &Place| place.tried.is_some_and(|at| at.elapsed() < RETRY_EVERY);
     let mut due: Vec<(Option<Instant>, String)> = places
         .iter()
-        .filter(|(_, place)| place.is_due(bundle, REFRESH_AFTER))
-        .filter(|(_, place)| !(fresh && place.written.is_none() && recent(place)))
+        .filter(|(_, place)| place.is_due(bundle, REFRESH_AFTER) && !(fresh && failed(place)))
         .map(|(namespace, place)| (place.tried, namespace.clone()))
         .collect();
     due.sort();
     for (_, namespace) in due {
         let written = timeout(MAX_WRITE, cluster.put_bundle(&namespace, bundle)).await;
         let now = Instant::now();
-        let problem = match written {
+        let place = places.entry(namespace.clone()).or_default();
+        match written {
             Ok(Ok(())) => {
-                tracing::debug!(namespace, "authorities published");
-                let place = places.entry(namespace).or_default();
-                *place = Place {
-                    written: Some((Arc::clone(bundle), now)),
-                    tried: None,
-                };
-                sleep(PAUSE).await;
-                continue;
+                place.written = Some((Arc::clone(bundle), now));
+                place.tried = None;
             }
             Ok(Err(ClusterError::NoSuchPlace)) => {
                 places.remove(&namespace);
-                sleep(PAUSE).await;
-                continue;
             }
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
-        };
-        metrics.bundle_failures.inc();
-        let is_late = problem.is_none();
-        let error = problem
-            .as_ref()
-            .map(|error| error as &(dyn std::error::Error + 'static));
-        tracing::warn!(error, namespace, "authorities could not be published");
-        if let Some(place) = places.get_mut(&namespace) {
-            place.tried = Some(now);
+            Ok(Err(error)) => {
+                place.tried = Some(now);
+                metrics.bundle_failures.inc();
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, namespace, "authorities could not be published");
+            }
+            Err(_) => {
+                place.tried = Some(now);
+                metrics.bundle_failures.inc();
+                tracing::warn!(namespace, "authorities could not be published in time");
+                // It is away; the others would only wait for it too.
+                break;
+            }
         }
-        if is_late {
-            // It is away; the others would only wait for it too.
-            break;
-        }
+        sleep(PAUSE).await;
     }
     metrics.bundles.set(written(places, bundle));
 }
