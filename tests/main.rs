@@ -13,6 +13,7 @@
 
 mod support;
 
+mod authorities;
 mod barrier;
 mod chart;
 mod command_line;

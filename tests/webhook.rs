@@ -10,7 +10,7 @@ use crate::support::kubernetes::ApiServer;
 use crate::support::process::{REMORA, Running, free_port};
 
 /// An injector of the chart that runs here.
-struct Injector {
+pub struct Injector {
     _process: Running,
     port: u16,
 }
@@ -40,7 +40,7 @@ impl Injector {
 }
 
 /// An API server with the chart, and two injectors that serve.
-async fn installed() -> Option<(ApiServer, Vec<Injector>)> {
+pub async fn installed() -> Option<(ApiServer, Vec<Injector>)> {
     let server = ApiServer::start()?;
     server.ask(["create", "namespace", "remora"]);
     server.apply(&manifests("default.yaml"));
@@ -65,7 +65,7 @@ async fn reached(server: &ApiServer, yes: bool) {
     .await;
 }
 
-fn pod(name: &str, labels: &str) -> String {
+pub fn pod(name: &str, labels: &str) -> String {
     format!(
         "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{{labels}}}}}, \
          spec: {{containers: [{{name: app, image: registry.example/app:1}}]}}}}"
@@ -77,7 +77,7 @@ fn tried(server: &ApiServer, namespace: &str, pod: &str) -> Value {
     created(server, namespace, pod, &["--dry-run=server"])
 }
 
-fn created(server: &ApiServer, namespace: &str, pod: &str, more: &[&str]) -> Value {
+pub fn created(server: &ApiServer, namespace: &str, pod: &str, more: &[&str]) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), pod).unwrap();
     let file = file.path().display().to_string();
