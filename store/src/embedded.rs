@@ -33,6 +33,8 @@ use crate::call::CallId;
 use crate::checked::check;
 use crate::clock::now_ns;
 use crate::lock::{DirectoryLock, LockError};
+use crate::names::facts::Fact;
+use crate::names::journal::Journal;
 use crate::query::{self, Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
 use crate::segment::Marker;
 use crate::snapshot::shelf::Change;
@@ -123,11 +125,15 @@ impl Embedded {
             },
             LockError::Io(source) => io(source),
         })?;
-        let recovered = recover::recover(dir).map_err(io)?;
+        let mut recovered = recover::recover(dir).map_err(io)?;
+        let (journal, facts, damage) = Journal::open(dir).map_err(io)?;
+        recovered.index.remember(facts);
+        recovered.notes.extend(damage);
         let shared = Arc::new(Shared::new(
             dir,
             recovered.index,
             recovered.shelf,
+            journal,
             recovered.notes,
             options.cache_bytes,
         ));
@@ -281,6 +287,10 @@ impl CallStore for Embedded {
             Ok(shared.index().recorders(&scope))
         })
         .await
+    }
+
+    async fn observe_addresses(&self, present: Vec<Fact>, at_ns: i64) -> Result<(), StoreError> {
+        aside(&self.shared, move |shared| shared.observe(&present, at_ns)).await
     }
 
     async fn retain(&self, limits: &Retention) -> Result<Freed, StoreError> {

@@ -15,11 +15,16 @@ use std::sync::Arc;
 
 use crate::block::{BlockSummary, Drop, Origin, Source};
 use crate::names::Names;
+use crate::names::facts::{Fact, Facts};
 use crate::query::BlockEntry;
 use sequences::Sequences;
 
 /// How many incarnations are remembered before those of which nothing is kept go.
 const INCARNATIONS_LIMIT: usize = 16 * 1_024;
+
+/// How long facts about addresses are kept behind the oldest call, in nanoseconds: a sidecar that
+/// could not reach the hub brings what it recorded before.
+const FACTS_OUTLIVE_NS: i64 = /* one hour */ 3_600_000_000_000;
 
 /// A block that is kept.
 #[derive(Debug)]
@@ -217,11 +222,27 @@ impl<L> Index<L> {
 
     /// Unlearns the names of those who recorded nothing that is still kept.
     pub(crate) fn relearn_names(&mut self) {
-        let mut names = Names::default();
+        let mut facts = Arc::clone(self.names.facts());
+        let oldest = self.blocks.values().map(|block| block.oldest_ns()).min();
+        if let Some(oldest_ns) = oldest {
+            Arc::make_mut(&mut facts).forget_before(oldest_ns.saturating_sub(FACTS_OUTLIVE_NS));
+        }
+        let mut names = Names::with_facts(facts);
         for block in self.blocks.values() {
             names.learn(&block.origin, block.oldest_ns(), block.newest_ns());
         }
         self.names = Arc::new(names);
+    }
+
+    /// Takes in what was seen before the store was opened.
+    pub(crate) fn remember(&mut self, facts: Facts) {
+        self.names = Arc::new(Names::with_facts(Arc::new(facts)));
+        self.relearn_names();
+    }
+
+    /// Takes in all that is at an address now, and gives what is new.
+    pub(crate) fn observe(&mut self, present: &[Fact], at_ns: i64) -> Vec<Fact> {
+        Arc::make_mut(&mut self.names).observe(present, at_ns)
     }
 
     /// Who the addresses belong to.

@@ -11,6 +11,7 @@ use crate::checked::{CheckedBlock, check};
 use crate::clock::now_ns;
 use crate::index::{Index, Kept};
 use crate::names::Names;
+use crate::names::facts::Fact;
 use crate::query::{
     self, Arrived, ArrivedQuery, BlockEntry, BlockSource, FoundCall, Page, Query, Summary,
     SummaryQuery,
@@ -265,6 +266,14 @@ impl CallStore for Memory {
         let scope = scope.clone();
         aside(&self.shared, move |shared| {
             Ok(shared.index().recorders(&scope))
+        })
+        .await
+    }
+
+    async fn observe_addresses(&self, present: Vec<Fact>, at_ns: i64) -> Result<(), StoreError> {
+        aside(&self.shared, move |shared| {
+            shared.index().observe(&present, at_ns);
+            Ok(())
         })
         .await
     }

@@ -1,4 +1,5 @@
-//! Who the addresses belong to, learnt from the sidecars that recorded something.
+//! Who the addresses belong to, learnt from the sidecars that recorded something, and in a cluster
+//! from [`facts`] that somebody saw who watches it: those are believed first.
 //!
 //! A sidecar says at which addresses its workload is called ([`Origin::serves`]). An address can
 //! belong to one pod today and to another tomorrow, so what was learnt holds for the time in which
@@ -10,6 +11,10 @@ use std::sync::Arc;
 
 use crate::block::Origin;
 use crate::call::Leg;
+use facts::{Fact, Facts};
+
+pub mod facts;
+pub(crate) mod journal;
 
 /// One end of a call, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +72,7 @@ pub struct Names {
     recorders: HashMap<u128, Recorder>,
     /// Incarnations by the addresses they serve, IPv4 in its own form, port 0 for every port.
     by_address: HashMap<(IpAddr, u16), Vec<u128>>,
+    facts: Arc<Facts>,
 }
 
 #[derive(Debug, Clone)]
@@ -117,12 +123,30 @@ impl Names {
         }
     }
 
+    /// No recorders, and the facts that somebody else has.
+    pub(crate) fn with_facts(facts: Arc<Facts>) -> Self {
+        Self {
+            facts,
+            ..Self::default()
+        }
+    }
+
+    /// What was seen of the cluster.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// Takes in all that is at an address now, and gives what is new; see [`Facts::observe`].
+    pub fn observe(&mut self, present: &[Fact], at_ns: i64) -> Vec<Fact> {
+        Arc::make_mut(&mut self.facts).observe(present, at_ns)
+    }
+
     /// Who had an address at a time.
     pub fn party(&self, address: SocketAddr, at_ns: i64) -> Party {
-        match self.owner(address, at_ns) {
-            Some(origin) => Party::known(address, origin),
-            None => Party::unknown(address),
-        }
+        let recorder = self
+            .owner(address, at_ns)
+            .map(|origin| Party::known(address, origin));
+        self.facts.at(address, at_ns).party(address, recorder)
     }
 
     /// The two ends of a call, source first. The recorder is one of them: the one beside which it was
@@ -148,14 +172,22 @@ impl Names {
         first_ns: i64,
         last_ns: i64,
     ) -> Option<Party> {
-        if first_ns == last_ns || self.candidates(address).count() <= 1 {
+        if first_ns == last_ns {
             return Some(self.party(address, first_ns));
+        }
+        if !self.facts.are_steady(address, first_ns, last_ns) {
+            return None;
+        }
+        let seen = self.facts.at(address, first_ns);
+        if seen.has_holder() {
+            return Some(seen.party(address, None));
         }
         let mut known = self
             .candidates(address)
             .map(|(_, recorder)| Party::known(address, &recorder.origin));
-        let first = known.next()?;
-        known.all(|other| other == first).then_some(first)
+        let first = known.next();
+        let is_one = known.all(|other| Some(&other) == first.as_ref());
+        is_one.then(|| seen.party(address, first))
     }
 
     fn owner(&self, address: SocketAddr, at_ns: i64) -> Option<&Origin> {

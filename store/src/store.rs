@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::block::{Drop, Origin};
 use crate::call::CallId;
+use crate::names::facts::Fact;
 use crate::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
 use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
 
@@ -53,6 +54,10 @@ pub trait CallStore: Send + Sync {
     /// Who recorded something in a snapshot, as far as `scope` sees it: of a sealed one as it was
     /// then.
     async fn members(&self, scope: &Scope, snapshot: &Snapshot) -> Result<Vec<Member>, StoreError>;
+
+    /// Takes in all that is at an address at `at_ns`, as somebody saw who watches the whole cluster:
+    /// it names the ends of calls of that time. It is kept as long as calls of its time are.
+    async fn observe_addresses(&self, present: Vec<Fact>, at_ns: i64) -> Result<(), StoreError>;
 
     /// Forgets the oldest blocks until the limits hold, but for those that snapshots pin.
     async fn retain(&self, limits: &Retention) -> Result<Freed, StoreError>;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use remora_store::call::CallId;
 use remora_store::memory::Memory;
+use remora_store::names::facts::Fact;
 use remora_store::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
 use remora_store::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
 use remora_store::store::{
@@ -118,6 +119,10 @@ impl CallStore for TroubledStore {
 
     async fn arrived(&self, scope: &Scope, query: &ArrivedQuery) -> Result<Arrived, StoreError> {
         self.store.arrived(scope, query).await
+    }
+
+    async fn observe_addresses(&self, present: Vec<Fact>, at_ns: i64) -> Result<(), StoreError> {
+        self.store.observe_addresses(present, at_ns).await
     }
 
     async fn create_snapshot(&self, snapshot: NewSnapshot) -> Result<Snapshot, StoreError> {

@@ -16,6 +16,8 @@ use crate::block::{Block, Columns, Origin};
 use crate::call::{Call, CallId};
 use crate::index::Index;
 use crate::names::Names;
+use crate::names::facts::Fact;
+use crate::names::journal::Journal;
 use crate::query::{BlockEntry, BlockSource};
 use crate::running;
 use crate::segment::{Location, ReadError, read_record};
@@ -36,6 +38,7 @@ pub(super) struct Shared {
     pub(super) segments: PathBuf,
     index: Mutex<Index<Location>>,
     shelf: Mutex<Shelf>,
+    journal: Mutex<Journal>,
     blocks: Mutex<Lru<Block>>,
     columns: Mutex<Lru<Arc<Columns>>>,
     notes: Mutex<Vec<String>>,
@@ -49,6 +52,7 @@ impl Shared {
         dir: &Path,
         index: Index<Location>,
         shelf: Shelf,
+        journal: Journal,
         notes: Vec<String>,
         cache_bytes: usize,
     ) -> Self {
@@ -58,6 +62,7 @@ impl Shared {
             segments: dir.join("segments"),
             index: Mutex::new(index),
             shelf: Mutex::new(shelf),
+            journal: Mutex::new(journal),
             blocks: Mutex::new(Lru::new(blocks_bytes)),
             columns: Mutex::new(Lru::new(cache_bytes - blocks_bytes)),
             notes: Mutex::new(notes),
@@ -70,6 +75,21 @@ impl Shared {
     pub(super) fn report_damage_to(&self, writer: mpsc::WeakSender<Job>) {
         // Called once, by the one who made this.
         let _ = self.writer.set(writer);
+    }
+
+    /// Takes in all that is at an address now, and keeps what is new.
+    pub(super) fn observe(&self, present: &[Fact], at_ns: i64) -> Result<(), StoreError> {
+        // First the file, so that changes are written in the order in which they are made.
+        let mut journal = locked(&self.journal);
+        let (changed, names) = {
+            let mut index = self.index();
+            (index.observe(present, at_ns), index.names())
+        };
+        let kept = journal.append(&changed, names.facts());
+        kept.map_err(|source| StoreError::Io {
+            action: "keep names of addresses".to_owned(),
+            source,
+        })
     }
 
     /// Finds out which calls run, from the last block of each incarnation that lists them.
