@@ -10,6 +10,7 @@ use crate::descriptors::known::Known;
 use crate::ingest::IN_FLIGHT_BYTES;
 use crate::metrics::Metrics;
 use crate::snapshot::barrier::{WAITERS, Waits};
+use crate::watches::Watches;
 
 /// Most questions that are worked on at a time; more of them wait their turn.
 const QUERIES_AT_A_TIME: usize = 8;
@@ -35,6 +36,8 @@ pub struct App {
     pub waiters: Arc<Semaphore>,
     /// How long they wait for sidecars and for calls that run.
     pub waits: Waits,
+    /// What is seen of the cluster, where the hub is in one.
+    pub watches: Option<Arc<Watches>>,
     /// Turns true when the hub stops: whoever waits then answers with what there is.
     pub draining: watch::Receiver<bool>,
 }
@@ -57,6 +60,7 @@ impl App {
             arrivals: watch::Sender::new(()),
             waiters: Arc::new(Semaphore::new(WAITERS)),
             waits: Waits::default(),
+            watches: None,
             draining,
         }
     }
@@ -65,6 +69,12 @@ impl App {
     #[must_use]
     pub fn with_waits(self, waits: Waits) -> Self {
         Self { waits, ..self }
+    }
+
+    /// The same, in a cluster that is watched.
+    #[must_use]
+    pub fn with_watches(self, watches: Option<Arc<Watches>>) -> Self {
+        Self { watches, ..self }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::control::SidecarState;
 use crate::error::ApiError;
+use crate::watches::Watches;
+use crate::watches::unrecorded::Unrecorded;
 
 /// Most sidecars that are listed one by one.
 const LISTED_SIDECARS: usize = 50;
@@ -67,6 +69,19 @@ pub struct Coverage {
     /// Damaged parts of the store that were set aside.
     #[serde(skip_serializing_if = "is_zero")]
     pub quarantined: u64,
+    /// Pods that should be recorded now and are not, by workload and reason; only in a cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unrecorded: Vec<Unrecorded>,
+    /// How many more groups of them there are than are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unrecorded_omitted: u64,
+    /// How many such pods there are, listed or not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unrecorded_pods: u64,
+    /// Since when the API server of the cluster has not been heard: pods and services may have
+    /// changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_behind_since: Option<String>,
 }
 
 /// How many calls are of a kind, as far as that can be counted in a moment: blocks without any are
@@ -164,11 +179,35 @@ impl Coverage {
         let recorders = app.store.recorders(scope).await?;
         let mut heard = app.control.sidecars();
         heard.retain(|sidecar| scope.sees(&sidecar.name.namespace));
-        let mut coverage = Self::new(&recorders, heard, window);
+        let mut coverage = Self::new(&recorders, heard.clone(), window);
+        if let Some(watches) = &app.watches {
+            coverage.see(watches, scope, &recorders, &heard);
+        }
         coverage.quarantined = app.store.health().await.quarantined.len() as u64;
         coverage.tls_opaque = count_of(app, scope, "tls", window).await?;
         coverage.opaque = count_of(app, scope, "opaque", window).await?;
         Ok(coverage)
+    }
+
+    /// Adds what is seen of the cluster.
+    fn see(
+        &mut self,
+        watches: &Watches,
+        scope: &Scope,
+        recorders: &[Recorder],
+        heard: &[SidecarState],
+    ) {
+        let recorded = recorders
+            .iter()
+            .map(|it| (it.origin.namespace.as_str(), it.origin.pod.as_str()));
+        let heard = heard
+            .iter()
+            .map(|it| (it.name.namespace.as_str(), it.name.pod.as_str()));
+        let unrecorded = watches.unrecorded(scope, &recorded.chain(heard).collect());
+        self.unrecorded = unrecorded.groups;
+        self.unrecorded_omitted = unrecorded.omitted;
+        self.unrecorded_pods = unrecorded.pods;
+        self.watch_behind_since = watches.behind_since_ns().map(rfc3339);
     }
 
     fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {
@@ -265,6 +304,18 @@ pub struct EmptyBecause {
     pub message: String,
 }
 
+/// What is said, and the first pods that should be recorded and are not.
+fn with_unrecorded(said: &str, coverage: &Coverage) -> String {
+    let Some(first) = coverage.unrecorded.first() else {
+        return said.to_owned();
+    };
+    let fix = match first.fix.as_str() {
+        "" => String::new(),
+        fix => format!("; {fix}"),
+    };
+    format!("{said}; {}{fix}", first.sentence())
+}
+
 /// What is known when an answer turned out empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Emptiness<'a> {
@@ -351,11 +402,17 @@ impl EmptyBecause {
             }
             _ if nobody => because(
                 "no_sidecar",
-                "no sidecar is connected to this hub, and none has brought a call".to_owned(),
+                with_unrecorded(
+                    "no sidecar is connected to this hub, and none has brought a call",
+                    empty.coverage,
+                ),
             ),
             _ => because(
                 "nothing_recorded",
-                "sidecars have reached this hub, and recorded no call yet".to_owned(),
+                with_unrecorded(
+                    "sidecars have reached this hub, and recorded no call yet",
+                    empty.coverage,
+                ),
             ),
         }
     }

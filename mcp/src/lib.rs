@@ -34,6 +34,7 @@ mod server;
 pub mod snapshot;
 pub mod tls;
 pub mod tools;
+pub mod watches;
 pub mod wire;
 pub mod writer;
 

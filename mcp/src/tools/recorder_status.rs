@@ -212,6 +212,19 @@ pub fn blind_spots(coverage: &Coverage) -> Vec<String> {
             sidecar.last_seen
         ));
     }
+    for pods in &coverage.unrecorded {
+        spots.push(match pods.fix.as_str() {
+            "" => pods.sentence(),
+            fix => format!("{}; {fix}", pods.sentence()),
+        });
+    }
+    if coverage.unrecorded_omitted > 0 {
+        let more = coverage.unrecorded_omitted;
+        spots.push(format!("pods of {more} more workloads are not recorded"));
+    }
+    if let Some(since) = &coverage.watch_behind_since {
+        spots.push(format!("watch: behind since {since}"));
+    }
     let more = spots.len().saturating_sub(BLIND_SPOTS);
     if more > 0 {
         spots.truncate(BLIND_SPOTS);
