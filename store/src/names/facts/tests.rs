@@ -74,7 +74,7 @@ fn a_pod_that_ended_keeps_its_address_only_until_then_however_often_it_is_seen()
         ..pod("10.0.0.1", "job", 100)
     };
     let changed = names.observe(std::slice::from_ref(&ended), 160 * SECOND);
-    assert_eq!(changed, [ended.clone()]);
+    assert_eq!(changed, std::slice::from_ref(&ended));
     assert_eq!(names.observe(&[ended], 170 * SECOND), []);
     assert_eq!(at(&names, "10.0.0.1:80", 149), "job/job/");
     assert_eq!(at(&names, "10.0.0.1:80", 158), "//");
