@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
         ingest_tls_key: arguments.ingest_tls_key,
         keep: Keep::Disk(arguments.data),
         token_file: arguments.token_file,
+        kubernetes: arguments.kubernetes,
         retain_age: Some(arguments.retain_age.into()),
         retain_bytes: Some(arguments.retain_bytes.as_u64()),
         allowed_hosts: arguments.allowed_hosts,

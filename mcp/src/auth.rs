@@ -15,8 +15,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use remora_store::store::Scope;
 
+use crate::cluster::identity::Identity;
+use crate::cluster::{self, Cluster};
 use crate::error::ApiError;
 use crate::params::quoted;
+use crate::writer::{Proved, ProvenPod};
 
 /// Who asks, as far as the answer depends on it.
 #[derive(Debug, Clone)]
@@ -98,21 +101,55 @@ impl AllowedHosts {
 pub struct Gate {
     /// By which names the hub may be addressed.
     pub hosts: AllowedHosts,
-    /// What callers must show; `None` lets everybody in who reaches the port.
-    pub token: Option<Token>,
+    /// What callers must show.
+    pub asked: Asked,
+}
+
+/// What callers must show to be let in.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// Nothing: whoever reaches the port is let in.
+    Nothing,
+    /// This token, the same for all.
+    Token(Token),
+    /// A token of their own, which Kubernetes knows.
+    Kubernetes(Arc<Cluster>),
 }
 
 impl Gate {
-    /// Finds out who asks.
+    /// Finds out who asks, and what they may see.
     ///
     /// # Errors
     ///
     /// They are not to be answered; the error says why.
-    pub fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ApiError> {
+    pub async fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ApiError> {
+        let who = self.identify(headers, uri).await?;
+        if let (Asked::Kubernetes(cluster), Some(who)) = (&self.asked, &who) {
+            cluster.authorize(who).await?;
+        }
+        Ok(Caller { scope: Scope::All })
+    }
+
+    /// Finds out who asks; `None` where callers are not told apart.
+    ///
+    /// # Errors
+    ///
+    /// They are not to be answered; the error says why.
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> Result<Option<Arc<Identity>>, ApiError> {
         self.check_host(headers, uri)?;
         self.check_origin(headers)?;
-        self.check_token(headers)?;
-        Ok(Caller { scope: Scope::All })
+        match &self.asked {
+            Asked::Nothing => Ok(None),
+            Asked::Token(token) => check_token(token, headers).map(|()| None),
+            Asked::Kubernetes(cluster) => {
+                let shown = shown_token(headers).map_err(cluster::unauthorized)?;
+                cluster.identify(shown).await.map(Some)
+            }
+        }
     }
 
     fn check_host(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
@@ -170,31 +207,30 @@ impl Gate {
         let named = bare.parse::<IpAddr>().is_err() && self.hosts.allows(bare);
         same || loopback || named
     }
+}
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let Some(token) = &self.token else {
-            return Ok(());
-        };
-        let unauthorized = |message: &'static str| {
-            ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
-                .field("Authorization")
-                .hint("send the header `Authorization: Bearer TOKEN` with the token of the hub's --token-file")
-        };
-        let mut given = headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (given.next(), given.next()) else {
-            return Err(unauthorized(
-                "the hub needs a token, and the request shows none",
-            ));
-        };
-        let shown = value.to_str().unwrap_or_default();
-        match shown.split_once(' ') {
-            Some((scheme, shown))
-                if scheme.eq_ignore_ascii_case("bearer") && token.is(shown.trim()) =>
-            {
-                Ok(())
-            }
-            _ => Err(unauthorized("the token is not the right one")),
-        }
+fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), ApiError> {
+    let unauthorized = |message| {
+        ApiError::unauthorized(message)
+            .hint("send the header `Authorization: Bearer TOKEN` with the token of the hub's --token-file")
+    };
+    let shown = shown_token(headers).map_err(unauthorized)?;
+    if token.is(shown) {
+        Ok(())
+    } else {
+        Err(unauthorized("the token is not the right one"))
+    }
+}
+
+/// The bearer token of a request; else what is wrong with it.
+fn shown_token(headers: &HeaderMap) -> Result<&str, &'static str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return Err("the hub needs a token, and the request shows none, or more than one");
+    };
+    match value.to_str().unwrap_or_default().split_once(' ') {
+        Some((scheme, shown)) if scheme.eq_ignore_ascii_case("bearer") => Ok(shown.trim()),
+        _ => Err("the Authorization header holds no bearer token"),
     }
 }
 
@@ -206,7 +242,7 @@ fn host_refused(message: String) -> ApiError {
 
 /// The layer that lets nobody through but a [`Caller`].
 pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(request.headers(), request.uri()) {
+    match gate.admit(request.headers(), request.uri()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             // What the token was is nobody's business further in.
@@ -217,9 +253,26 @@ pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -
     }
 }
 
+/// The layer that lets whoever writes through. Where Kubernetes says who they are, the pod that they are
+/// travels on as [`Proved`] in the request's extensions; what they may write is not decided here.
+pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match gate.identify(request.headers(), request.uri()).await {
+        Ok(who) => {
+            if let Some(who) = who {
+                request
+                    .extensions_mut()
+                    .insert(Proved(who.pod.as_ref().map(ProvenPod::of)));
+            }
+            request.headers_mut().remove(header::AUTHORIZATION);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
 /// The layer that lets everybody through, with or without a [`Caller`]; but nobody with a wrong token.
 pub async fn recognise(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let caller = match gate.admit(request.headers(), request.uri()) {
+    let caller = match gate.admit(request.headers(), request.uri()).await {
         Ok(caller) => Some(caller),
         Err(error) if request.headers().contains_key(header::AUTHORIZATION) => {
             return error.into_response();
@@ -234,6 +287,7 @@ pub async fn recognise(State(gate): State<Gate>, mut request: Request, next: Nex
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use futures_util::FutureExt as _;
     use test_case::test_case;
 
     use super::*;
@@ -241,7 +295,7 @@ mod tests {
     fn gate(token: Option<&str>) -> Gate {
         Gate {
             hosts: AllowedHosts::new(&["hub.obs.svc".to_owned()]).unwrap(),
-            token: token.map(Token::new),
+            asked: token.map_or(Asked::Nothing, |token| Asked::Token(Token::new(token))),
         }
     }
 
@@ -250,7 +304,10 @@ mod tests {
         for &(name, value) in headers {
             map.append(name, HeaderValue::from_static(value));
         }
+        // Nobody else is asked about one token.
         gate.admit(&map, &Uri::from_static("/api/v1/status"))
+            .now_or_never()
+            .unwrap()
             .map_or_else(|error| error.code(), |_| "admitted")
     }
 

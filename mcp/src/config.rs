@@ -40,8 +40,10 @@ pub struct Options {
     pub ingest_tls_key: Option<PathBuf>,
     /// Where calls are kept.
     pub keep: Keep,
-    /// File with the token that callers and sidecars show. Needed off loopback.
+    /// File with the token that callers and sidecars show. Off loopback this or `kubernetes` is needed.
     pub token_file: Option<PathBuf>,
+    /// Whether Kubernetes is asked whose tokens callers and sidecars show. Default no.
+    pub kubernetes: bool,
     /// How long calls are kept. Default [`DEFAULT_RETAIN_AGE`].
     pub retain_age: Option<Duration>,
     /// Most bytes of calls that are kept. Default [`DEFAULT_RETAIN_DISK_BYTES`], in memory
@@ -67,6 +69,7 @@ impl Options {
             ingest_tls_key: None,
             keep,
             token_file: None,
+            kubernetes: false,
             retain_age: None,
             retain_bytes: None,
             allowed_hosts: Vec::new(),
@@ -107,8 +110,10 @@ pub struct Config {
     pub ingest_tls: Option<Tls>,
     /// Where calls are kept.
     pub keep: Keep,
-    /// What callers and sidecars must show; `None` on loopback.
+    /// The one token that callers and sidecars must show; `None` on loopback and with `kubernetes`.
     pub token: Option<Token>,
+    /// Whether they must show one that Kubernetes knows.
+    pub kubernetes: bool,
     /// How long calls are kept.
     pub retain_age: Duration,
     /// Most bytes of calls that are kept.
@@ -166,6 +171,7 @@ impl Config {
                 ingest_tls,
                 keep: options.keep,
                 token,
+                kubernetes: options.kubernetes,
                 retain_age,
                 retain_bytes,
                 hosts,
@@ -220,16 +226,26 @@ fn read_servers(given: &[String], problems: &mut Vec<String>) -> Vec<Server> {
 
 fn read_token(options: &Options, problems: &mut Vec<String>) -> Option<Token> {
     let Some(path) = &options.token_file else {
+        if options.kubernetes {
+            return None;
+        }
         for (flag, address) in [("--listen", options.listen), ("--ingest", options.ingest)] {
             if !address.ip().is_loopback() {
                 problems.push(format!(
-                    "{flag} {address} can be reached from other machines, and no --token-file says who may; \
-                     give --token-file, or listen on 127.0.0.1"
+                    "{flag} {address} can be reached from other machines, and neither --kubernetes nor \
+                     --token-file says who may; give one of them, or listen on 127.0.0.1"
                 ));
             }
         }
         return None;
     };
+    if options.kubernetes {
+        problems.push(
+            "--kubernetes and --token-file are both given; callers show either tokens of their own or the one \
+             of the file, so give one of them"
+                .to_owned(),
+        );
+    }
     match std::fs::read_to_string(path) {
         Ok(text) => match check_token(text.trim()) {
             Ok(token) => return Some(token),
@@ -290,7 +306,19 @@ mod tests {
             problems[0].starts_with("--ingest 0.0.0.0:8898"),
             "{problems:?}"
         );
-        assert!(problems[0].contains("--token-file"));
+        assert!(problems[0].contains("--kubernetes nor --token-file"));
+    }
+
+    #[test]
+    fn off_loopback_kubernetes_is_enough_but_not_beside_a_token() {
+        let mut options = Options::new(Keep::Memory);
+        options.listen = SocketAddr::from(([0, 0, 0, 0], 8899));
+        options.kubernetes = true;
+        assert!(Config::check(options.clone()).unwrap().kubernetes);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"0123456789abcdef\n").unwrap();
+        options.token_file = Some(file.path().to_owned());
+        assert!(problems(options)[0].starts_with("--kubernetes and --token-file"));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::app::{App, drained};
-use crate::auth::Gate;
+use crate::auth::{Asked, Gate};
+use crate::cluster::{Cluster, ConnectError};
 use crate::config::{Config, Keep};
 use crate::control::{Control, Flushed};
 use crate::descriptors::known::Known;
@@ -51,6 +52,9 @@ pub enum StartError {
     /// There is no redaction key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// There is no Kubernetes to ask.
+    #[error(transparent)]
+    Kubernetes(#[from] ConnectError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -113,7 +117,11 @@ impl Hub {
         .with_waits(config.waits);
         let gate = Gate {
             hosts: config.hosts.clone(),
-            token: config.token.clone(),
+            asked: match &config.token {
+                _ if config.kubernetes => Asked::Kubernetes(Arc::new(Cluster::connect().await?)),
+                Some(token) => Asked::Token(token.clone()),
+                None => Asked::Nothing,
+            },
         };
         let (api, api_address) = listen("--listen", config.listen).await?;
         let (ingest, ingest_address) = listen("--ingest", config.ingest).await?;

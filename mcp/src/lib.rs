@@ -11,6 +11,7 @@ mod app;
 pub mod auth;
 pub mod call_json;
 pub mod clock;
+pub mod cluster;
 pub mod completion;
 pub mod config;
 pub mod control;

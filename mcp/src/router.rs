@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use remora_store::filter::nearest;
 
 use crate::app::App;
-use crate::auth::{Gate, admit, recognise};
+use crate::auth::{Gate, admit, identify, recognise};
 use crate::error::ApiError;
 use crate::params::quoted;
 use crate::{access, api, control, ingest, metrics};
@@ -98,7 +98,7 @@ pub fn ingest(app: App, gate: Gate) -> Router {
         .route("/ingest/v1/control", get(control::control))
         .fallback(|uri: Uri| async move { unknown_path(&uri, INGEST_PATHS) })
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(gate, admit))
+        .layer(from_fn_with_state(gate, identify))
         .layer(from_fn(access::log))
         .with_state(app)
 }

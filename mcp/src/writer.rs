@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use axum::http::{Extensions, StatusCode};
 use remora_store::block::Origin;
 
+use crate::cluster::identity::PodIdentity;
 use crate::control::SidecarName;
 use crate::error::ApiError;
 
@@ -51,6 +52,18 @@ pub struct PodFacts {
     pub revision: String,
     /// Addresses that are its own alone.
     pub ips: Vec<std::net::IpAddr>,
+}
+
+impl ProvenPod {
+    /// The pod of a token, of which nothing else is known.
+    pub fn of(pod: &PodIdentity) -> Self {
+        Self {
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            facts: None,
+        }
+    }
 }
 
 impl Writer {

@@ -44,7 +44,11 @@ pub(crate) struct Hub {
     /// Folder for the records; one hub at a time holds it
     #[arg(long, env = "REMORA_DATA", value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// File with the token that callers and sidecars must send; required off loopback
+    /// Ask Kubernetes whose tokens callers and sidecars send (TokenReview, audience remora-hub); off
+    /// loopback this or --token-file is required
+    #[arg(long, env = "REMORA_KUBERNETES", conflicts_with = "token_file")]
+    pub(crate) kubernetes: bool,
+    /// File with the one token that callers and sidecars must send
     #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// Name under which callers may reach the hub besides localhost (repeat)

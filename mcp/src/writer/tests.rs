@@ -13,7 +13,7 @@ use tower::Service as _;
 
 use super::*;
 use crate::app::App;
-use crate::auth::{AllowedHosts, Gate};
+use crate::auth::{AllowedHosts, Asked, Gate};
 use crate::control::Control;
 use crate::descriptors::Descriptors;
 use crate::descriptors::known::Known;
@@ -123,7 +123,7 @@ impl Port {
     ) -> StatusCode {
         let gate = Gate {
             hosts: AllowedHosts::new(&[]).unwrap(),
-            token: None,
+            asked: Asked::Nothing,
         };
         let mut request = request.header("host", "localhost").body(body).unwrap();
         request.extensions_mut().insert(Proved(Some(proven(uid))));
