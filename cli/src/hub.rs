@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: Hub) -> anyhow::Result<ExitCode> {
         ingest: arguments.ingest,
         ingest_tls_cert: arguments.ingest_tls_cert,
         ingest_tls_key: arguments.ingest_tls_key,
+        allow_plaintext_ingest: arguments.allow_plaintext_ingest,
         keep: Keep::Disk(arguments.data),
         token_file: arguments.token_file,
         kubernetes: arguments.kubernetes,

@@ -38,6 +38,8 @@ pub struct Options {
     pub ingest_tls_cert: Option<PathBuf>,
     /// The key of that certificate.
     pub ingest_tls_key: Option<PathBuf>,
+    /// Whether tokens of their own may come in the clear from other machines. Default no.
+    pub allow_plaintext_ingest: bool,
     /// Where calls are kept.
     pub keep: Keep,
     /// File with the token that callers and sidecars show. Off loopback this or `kubernetes` is needed.
@@ -67,6 +69,7 @@ impl Options {
             ingest: SocketAddr::from(([127, 0, 0, 1], 8898)),
             ingest_tls_cert: None,
             ingest_tls_key: None,
+            allow_plaintext_ingest: false,
             keep,
             token_file: None,
             kubernetes: false,
@@ -186,7 +189,17 @@ impl Config {
 
 fn read_tls(options: &Options, problems: &mut Vec<String>) -> Option<Tls> {
     let (certificate, key) = match (&options.ingest_tls_cert, &options.ingest_tls_key) {
-        (None, None) => return None,
+        (None, None) => {
+            let is_near = options.ingest.ip().is_loopback();
+            if options.kubernetes && !is_near && !options.allow_plaintext_ingest {
+                problems.push(format!(
+                    "--ingest {} is served in the clear, and sidecars would send their tokens so; give \
+                     --ingest-tls-cert and --ingest-tls-key, or --allow-plaintext-ingest",
+                    options.ingest
+                ));
+            }
+            return None;
+        }
         (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
         (certificate, _) => {
             let (given, missing) = match certificate {
@@ -319,6 +332,20 @@ mod tests {
         file.write_all(b"0123456789abcdef\n").unwrap();
         options.token_file = Some(file.path().to_owned());
         assert!(problems(options)[0].starts_with("--kubernetes and --token-file"));
+    }
+
+    #[test]
+    fn tokens_of_kubernetes_do_not_come_in_the_clear_from_elsewhere_unless_it_is_said() {
+        let mut options = Options::new(Keep::Memory);
+        options.ingest = SocketAddr::from(([0, 0, 0, 0], 8898));
+        options.kubernetes = true;
+        let told = problems(options.clone());
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("--ingest-tls-cert") && told[0].contains("--allow-plaintext-ingest")
+        );
+        options.allow_plaintext_ingest = true;
+        assert!(Config::check(options).is_ok());
     }
 
     #[test]

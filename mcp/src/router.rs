@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::{Gate, admit, identify, recognise};
 use crate::error::ApiError;
 use crate::params::quoted;
+use crate::writer::prove;
 use crate::{access, api, control, ingest, metrics};
 
 /// The paths that people and models ask; what an unknown path is compared with.
@@ -98,6 +99,7 @@ pub fn ingest(app: App, gate: Gate) -> Router {
         .route("/ingest/v1/control", get(control::control))
         .fallback(|uri: Uri| async move { unknown_path(&uri, INGEST_PATHS) })
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), prove))
         .layer(from_fn_with_state(gate, identify))
         .layer(from_fn(access::log))
         .with_state(app)

@@ -5,11 +5,16 @@
 //! so that no pod can write, end or hide another's.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::extract::{Request, State};
 use axum::http::{Extensions, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
 use remora_store::block::Origin;
 
-use crate::cluster::identity::PodIdentity;
+use crate::app::App;
+use crate::cluster::identity::{Identity, PodIdentity};
 use crate::control::SidecarName;
 use crate::error::ApiError;
 
@@ -64,6 +69,46 @@ impl ProvenPod {
             facts: None,
         }
     }
+}
+
+/// The layer that says which pod an [`Identity`] is, and what the cluster says of it. It lets everybody
+/// through: who may write is for the handlers to say.
+pub async fn prove(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let who = request.extensions().get::<Arc<Identity>>().cloned();
+    if let Some(who) = who {
+        let proved = match &who.pod {
+            Some(pod) => Some(proven(&app, pod).await),
+            None => None,
+        };
+        request.extensions_mut().insert(Proved(proved));
+    }
+    next.run(request).await
+}
+
+async fn proven(app: &App, pod: &PodIdentity) -> ProvenPod {
+    ProvenPod {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+        facts: facts(app, pod).await,
+    }
+}
+
+async fn facts(app: &App, pod: &PodIdentity) -> Option<PodFacts> {
+    let watches = app.watches.as_ref()?;
+    let seen = watches
+        .pod_by_uid(&pod.namespace, &pod.name, &pod.uid)
+        .await?;
+    Some(PodFacts {
+        workload: seen.workload,
+        revision: seen.revision,
+        // Those of a node are everybody's on it.
+        ips: if seen.host_network {
+            Vec::new()
+        } else {
+            seen.ips
+        },
+    })
 }
 
 impl Writer {

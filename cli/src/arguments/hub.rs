@@ -41,6 +41,10 @@ pub(crate) struct Hub {
         requires = "ingest_tls_cert"
     )]
     pub(crate) ingest_tls_key: Option<PathBuf>,
+    /// With --kubernetes, serve sidecars of other machines without TLS: their tokens cross the network in
+    /// the clear
+    #[arg(long, env = "REMORA_ALLOW_PLAINTEXT_INGEST")]
+    pub(crate) allow_plaintext_ingest: bool,
     /// Folder for the records; one hub at a time holds it
     #[arg(long, env = "REMORA_DATA", value_name = "DIR")]
     pub(crate) data: PathBuf,
