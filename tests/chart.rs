@@ -77,15 +77,16 @@ fn the_injector_takes_the_values_and_misses_only_a_cluster() {
 }
 
 #[test]
-fn the_hub_takes_the_values_and_misses_only_its_token() {
+fn the_hub_takes_the_values_and_misses_only_its_cluster() {
     let container = container("everything.yaml", "remora-hub");
-    let output = run(
-        &container,
-        &["--listen", "127.0.0.1:0", "--ingest", "127.0.0.1:0"],
-    );
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().display().to_string();
+    let addresses = ["--listen", "127.0.0.1:0", "--ingest", "127.0.0.1:0"];
+    let output = run(&container, &[&addresses[..], &["--data", &data]].concat());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        said.trim_end(),
-        "error: --token-file /var/run/secrets/remora/token: No such file or directory (os error 2)"
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("find the API server of Kubernetes (--kubernetes)"),
+        "{said}"
     );
 }

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod access;
 mod authorities;
 mod barrier;
 mod chart;

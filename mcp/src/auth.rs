@@ -4,6 +4,9 @@
 //! their own machine (DNS rebinding). What a caller may see travels on as a [`Caller`] in the
 //! request's extensions; no question is answered without one.
 
+mod audit;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use remora_store::store::Scope;
 
+use crate::app::App;
 use crate::cluster::identity::Identity;
 use crate::cluster::{self, Cluster};
 use crate::error::ApiError;
@@ -26,6 +30,8 @@ use crate::writer::{Proved, ProvenPod};
 pub struct Caller {
     /// What they may see.
     pub scope: Scope,
+    /// Their name in the cluster; `None` where callers are not told apart.
+    pub user: Option<Arc<str>>,
 }
 
 /// What callers must show to be let in.
@@ -117,17 +123,28 @@ pub enum Asked {
 }
 
 impl Gate {
-    /// Finds out who asks, and what they may see.
+    /// Finds out who asks, and what they may see of what `app` has.
     ///
     /// # Errors
     ///
     /// They are not to be answered; the error says why.
-    pub async fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ApiError> {
+    pub async fn admit(
+        &self,
+        app: &App,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> Result<Caller, ApiError> {
         let who = self.identify(headers, uri).await?;
-        if let (Asked::Kubernetes(cluster), Some(who)) = (&self.asked, &who) {
-            cluster.authorize(who).await?;
-        }
-        Ok(Caller { scope: Scope::All })
+        let (Asked::Kubernetes(cluster), Some(who)) = (&self.asked, who) else {
+            return Ok(Caller {
+                scope: Scope::All,
+                user: None,
+            });
+        };
+        Ok(Caller {
+            scope: cluster.scope(&who, namespaces(app).await?).await?,
+            user: Some(who.user.as_str().into()),
+        })
     }
 
     /// Finds out who asks; `None` where callers are not told apart.
@@ -209,6 +226,18 @@ impl Gate {
     }
 }
 
+/// Every namespace of which there is something to see.
+async fn namespaces(app: &App) -> Result<BTreeSet<String>, ApiError> {
+    let recorders = app.store.recorders(&Scope::All).await?.into_iter();
+    let recorded = recorders.map(|recorder| recorder.origin.namespace);
+    let heard = app.control.sidecars().into_iter();
+    let watched = app.watches.iter().flat_map(|watches| watches.namespaces());
+    Ok(recorded
+        .chain(heard.map(|sidecar| sidecar.name.namespace))
+        .chain(watched)
+        .collect())
+}
+
 fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), ApiError> {
     let unauthorized = |message| {
         ApiError::unauthorized(message)
@@ -240,17 +269,23 @@ fn host_refused(message: String) -> ApiError {
         .hint("address it as localhost or by its IP address, or start the hub with --allowed-host NAME")
 }
 
-/// The layer that lets nobody through but a [`Caller`].
-pub async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(request.headers(), request.uri()).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            // What the token was is nobody's business further in.
-            request.headers_mut().remove(header::AUTHORIZATION);
-            next.run(request).await
-        }
-        Err(error) => error.into_response(),
-    }
+/// The layer that lets nobody through but a [`Caller`], and writes down what those of the cluster asked.
+pub async fn admit(
+    State((gate, app)): State<(Gate, App)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match gate.admit(&app, request.headers(), request.uri()).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    let question = audit::Question::of(&caller, &request);
+    request.extensions_mut().insert(caller);
+    // What the token was is nobody's business further in.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    let response = next.run(request).await;
+    question.write(response.status());
+    response
 }
 
 /// The layer that lets whoever writes through. Where Kubernetes says who they are, the pod that they are
@@ -271,8 +306,12 @@ pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next
 }
 
 /// The layer that lets everybody through, with or without a [`Caller`]; but nobody with a wrong token.
-pub async fn recognise(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let caller = match gate.admit(request.headers(), request.uri()).await {
+pub async fn recognise(
+    State((gate, app)): State<(Gate, App)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match gate.admit(&app, request.headers(), request.uri()).await {
         Ok(caller) => Some(caller),
         Err(error) if request.headers().contains_key(header::AUTHORIZATION) => {
             return error.into_response();
@@ -305,7 +344,7 @@ mod tests {
             map.append(name, HeaderValue::from_static(value));
         }
         // Nobody else is asked about one token.
-        gate.admit(&map, &Uri::from_static("/api/v1/status"))
+        gate.identify(&map, &Uri::from_static("/api/v1/status"))
             .now_or_never()
             .unwrap()
             .map_or_else(|error| error.code(), |_| "admitted")

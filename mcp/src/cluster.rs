@@ -7,13 +7,16 @@ pub mod identity;
 mod remembered;
 pub mod reviews;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
+use remora_store::store::Scope;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -59,14 +62,16 @@ impl fmt::Debug for Cluster {
 pub struct ConnectError(#[source] kube::Error);
 
 impl Cluster {
-    /// The cluster that this process runs in, or that `KUBECONFIG` names. Nothing is asked of it yet.
+    /// The cluster that this process runs in, or that `KUBECONFIG` names, and the way
+    /// to it. Nothing is asked of it yet.
     ///
     /// # Errors
     ///
     /// There is neither.
-    pub async fn connect() -> Result<Self, ConnectError> {
+    pub async fn connect() -> Result<(Self, Client), ConnectError> {
         let client = Client::try_default().await.map_err(ConnectError)?;
-        Ok(Self::over(Box::new(ApiServer::new(client))))
+        let cluster = Self::over(Box::new(ApiServer::new(client.clone())));
+        Ok((cluster, client))
     }
 
     /// A cluster that answers with `reviews`.
@@ -106,29 +111,53 @@ impl Cluster {
         }
     }
 
-    /// Lets through who may read the calls of every namespace, and their bodies.
+    /// Which of `namespaces` somebody may read the calls of, and their bodies.
     ///
     /// # Errors
     ///
-    /// They may not; or the API server does not answer.
-    pub async fn authorize(&self, who: &Identity) -> Result<(), ApiError> {
-        for right in [Right::Calls, Right::Bodies] {
-            if !self.may(who, right).await.map_err(|Away| away())? {
-                let (verb, resource) = (right.verb(), right.resource());
-                let message =
-                    format!("you may not {verb} {resource} of remora.dev in all namespaces");
-                return Err(ApiError::forbidden("forbidden", message).hint(
-                    "bind your account by a ClusterRoleBinding to a ClusterRole that may get calls and \
-                     calls/body of the API group remora.dev",
-                ));
-            }
+    /// They may read none; or the API server does not answer.
+    pub async fn scope(
+        &self,
+        who: &Identity,
+        namespaces: BTreeSet<String>,
+    ) -> Result<Scope, ApiError> {
+        let seen = self.seen(who, namespaces).await.map_err(|Away| away())?;
+        if seen == Scope::Namespaces(BTreeSet::new()) {
+            let message = "you may get calls and calls/body of remora.dev in no namespace";
+            return Err(ApiError::forbidden("forbidden", message).hint(
+                "have your account bound to the ClusterRole remora-reader: by a RoleBinding in each namespace that \
+                 you should see, or by a ClusterRoleBinding",
+            ));
         }
-        Ok(())
+        Ok(seen)
     }
 
-    async fn may(&self, who: &Identity, right: Right) -> Result<bool, Away> {
-        let key = who.key(right);
-        let review = self.in_turn(self.reviews.allows(who, right));
+    async fn seen(&self, who: &Identity, namespaces: BTreeSet<String>) -> Result<Scope, Away> {
+        if self.may_read(who, None).await? {
+            return Ok(Scope::All);
+        }
+        let asked = stream::iter(namespaces).map(async |namespace| {
+            let may = self.may_read(who, Some(&namespace)).await?;
+            Ok(may.then_some(namespace))
+        });
+        let seen: Vec<Option<String>> = asked.buffer_unordered(AT_A_TIME).try_collect().await?;
+        Ok(Scope::Namespaces(seen.into_iter().flatten().collect()))
+    }
+
+    /// Calls are shown with their bodies, so both rights are needed.
+    async fn may_read(&self, who: &Identity, namespace: Option<&str>) -> Result<bool, Away> {
+        Ok(self.may(who, Right::Calls, namespace).await?
+            && self.may(who, Right::Bodies, namespace).await?)
+    }
+
+    async fn may(
+        &self,
+        who: &Identity,
+        right: Right,
+        namespace: Option<&str>,
+    ) -> Result<bool, Away> {
+        let key = who.key(right, namespace);
+        let review = self.in_turn(self.reviews.allows(who, right, namespace));
         self.rights.ask(key, review, |_| RIGHTS).await
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::{MethodRouter, any_service};
+use kube::Client;
 use remora_store::embedded::{self, Embedded, OpenError};
 use remora_store::memory::Memory;
 use remora_store::store::CallStore;
@@ -22,6 +23,7 @@ use crate::control::{Control, Flushed};
 use crate::descriptors::known::Known;
 use crate::keys::{KeyError, RedactionKey};
 use crate::server::Handshakes;
+use crate::watches::Watches;
 use crate::{mcp, reflection, retention, router, server};
 
 /// A hub that runs.
@@ -107,26 +109,26 @@ impl Hub {
             Keep::Disk(directory) => RedactionKey::of_directory(directory)?,
             Keep::Memory => RedactionKey::random(),
         };
+        let (asked, client) = asked(&config).await?;
         let (stopping, draining) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let watches = client
+            .map(|client| Watches::start(client, Arc::clone(&store), draining.clone(), &mut tasks));
         let app = App::new(
             store,
             Control::new(key),
             Known::new(config.descriptors.clone(), &config.reflection),
             draining.clone(),
         )
-        .with_waits(config.waits);
+        .with_waits(config.waits)
+        .with_watches(watches);
         let gate = Gate {
             hosts: config.hosts.clone(),
-            asked: match &config.token {
-                _ if config.kubernetes => Asked::Kubernetes(Arc::new(Cluster::connect().await?)),
-                Some(token) => Asked::Token(token.clone()),
-                None => Asked::Nothing,
-            },
+            asked,
         };
         let (api, api_address) = listen("--listen", config.listen).await?;
         let (ingest, ingest_address) = listen("--ingest", config.ingest).await?;
 
-        let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(
             api,
             None,
@@ -209,6 +211,16 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     tracing::info!("hub stops");
     hub.stop().await;
     Ok(())
+}
+
+/// What callers must show, and the way to the cluster where it is asked about that.
+async fn asked(config: &Config) -> Result<(Asked, Option<Client>), StartError> {
+    if config.kubernetes {
+        let (cluster, client) = Cluster::connect().await?;
+        return Ok((Asked::Kubernetes(Arc::new(cluster)), Some(client)));
+    }
+    let asked = config.token.clone().map_or(Asked::Nothing, Asked::Token);
+    Ok((asked, None))
 }
 
 async fn open_store(config: &Config) -> Result<Arc<dyn CallStore>, StartError> {

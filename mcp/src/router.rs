@@ -39,6 +39,7 @@ const INGEST_PATHS: &[&str] = &["/ingest/v1/blocks", "/ingest/v1/control"];
 
 /// What is served on the port for people and models, with `mcp` as the MCP endpoint.
 pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
+    let guard = (gate, app.clone());
     let asked = Router::new()
         .route("/api/v1/status", get(api::status::status))
         .route("/api/v1/calls", get(api::calls::calls))
@@ -50,7 +51,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         .route("/mcp", mcp)
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(gate.clone(), admit));
+        .layer(from_fn_with_state(guard.clone(), admit));
     // For kubelet and Prometheus, which come by the pod's address and have no token; and for MCP
     // clients that were refused without one: told plainly that nobody here gives out tokens, they ask
     // their user instead of trying to register.
@@ -61,7 +62,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         )
         .route(
             "/metrics",
-            get(metrics::metrics).layer(from_fn_with_state(gate, recognise)),
+            get(metrics::metrics).layer(from_fn_with_state(guard, recognise)),
         )
         .route("/", get(api::page::page))
         .route("/healthz", get(api::health::healthz))

@@ -170,10 +170,20 @@ fn get_once<S: Holds>(
     }
     let running = store.open_calls();
     if let Some((id, origin, call)) = running.into_iter().find(|(open, ..)| *open == id) {
-        return Ok(Some(found(&store.names(), id, &origin, call)));
+        return Ok(Some(found(
+            &store.names().seen_by(scope),
+            id,
+            &origin,
+            call,
+        )));
     }
     if let Some(call) = finished(store, number, id)? {
-        return Ok(Some(found(&store.names(), id, &origin, call)));
+        return Ok(Some(found(
+            &store.names().seen_by(scope),
+            id,
+            &origin,
+            call,
+        )));
     }
     // It ran when its id was told, and has ended since.
     let Some(id) = running::final_record(store, id) else {
@@ -183,7 +193,7 @@ fn get_once<S: Holds>(
         return Ok(None);
     };
     let call = finished(store, number, id)?;
-    Ok(call.map(|call| found(&store.names(), id, &origin, call)))
+    Ok(call.map(|call| found(&store.names().seen_by(scope), id, &origin, call)))
 }
 
 /// The block in which the calls of `number` are, and who recorded it.

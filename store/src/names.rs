@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::block::Origin;
 use crate::call::Leg;
+use crate::store::Scope;
 use facts::{Fact, Facts};
 
 pub mod facts;
@@ -73,6 +74,8 @@ pub struct Names {
     /// Incarnations by the addresses they serve, IPv4 in its own form, port 0 for every port.
     by_address: HashMap<(IpAddr, u16), Vec<u128>>,
     facts: Arc<Facts>,
+    /// Whose names are told; the others are addresses.
+    scope: Scope,
 }
 
 #[derive(Debug, Clone)]
@@ -131,6 +134,17 @@ impl Names {
         }
     }
 
+    /// The same for somebody who sees no more than `scope`: the names of others, and what could be
+    /// asked about them, are nobody's.
+    pub(crate) fn seen_by(self: &Arc<Self>, scope: &Scope) -> Arc<Self> {
+        if *scope == Scope::All {
+            return Arc::clone(self);
+        }
+        let mut seen = Self::clone(self);
+        seen.scope = scope.clone();
+        Arc::new(seen)
+    }
+
     /// What was seen of the cluster.
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
@@ -141,8 +155,19 @@ impl Names {
         Arc::make_mut(&mut self.facts).observe(present, at_ns)
     }
 
-    /// Who had an address at a time.
+    /// Who had an address at a time, as far as the scope sees it.
     pub fn party(&self, address: SocketAddr, at_ns: i64) -> Party {
+        self.shown(self.whole_party(address, at_ns))
+    }
+
+    fn shown(&self, party: Party) -> Party {
+        match self.scope.sees(&party.namespace) {
+            true => party,
+            false => Party::unknown(party.address),
+        }
+    }
+
+    fn whole_party(&self, address: SocketAddr, at_ns: i64) -> Party {
         let recorder = self
             .owner(address, at_ns)
             .map(|origin| Party::known(address, origin));
@@ -180,14 +205,14 @@ impl Names {
         }
         let seen = self.facts.at(address, first_ns);
         if seen.has_holder() {
-            return Some(seen.party(address, None));
+            return Some(self.shown(seen.party(address, None)));
         }
         let mut known = self
             .candidates(address)
             .map(|(_, recorder)| Party::known(address, &recorder.origin));
         let first = known.next();
         let is_one = known.all(|other| Some(&other) == first.as_ref());
-        is_one.then(|| seen.party(address, first))
+        is_one.then(|| self.shown(seen.party(address, first)))
     }
 
     fn owner(&self, address: SocketAddr, at_ns: i64) -> Option<&Origin> {
@@ -288,6 +313,30 @@ mod tests {
         assert_eq!(throughout("10.0.0.1:80"), None);
         assert_eq!(throughout("[::1]:80").as_deref(), Some("payment"));
         assert_eq!(throughout("10.0.0.9:80").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_peer_that_somebody_may_not_see_is_its_address() {
+        let mut names = Names::default();
+        let of = |incarnation, workload: &str, address: &str| {
+            let mut origin = Origin::clone(&origin(incarnation, workload, &[address]));
+            origin.namespace = format!("{workload}-ns");
+            Arc::new(origin)
+        };
+        names.learn(&of(1, "orders", "10.0.0.1:0"), 100, 200);
+        names.learn(&of(2, "payment", "10.0.0.2:0"), 100, 200);
+        let names = Arc::new(names).seen_by(&Scope::Namespaces(["orders-ns".to_owned()].into()));
+        let at = |address: &str| {
+            let address = address.parse().unwrap();
+            let throughout = names.party_throughout(address, 100, 200).unwrap();
+            assert_eq!(names.party(address, 150), throughout);
+            throughout
+        };
+        assert_eq!(at("10.0.0.1:80").workload, "orders");
+        assert_eq!(
+            at("10.0.0.2:80"),
+            Party::unknown("10.0.0.2:80".parse().unwrap())
+        );
     }
 
     #[test]

@@ -67,9 +67,10 @@ pub trait CallStore: Send + Sync {
 }
 
 /// Which namespaces a caller may see. Every question carries one; there is no question without.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
     /// All of them: a caller on loopback, or one with the hub's own token.
+    #[default]
     All,
     /// Only what was recorded by pods of these namespaces.
     Namespaces(BTreeSet<String>),

@@ -130,7 +130,6 @@ impl ApiServer {
 
     /// A token of a service account, for the hub. `more` is for `kubectl create token`, such as
     /// `--bound-object-kind Pod`.
-    #[allow(dead_code, reason = "for the hub in a cluster")]
     pub fn hub_token(&self, namespace: &str, account: &str, more: &[&str]) -> String {
         let mut arguments = vec!["create", "token", account, "--namespace", namespace];
         arguments.extend(["--audience", "remora-hub"]);

@@ -34,18 +34,6 @@ fsGroup: 65532
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{/* The token: what was given, else what is there, else a new one. */}}
-{{- define "remora.token" -}}
-{{- $there := lookup "v1" "Secret" .Release.Namespace "remora-token" -}}
-{{- if .Values.hub.token -}}
-{{ .Values.hub.token | b64enc }}
-{{- else if and $there $there.data -}}
-{{ index $there.data "token" }}
-{{- else -}}
-{{ randAlphaNum 48 | b64enc }}
-{{- end -}}
-{{- end }}
-
 {{- define "remora.sidecarMode" -}}
 {{- if ne .Values.sidecar.mode "auto" -}}
 {{ .Values.sidecar.mode }}

@@ -56,8 +56,11 @@ impl Identity {
     }
 
     /// Under which the answer to whether they have a right is remembered.
-    pub(super) fn key(&self, right: Right) -> Key {
-        let mut parts = vec![right.verb(), right.resource(), &self.user, &self.uid];
+    pub(super) fn key(&self, right: Right, namespace: Option<&str>) -> Key {
+        // No namespace has an empty name.
+        let namespace = namespace.unwrap_or_default();
+        let mut parts = vec![right.verb(), right.resource(), namespace];
+        parts.extend([self.user.as_str(), &self.uid]);
         let groups = self.groups.len().to_string();
         parts.push(&groups);
         parts.extend(self.groups.iter().map(String::as_str));
@@ -142,9 +145,12 @@ mod tests {
         let all = [&plain, &grouped, &named, &bound];
         for (at, one) in all.iter().enumerate() {
             for other in &all[at + 1..] {
-                assert_ne!(one.key(Right::Calls), other.key(Right::Calls));
+                assert_ne!(one.key(Right::Calls, None), other.key(Right::Calls, None));
             }
-            assert_ne!(one.key(Right::Calls), one.key(Right::Bodies));
+            let shop = one.key(Right::Calls, Some("shop"));
+            assert_ne!(one.key(Right::Calls, None), one.key(Right::Bodies, None));
+            assert_ne!(one.key(Right::Calls, None), shop);
+            assert_ne!(one.key(Right::Calls, Some("bank")), shop);
         }
     }
 }

@@ -18,7 +18,7 @@ const GROUP: &str = "remora.dev";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Away;
 
-/// What somebody may do, in all namespaces.
+/// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// Read calls.
@@ -48,8 +48,13 @@ pub trait Reviews: Send + Sync {
     /// Whose token it is, if it is somebody's and is for [`AUDIENCE`].
     async fn token(&self, token: &str) -> Result<Option<Identity>, Away>;
 
-    /// Whether somebody has a right in all namespaces.
-    async fn allows(&self, who: &Identity, right: Right) -> Result<bool, Away>;
+    /// Whether somebody has a right in a namespace; in all of them, where none is named.
+    async fn allows(
+        &self,
+        who: &Identity,
+        right: Right,
+        namespace: Option<&str>,
+    ) -> Result<bool, Away>;
 }
 
 /// The API server.
@@ -82,10 +87,18 @@ impl Reviews for ApiServer {
         Ok(accepted(answer))
     }
 
-    async fn allows(&self, who: &Identity, right: Right) -> Result<bool, Away> {
+    async fn allows(
+        &self,
+        who: &Identity,
+        right: Right,
+        namespace: Option<&str>,
+    ) -> Result<bool, Away> {
         let answer = self
             .access
-            .create(&PostParams::default(), &access_review(who, right))
+            .create(
+                &PostParams::default(),
+                &access_review(who, right, namespace),
+            )
             .await;
         let answer = answer.map_err(|error| unanswered("SubjectAccessReview", error))?;
         Ok(answer.status.is_some_and(|status| status.allowed))
@@ -106,7 +119,7 @@ pub(super) fn accepted(review: TokenReview) -> Option<Identity> {
     (!identity.user.is_empty()).then_some(identity)
 }
 
-fn access_review(who: &Identity, right: Right) -> SubjectAccessReview {
+fn access_review(who: &Identity, right: Right, namespace: Option<&str>) -> SubjectAccessReview {
     let (resource, subresource) = match right.resource().split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
         None => (right.resource(), None),
@@ -122,7 +135,7 @@ fn access_review(who: &Identity, right: Right) -> SubjectAccessReview {
                 resource: Some(resource.to_owned()),
                 subresource,
                 verb: Some(right.verb().to_owned()),
-                // No namespace: in all of them.
+                namespace: namespace.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             non_resource_attributes: None,

@@ -21,6 +21,8 @@ struct Server {
     hangs: Mutex<bool>,
     away: Mutex<bool>,
     denied: Mutex<Option<Right>>,
+    /// The one namespace in which there are rights.
+    only: Mutex<Option<&'static str>>,
 }
 
 impl Server {
@@ -56,9 +58,19 @@ impl Reviews for Arc<Server> {
         }))
     }
 
-    async fn allows(&self, _: &Identity, right: Right) -> Result<bool, Away> {
+    async fn allows(
+        &self,
+        _: &Identity,
+        right: Right,
+        namespace: Option<&str>,
+    ) -> Result<bool, Away> {
         self.answer().await?;
-        Ok(*self.denied.lock().unwrap() != Some(right))
+        let elsewhere = self
+            .only
+            .lock()
+            .unwrap()
+            .is_some_and(|only| Some(only) != namespace);
+        Ok(*self.denied.lock().unwrap() != Some(right) && !elsewhere)
     }
 }
 
@@ -118,7 +130,7 @@ async fn while_the_api_server_is_away_nobody_is_let_in_and_nobody_refused_for_go
     advance(PAUSE).await;
     let who = cluster.identify("good").await.unwrap();
     *server.away.lock().unwrap() = true;
-    let refused = cluster.authorize(&who).await.unwrap_err();
+    let refused = cluster.scope(&who, namespaces()).await.unwrap_err();
     assert_eq!(
         (refused.status(), refused.code()),
         (StatusCode::SERVICE_UNAVAILABLE, "kubernetes_away")
@@ -141,24 +153,35 @@ async fn an_api_server_that_never_answers_is_away_after_the_deadline() {
     assert_eq!(began.elapsed(), DEADLINE);
 }
 
+fn namespaces() -> BTreeSet<String> {
+    ["bank", "shop"].map(str::to_owned).into()
+}
+
+#[tokio::test]
+async fn who_may_not_see_all_sees_the_namespaces_in_which_they_may() {
+    let (server, cluster) = cluster();
+    let who = cluster.identify("good").await.unwrap();
+    assert_eq!(cluster.scope(&who, namespaces()).await.unwrap(), Scope::All);
+    let other = cluster.identify("good2").await.unwrap();
+    *server.only.lock().unwrap() = Some("shop");
+    assert_eq!(
+        cluster.scope(&other, namespaces()).await.unwrap(),
+        Scope::Namespaces(["shop".to_owned()].into())
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_right_that_was_taken_away_is_gone_in_half_a_minute() {
     let (server, cluster) = cluster();
     let who = cluster.identify("good").await.unwrap();
-    assert!(cluster.authorize(&who).await.is_ok());
+    assert!(cluster.scope(&who, namespaces()).await.is_ok());
     for right in [Right::Calls, Right::Bodies] {
         *server.denied.lock().unwrap() = Some(right);
         advance(RIGHTS).await;
-        let refused = cluster.authorize(&who).await.unwrap_err();
+        let refused = cluster.scope(&who, namespaces()).await.unwrap_err();
         assert_eq!(
             (refused.status(), refused.code()),
             (StatusCode::FORBIDDEN, "forbidden")
-        );
-        assert!(
-            refused
-                .message()
-                .contains(&format!("{} of", right.resource())),
-            "{refused:?}"
         );
     }
 }

@@ -24,7 +24,7 @@ pub fn list(source: &dyn BlockSource, scope: &Scope, query: &Query) -> Result<Pa
     let Some(window) = window(query) else {
         return Ok(Page::default());
     };
-    let mut look = Look::new(source, &query.filter, query.time_budget);
+    let mut look = Look::new(source, scope, &query.filter, query.time_budget);
     // Before the blocks, so that a call which ends in between is not in neither.
     let open = look.open_calls(scope, &query.view, &window)?;
     let mut best = Best::new(query);

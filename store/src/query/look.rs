@@ -109,12 +109,13 @@ pub(crate) struct Look<'q> {
 impl<'q> Look<'q> {
     pub(crate) fn new(
         source: &'q dyn BlockSource,
+        scope: &Scope,
         filter: &'q Filter,
         time_budget: Duration,
     ) -> Self {
         Self {
             source,
-            names: source.names(),
+            names: source.names().seen_by(scope),
             filter,
             plan: Plan::new(filter),
             deadline: Instant::now().checked_add(time_budget),
@@ -237,7 +238,7 @@ pub(crate) fn running_since(
     let Some(window) = Window::new(Some(query.since_ns), None, false) else {
         return Ok(Vec::new());
     };
-    let mut look = Look::new(source, &query.filter, query.time_budget);
+    let mut look = Look::new(source, scope, &query.filter, query.time_budget);
     let open = look.open_calls(scope, &query.view, &window)?;
     let running = open.iter().filter(|found| found.call.state == State::Open);
     Ok(running.map(|found| found.call.time_ns).collect())

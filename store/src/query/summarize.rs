@@ -35,7 +35,7 @@ pub fn summarize(
     let Some(window) = Window::new(query.since_ns, query.until_ns, query.probes) else {
         return Ok(Summary::default());
     };
-    let mut look = Look::new(source, &query.filter, query.time_budget);
+    let mut look = Look::new(source, scope, &query.filter, query.time_budget);
     let mut count = Count::new(query);
     for open in look.open_calls(scope, &query.view, &window)? {
         count.add_open(&open);
