@@ -17,6 +17,7 @@ mod access;
 mod authorities;
 mod barrier;
 mod chart;
+mod cluster;
 mod command_line;
 mod damage;
 mod demo;

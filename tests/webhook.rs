@@ -65,10 +65,11 @@ async fn reached(server: &ApiServer, yes: bool) {
     .await;
 }
 
+/// A pod, with the account that a controller and the API server would give it.
 pub fn pod(name: &str, labels: &str) -> String {
     format!(
         "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{{labels}}}}}, \
-         spec: {{containers: [{{name: app, image: registry.example/app:1}}]}}}}"
+         spec: {{serviceAccountName: default, containers: [{{name: app, image: registry.example/app:1}}]}}}}"
     )
 }
 
