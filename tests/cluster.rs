@@ -98,14 +98,7 @@ impl Asked {
             "--clusterrole=remora-reader",
             account,
         ]);
-        let token = [
-            "create",
-            "token",
-            "it-assistant",
-            "--audience",
-            "remora-hub",
-        ];
-        let token = kubectl(&[&["-n", "remora"], &token[..]].concat());
+        let token = in_shop(&["create", "token", "assistant", "--audience", "remora-hub"]);
         let mut forward = Command::new("kubectl")
             .args([
                 "-n",
