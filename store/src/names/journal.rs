@@ -2,8 +2,8 @@
 //!
 //! A record is its length, its checksum, and a fact; of several about one thing the last counts.
 //! It is not synced, since what lasts is seen again: a crash of the machine costs the last moments
-//! at most. Behind a damaged record nothing is read. At open, and when most of it is outdated, the
-//! file is written anew with what counts.
+//! at most. Behind a damaged record nothing is read. Where it is damaged, and when most of it is
+//! outdated, the file is written anew with what counts.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -62,12 +62,19 @@ impl Journal {
     /// Opens the file in `dir` and reads what is in it. The text says what was damaged.
     pub(crate) fn open(dir: &Path) -> io::Result<(Self, Facts, Option<String>)> {
         let mut facts = Facts::default();
-        let note = read(&dir.join(FILE), &mut facts)?;
-        let file = write(dir, &facts)?;
+        let (mut records, note) = read(&dir.join(FILE), &mut facts)?;
+        let file = if note.is_none() && records <= most_records(&facts) {
+            // Nothing is written: a store opens on a full disk too.
+            let path = dir.join(FILE);
+            OpenOptions::new().create(true).append(true).open(path)?
+        } else {
+            records = facts.len();
+            write(dir, &facts)?
+        };
         let journal = Self {
             dir: dir.to_owned(),
             file,
-            records: facts.len(),
+            records,
         };
         Ok((journal, facts, note))
     }
@@ -78,7 +85,7 @@ impl Journal {
             return Ok(());
         }
         self.records += changed.len();
-        if self.records > facts.len() * 2 + OUTDATED {
+        if self.records > most_records(facts) {
             self.file = write(&self.dir, facts)?;
             self.records = facts.len();
             return Ok(());
@@ -91,30 +98,39 @@ impl Journal {
     }
 }
 
-/// Reads what is in a file, up to the first damage.
-fn read(path: &Path, facts: &mut Facts) -> io::Result<Option<String>> {
+/// How many records a file may have before it is written anew.
+fn most_records(facts: &Facts) -> usize {
+    facts.len() * 2 + OUTDATED
+}
+
+/// Reads what is in a file, up to the first damage: how many records, and what was damaged.
+fn read(path: &Path, facts: &mut Facts) -> io::Result<(usize, Option<String>)> {
     let bytes = match fs::metadata(path) {
         Ok(metadata) if metadata.len() > FILE_BYTES => {
-            return Ok(Some(format!("{FILE}: it is too large and was not read")));
+            let note = format!("{FILE}: it is too large and was not read");
+            return Ok((0, Some(note)));
         }
         Ok(_) => fs::read(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
         Err(error) => return Err(error),
     };
+    let mut records = 0;
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
         let Some((fact, after)) = take(rest) else {
             let lost = rest.len();
-            return Ok(Some(format!(
+            let note = format!(
                 "{FILE}: the last {lost} bytes are damaged or torn; names of addresses may be missing"
-            )));
+            );
+            return Ok((records, Some(note)));
         };
         if let Some(fact) = fact {
             facts.restore(fact);
         }
+        records += 1;
         rest = after;
     }
-    Ok(None)
+    Ok((records, None))
 }
 
 /// The fact at the front, `None` inside for one that a later version wrote, and what follows.

@@ -57,16 +57,17 @@ impl Blocks {
     }
 
     /// Every call, whole, in no order.
-    fn calls(&self) -> Vec<FoundCall> {
+    fn calls(&self, scope: &Scope) -> Vec<FoundCall> {
+        let names = self.names.seen_by(scope);
         let mut all = Vec::new();
         for entry in self.entries.iter() {
             let block = &self.blocks[&entry.number];
             for (id, call) in block.ids(entry.number).zip(block.calls().unwrap()) {
-                all.push(found(&self.names, id, &entry.origin, call));
+                all.push(found(&names, id, &entry.origin, call));
             }
         }
         for (id, origin, call) in &self.open {
-            all.push(found(&self.names, *id, origin, call.clone()));
+            all.push(found(&names, *id, origin, call.clone()));
         }
         all
     }
@@ -74,7 +75,7 @@ impl Blocks {
 
 impl std::fmt::Debug for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.calls()).finish()
+        f.debug_list().entries(self.calls(&Scope::All)).finish()
     }
 }
 
@@ -364,7 +365,7 @@ fn any_query() -> impl Strategy<Value = Query> {
 
 /// What a plain loop finds, in the order asked for.
 fn expected(blocks: &Blocks, scope: &Scope, query: &Query) -> Vec<FoundCall> {
-    let mut calls = blocks.calls();
+    let mut calls = blocks.calls(scope);
     calls.retain(|found| {
         let call = &found.call;
         scope.sees(&found.origin.namespace)

@@ -1,3 +1,5 @@
+use std::os::unix::fs::MetadataExt as _;
+
 use super::*;
 
 fn fact(name: &str, address: &str, since_ns: i64, until_ns: Option<i64>) -> Fact {
@@ -45,6 +47,15 @@ fn what_was_seen_is_there_when_it_is_opened_again() {
     let (dir, expected) = written();
     assert_eq!(read_back(dir.path()), (expected.clone(), None));
     assert_eq!(read_back(dir.path()), (expected, None));
+}
+
+#[test]
+fn a_sound_file_is_opened_without_a_write() {
+    let (dir, _) = written();
+    let file = || fs::metadata(dir.path().join(FILE)).unwrap().ino();
+    let before = file();
+    read_back(dir.path());
+    assert_eq!(file(), before);
 }
 
 #[test]
