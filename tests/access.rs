@@ -202,6 +202,8 @@ async fn callers_see_the_namespaces_that_the_cluster_lets_them_see() {
             .unwrap();
         assert_eq!(call["dst"]["namespace"], mine, "{call}");
         assert_eq!(call["dst"]["pod"], format!("{mine}-pod"), "{call}");
+        // A pod of its own is its own workload; the sidecar says that it is another's.
+        assert_eq!(call["dst"]["workload"], format!("{mine}-pod"), "{call}");
         assert_eq!(
             cluster
                 .status(&format!("/api/v1/calls/{}", of(other)), Some(&reader))

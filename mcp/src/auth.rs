@@ -23,7 +23,6 @@ use crate::cluster::identity::Identity;
 use crate::cluster::{self, Cluster};
 use crate::error::ApiError;
 use crate::params::quoted;
-use crate::writer::{Proved, ProvenPod};
 
 /// Who asks, as far as the answer depends on it.
 #[derive(Debug, Clone)]
@@ -288,15 +287,13 @@ pub async fn admit(
     response
 }
 
-/// The layer that lets whoever writes through. Where Kubernetes says who they are, the pod that they are
-/// travels on as [`Proved`] in the request's extensions; what they may write is not decided here.
+/// The layer that lets whoever writes through. Where Kubernetes says who they are, that travels on as an
+/// [`Identity`] in the request's extensions; what they may write is not decided here.
 pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match gate.identify(request.headers(), request.uri()).await {
         Ok(who) => {
             if let Some(who) = who {
-                request
-                    .extensions_mut()
-                    .insert(Proved(who.pod.as_ref().map(ProvenPod::of)));
+                request.extensions_mut().insert(who);
             }
             request.headers_mut().remove(header::AUTHORIZATION);
             next.run(request).await

@@ -21,8 +21,8 @@ use crate::error::ApiError;
 /// What the derivation of numbers is for: no other hash of the same bytes is one of them.
 const PURPOSE: &str = "remora 2026 incarnation of a pod's sidecar";
 
-/// What the gate of the ingest port leaves in a request's extensions, where tokens are asked about: the pod
-/// that the token is bound to, if it is bound to one.
+/// What [`prove`] leaves in a request's extensions, where tokens are asked about: the pod that the token is
+/// bound to, if it is bound to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proved(pub Option<ProvenPod>);
 
@@ -57,18 +57,6 @@ pub struct PodFacts {
     pub revision: String,
     /// Addresses that are its own alone.
     pub ips: Vec<std::net::IpAddr>,
-}
-
-impl ProvenPod {
-    /// The pod of a token, of which nothing else is known.
-    pub fn of(pod: &PodIdentity) -> Self {
-        Self {
-            namespace: pod.namespace.clone(),
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            facts: None,
-        }
-    }
 }
 
 /// The layer that says which pod an [`Identity`] is, and what the cluster says of it. It lets everybody
