@@ -141,7 +141,7 @@ impl Gate {
             });
         };
         Ok(Caller {
-            scope: cluster.scope(&who, namespaces(app).await?).await?,
+            scope: cluster.scope(&who, namespaces(app)).await?,
             user: Some(who.user.as_str().into()),
         })
     }

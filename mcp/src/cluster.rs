@@ -111,37 +111,35 @@ impl Cluster {
         }
     }
 
-    /// Which of `namespaces` somebody may read the calls of, and their bodies.
+    /// Which of `namespaces` somebody may read the calls of, and their bodies. `namespaces` is not waited
+    /// for where they may read all.
     ///
     /// # Errors
     ///
-    /// They may read none; or the API server does not answer.
+    /// They may read none; or the API server does not answer; or the error of `namespaces`.
     pub async fn scope(
         &self,
         who: &Identity,
-        namespaces: BTreeSet<String>,
+        namespaces: impl Future<Output = Result<BTreeSet<String>, ApiError>>,
     ) -> Result<Scope, ApiError> {
-        let seen = self.seen(who, namespaces).await.map_err(|Away| away())?;
-        if seen == Scope::Namespaces(BTreeSet::new()) {
+        if self.may_read(who, None).await.map_err(|Away| away())? {
+            return Ok(Scope::All);
+        }
+        let asked = stream::iter(namespaces.await?).map(async |namespace| {
+            let may = self.may_read(who, Some(&namespace)).await?;
+            Ok(may.then_some(namespace))
+        });
+        let asked = asked.buffer_unordered(AT_A_TIME).try_collect().await;
+        let seen: Vec<Option<String>> = asked.map_err(|Away| away())?;
+        let seen: BTreeSet<String> = seen.into_iter().flatten().collect();
+        if seen.is_empty() {
             let message = "you may get calls and calls/body of remora.dev in no namespace";
             return Err(ApiError::forbidden("forbidden", message).hint(
                 "have your account bound to the ClusterRole remora-reader: by a RoleBinding in each namespace that \
                  you should see, or by a ClusterRoleBinding",
             ));
         }
-        Ok(seen)
-    }
-
-    async fn seen(&self, who: &Identity, namespaces: BTreeSet<String>) -> Result<Scope, Away> {
-        if self.may_read(who, None).await? {
-            return Ok(Scope::All);
-        }
-        let asked = stream::iter(namespaces).map(async |namespace| {
-            let may = self.may_read(who, Some(&namespace)).await?;
-            Ok(may.then_some(namespace))
-        });
-        let seen: Vec<Option<String>> = asked.buffer_unordered(AT_A_TIME).try_collect().await?;
-        Ok(Scope::Namespaces(seen.into_iter().flatten().collect()))
+        Ok(Scope::Namespaces(seen))
     }
 
     /// Calls are shown with their bodies, so both rights are needed.

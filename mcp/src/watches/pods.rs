@@ -37,8 +37,6 @@ pub struct PodFacts {
     pub kind: String,
     /// Value of the label that tells revisions apart; empty without one.
     pub revision: String,
-    /// Images of its containers, without the sidecar's.
-    pub images: Vec<String>,
     /// Its addresses.
     pub ips: Vec<IpAddr>,
     /// Whether its addresses are those of its node.
@@ -102,8 +100,6 @@ impl Mirrored for PodFacts {
             revision,
         } = Workload::of(pod);
         let created_ns = time_ns(pod.metadata.creation_timestamp.as_ref());
-        let containers = spec.containers.iter();
-        let users = containers.filter(|container| container.name != PROXY_CONTAINER);
         let mut ips: Vec<IpAddr> = status
             .pod_ips
             .iter()
@@ -118,7 +114,6 @@ impl Mirrored for PodFacts {
             workload,
             kind,
             revision,
-            images: users.filter_map(|it| it.image.clone()).collect(),
             ips,
             host_network: spec.host_network == Some(true),
             since_ns: networked_ns(status).unwrap_or(created_ns),
