@@ -95,7 +95,7 @@ impl Asked {
             "create",
             "rolebinding",
             "it",
-            "--clusterrole=remora-reader",
+            "--clusterrole=remora-body-reader",
             account,
         ]);
         let token = in_shop(&["create", "token", "assistant", "--audience", "remora-hub"]);

@@ -136,7 +136,7 @@ impl Gate {
         let who = self.identify(headers, uri).await?;
         let (Asked::Kubernetes(cluster), Some(who)) = (&self.asked, who) else {
             return Ok(Caller {
-                scope: Scope::All,
+                scope: Scope::ALL,
                 user: None,
             });
         };
@@ -227,7 +227,7 @@ impl Gate {
 
 /// Every namespace of which there is something to see.
 async fn namespaces(app: &App) -> Result<BTreeSet<String>, ApiError> {
-    let recorders = app.store.recorders(&Scope::All).await?.into_iter();
+    let recorders = app.store.recorders(&Scope::ALL).await?.into_iter();
     let recorded = recorders.map(|recorder| recorder.origin.namespace);
     let heard = app.control.sidecars().into_iter();
     let watched = app.watches.iter().flat_map(|watches| watches.namespaces());

@@ -14,8 +14,10 @@ use crate::clock::rfc3339;
 use crate::descriptors::Descriptors;
 
 mod stream;
+mod withheld;
 
 pub use stream::{GrpcJson, Http2Json, MessageCountsJson, ResetJson, StreamMessageJson};
+pub use withheld::{BODIES_TAKE, NOT_PERMITTED};
 
 /// One request with its response, as one sidecar saw it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,9 +130,10 @@ pub struct MessageJson {
     pub body_encoding: Option<&'static str>,
     /// True size of the body in bytes.
     pub size: u64,
-    /// Whether less of the body was kept than was sent.
+    /// Whether less of the body is here than was sent.
     pub truncated: bool,
-    /// Why less was kept: `limit`, `budget`, `uninspectable` or `head`.
+    /// Why less is here: `limit`, `budget`, `uninspectable` or `head` say why less was kept, and `not_permitted` that you
+    /// may not get the bodies of this call's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<&'static str>,
     /// Whether the content coding of the kept body was undone, because a secret in it was replaced.
@@ -220,7 +223,7 @@ impl CallJson {
             Detail::Tls(hello) => (Some(tls(hello)), None),
             Detail::Opaque(opaque) => (None, Some(opaque_json(opaque))),
         };
-        Self {
+        let mut json = Self {
             id: found.id.to_string(),
             time: rfc3339(call.time_ns),
             protocol: call.protocol.as_str(),
@@ -259,7 +262,11 @@ impl CallJson {
                 .map(|stream| stream::messages(call, stream, descriptors)),
             tls,
             opaque,
+        };
+        if found.withheld {
+            json.say_withheld();
         }
+        json
     }
 }
 

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
-use remora_store::store::Scope;
+use remora_store::store::{Namespaces, Scope};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -111,41 +111,57 @@ impl Cluster {
         }
     }
 
-    /// Which of `namespaces` somebody may read the calls of, and their bodies. `namespaces` is not waited
-    /// for where they may read all.
+    /// Which of `namespaces` somebody may read the calls of, and of which the bodies too. `namespaces` is not
+    /// waited for where they may read all.
     ///
     /// # Errors
     ///
-    /// They may read none; or the API server does not answer; or the error of `namespaces`.
+    /// They may read the calls of none; or the API server does not answer; or the error of `namespaces`.
     pub async fn scope(
         &self,
         who: &Identity,
         namespaces: impl Future<Output = Result<BTreeSet<String>, ApiError>>,
     ) -> Result<Scope, ApiError> {
-        if self.may_read(who, None).await.map_err(|Away| away())? {
-            return Ok(Scope::All);
+        let everywhere = async |right| self.may(who, right, None).await.map_err(|Away| away());
+        let all_calls = everywhere(Right::Calls).await?;
+        let all_bodies = everywhere(Right::Bodies).await?;
+        if all_calls && all_bodies {
+            return Ok(Scope::ALL);
         }
-        let asked = stream::iter(namespaces.await?).map(async |namespace| {
-            let may = self.may_read(who, Some(&namespace)).await?;
+        let mut known = namespaces.await?;
+        let mut calls = Namespaces::All;
+        if !all_calls {
+            known = self.those_with(who, Right::Calls, known).await?;
+            calls = Namespaces::Only(known.clone());
+        }
+        if calls == Namespaces::Only(BTreeSet::new()) {
+            let message = "you may get calls of remora.dev in no namespace";
+            return Err(ApiError::forbidden("forbidden", message).hint(
+                "have your account bound to the ClusterRole remora-reader, or remora-body-reader: by a RoleBinding in \
+                 each namespace that you should see, or by a ClusterRoleBinding",
+            ));
+        }
+        let bodies = match all_bodies {
+            true => Namespaces::All,
+            false => Namespaces::Only(self.those_with(who, Right::Bodies, known).await?),
+        };
+        Ok(Scope::new(calls, bodies))
+    }
+
+    /// Those of `namespaces` in which somebody has a right.
+    async fn those_with(
+        &self,
+        who: &Identity,
+        right: Right,
+        namespaces: BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, ApiError> {
+        let asked = stream::iter(namespaces).map(async |namespace| {
+            let may = self.may(who, right, Some(&namespace)).await?;
             Ok(may.then_some(namespace))
         });
         let asked = asked.buffer_unordered(AT_A_TIME).try_collect().await;
-        let seen: Vec<Option<String>> = asked.map_err(|Away| away())?;
-        let seen: BTreeSet<String> = seen.into_iter().flatten().collect();
-        if seen.is_empty() {
-            let message = "you may get calls and calls/body of remora.dev in no namespace";
-            return Err(ApiError::forbidden("forbidden", message).hint(
-                "have your account bound to the ClusterRole remora-reader: by a RoleBinding in each namespace that \
-                 you should see, or by a ClusterRoleBinding",
-            ));
-        }
-        Ok(Scope::Namespaces(seen))
-    }
-
-    /// Calls are shown with their bodies, so both rights are needed.
-    async fn may_read(&self, who: &Identity, namespace: Option<&str>) -> Result<bool, Away> {
-        Ok(self.may(who, Right::Calls, namespace).await?
-            && self.may(who, Right::Bodies, namespace).await?)
+        let those: Vec<Option<String>> = asked.map_err(|Away| away())?;
+        Ok(those.into_iter().flatten().collect())
     }
 
     async fn may(

@@ -17,7 +17,7 @@ use crate::control::SidecarState;
 use crate::error::ApiError;
 use crate::watches::Watches;
 use crate::watches::unrecorded::Unrecorded;
-pub use empty::{Emptiness, EmptyBecause};
+pub use empty::{Emptiness, EmptyBecause, UNDECIDED_BECAUSE};
 
 /// Most sidecars that are listed one by one.
 const LISTED_SIDECARS: usize = 50;
@@ -304,7 +304,7 @@ mod tests {
 
     use remora_store::block::{BlockMeta, Codec, Drop, Origin, seal};
     use remora_store::memory::Memory;
-    use remora_store::store::ReceivedBlock;
+    use remora_store::store::{Namespaces, ReceivedBlock};
 
     use super::*;
     use crate::api::status::Status;
@@ -402,7 +402,10 @@ mod tests {
         );
         let block = ReceivedBlock { origin, bytes };
         app.store.ingest(vec![block]).await.unwrap();
-        let scopes = [Scope::All, Scope::Namespaces(["shop".to_owned()].into())];
+        let scopes = [
+            Scope::ALL,
+            Scope::whole(Namespaces::Only(["shop".to_owned()].into())),
+        ];
         for (scope, calls) in scopes.iter().zip([1, 0]) {
             let status = Status::of(&app, scope).await.unwrap();
             assert_eq!(status.store.calls, calls);

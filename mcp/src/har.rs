@@ -7,7 +7,7 @@ mod body;
 mod url;
 mod websocket;
 
-use remora_store::call::{Call, Phases, Protocol};
+use remora_store::call::{Phases, Protocol};
 use remora_store::head::{RequestHead, http_version, reason, response_status, shown};
 use remora_store::query::FoundCall;
 use serde::Serialize;
@@ -142,8 +142,8 @@ impl Entry {
         Some(Self {
             started_date_time: rfc3339(call.time_ns),
             time: timings.total(),
-            request: Request::of(call),
-            response: Response::of(call),
+            request: Request::of(found),
+            response: Response::of(found),
             cache: Cache {},
             timings,
             server_ip_address: call.dst.ip().to_canonical().to_string(),
@@ -154,7 +154,7 @@ impl Entry {
                 call.connection.id
             ),
             resource_type: is_websocket.then_some("websocket"),
-            web_socket_messages: is_websocket.then(|| websocket::messages(call)),
+            web_socket_messages: is_websocket.then(|| websocket::messages(found)),
             remora: Remora {
                 id: found.id.to_string(),
                 leg: call.leg.as_str(),
@@ -171,7 +171,8 @@ impl Entry {
 }
 
 impl Request {
-    fn of(call: &Call) -> Self {
+    fn of(found: &FoundCall) -> Self {
+        let call = &found.call;
         let message = &call.request;
         let facts = RequestHead::parse(&message.head);
         let fields = shown::fields(&message.head);
@@ -190,7 +191,7 @@ impl Request {
                     value: value.into_owned(),
                 })
                 .collect(),
-            post_data: PostData::of(message, value(&fields, "content-type")),
+            post_data: PostData::of(message, found.withheld, value(&fields, "content-type")),
             headers_size: size(message.head.len() as u64),
             body_size: size(message.body_size),
             headers: headers(fields),
@@ -199,7 +200,8 @@ impl Request {
 }
 
 impl Response {
-    fn of(call: &Call) -> Self {
+    fn of(found: &FoundCall) -> Self {
+        let call = &found.call;
         let message = &call.response;
         let fields = shown::fields(&message.head);
         let headers_size = match message.head.as_ref() {
@@ -213,7 +215,7 @@ impl Response {
             cookies: values(&fields, "set-cookie")
                 .filter_map(set_cookie)
                 .collect(),
-            content: Content::of(message, value(&fields, "content-type")),
+            content: Content::of(message, found.withheld, value(&fields, "content-type")),
             redirect_url: value(&fields, "location").unwrap_or_default().to_owned(),
             headers_size,
             body_size: size(message.body_size),

@@ -353,7 +353,7 @@ impl Metrics {
         self.store_bytes.set(health.bytes);
         self.store_quarantined.set(health.quarantined.len() as u64);
 
-        let recorders = app.store.recorders(&Scope::All).await?;
+        let recorders = app.store.recorders(&Scope::ALL).await?;
         self.missing_blocks
             .set(recorders.iter().fold(0, |sum: u64, recorder| {
                 sum.saturating_add(recorder.missing_blocks)

@@ -12,7 +12,7 @@ use remora_store::store::Scope;
 
 use crate::api::query::ask;
 use crate::app::App;
-use crate::call_json::CallJson;
+use crate::call_json::{BODIES_TAKE, CallJson, NOT_PERMITTED};
 use crate::descriptors::Descriptors;
 use crate::error::ApiError;
 use crate::metrics::Asked;
@@ -198,10 +198,14 @@ fn body(found: &FoundCall, part: Part) -> Result<Contents, ReadError> {
         ("response", json.response)
     };
     let Some(text) = message.body else {
-        let why = message.omitted.map_or_else(
-            || "it had none, or its protocol is not read".to_owned(),
-            |omitted| format!("of its {} bytes none was kept: {omitted}", message.size),
-        );
+        let size = message.size;
+        let why = match message.omitted {
+            None => "it had none, or its protocol is not read".to_owned(),
+            Some(NOT_PERMITTED) => {
+                format!("its {size} bytes are withheld, {NOT_PERMITTED}: {BODIES_TAKE}")
+            }
+            Some(omitted) => format!("of its {size} bytes none was kept: {omitted}"),
+        };
         return Err(not_found(format!(
             "call {} has no {which} body to read: {why}.",
             found.id
@@ -233,9 +237,9 @@ fn body(found: &FoundCall, part: Part) -> Result<Contents, ReadError> {
     })
 }
 
-/// A call that still runs is read with more in it later.
+/// A call that still runs is read with more in it later, and so is one whose bodies are withheld, once they are not.
 fn is_complete(found: &FoundCall) -> bool {
-    found.call.state != State::Open
+    found.call.state != State::Open && !found.withheld
 }
 
 fn no_such_uri(uri: &str) -> ReadError {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use remora_store::filter::nearest;
 use remora_store::snapshot::{NewSnapshot, Snapshot, SnapshotId};
-use remora_store::store::{Recorder, Scope};
+use remora_store::store::{Namespaces, Recorder, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -115,7 +115,7 @@ pub async fn start(app: &App, caller: &Scope, request: StartRequest) -> Result<S
     let ttl = ttl(request.ttl.as_deref())?;
     let wanted = NewSnapshot {
         name: name(request.name)?,
-        scope: namespaces(caller, request.namespaces)?,
+        namespaces: namespaces(caller, request.namespaces)?,
         workloads: names("workloads", request.workloads)?,
         since_ns: since(request.since.as_deref(), now_ns)?,
         expires_ns: now_ns.saturating_add(i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX)),
@@ -159,7 +159,7 @@ pub async fn find(app: &App, caller: &Scope, id: &str) -> Result<Snapshot, ApiEr
 /// The store failed.
 pub async fn list(app: &App, caller: &Scope) -> Result<Vec<Snapshot>, ApiError> {
     let mut all = app.store.snapshots().await?;
-    all.retain(|it| caller.and(&it.scope) != Scope::Namespaces(BTreeSet::new()));
+    all.retain(|it| caller.calls().and(&it.namespaces) != Namespaces::Only(BTreeSet::new()));
     Ok(all)
 }
 
@@ -178,7 +178,7 @@ pub async fn delete(app: &App, caller: &Scope, id: &str) -> Result<Snapshot, Api
 
 /// Whoever changes a snapshot must see all that is in it.
 fn check_whole(caller: &Scope, snapshot: &Snapshot) -> Result<(), ApiError> {
-    if caller.and(&snapshot.scope) == snapshot.scope {
+    if caller.calls().and(&snapshot.namespaces) == snapshot.namespaces {
         return Ok(());
     }
     Err(ApiError::new(
@@ -197,11 +197,11 @@ impl SnapshotJson {
     ///
     /// The store failed.
     pub async fn of(app: &App, caller: &Scope, snapshot: &Snapshot) -> Result<Self, ApiError> {
-        let scope = caller.and(&snapshot.scope);
+        let scope = caller.within(&snapshot.namespaces);
         let (workloads, omitted) = workloads(app, &scope, snapshot).await?;
-        let namespaces = match &scope {
-            Scope::All => None,
-            Scope::Namespaces(names) => Some(names.iter().map(|name| shown(name)).collect()),
+        let namespaces = match scope.calls() {
+            Namespaces::All => None,
+            Namespaces::Only(names) => Some(names.iter().map(|name| shown(name)).collect()),
         };
         Ok(Self {
             id: snapshot.id.to_string(),
@@ -322,15 +322,15 @@ fn names(field: &'static str, given: Option<Vec<String>>) -> Result<BTreeSet<Str
     Ok(given.into_iter().collect())
 }
 
-fn namespaces(caller: &Scope, given: Option<Vec<String>>) -> Result<Scope, ApiError> {
+fn namespaces(caller: &Scope, given: Option<Vec<String>>) -> Result<Namespaces, ApiError> {
     let names = names("namespaces", given)?;
     if let Some(hidden) = names.iter().find(|name| !caller.sees(name)) {
         let message = format!("you may not see namespace {}", quoted(hidden));
         return Err(ApiError::new(StatusCode::FORBIDDEN, "not_yours", message).field("namespaces"));
     }
     Ok(match names.is_empty() {
-        true => caller.clone(),
-        false => Scope::Namespaces(names),
+        true => caller.calls().clone(),
+        false => Namespaces::Only(names),
     })
 }
 

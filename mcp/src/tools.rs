@@ -30,7 +30,7 @@ use recorder_status::coverage_line;
 
 use crate::api::snapshots::WaitAnswer;
 use crate::app::App;
-use crate::coverage::{Emptiness, EmptyBecause};
+use crate::coverage::{Emptiness, EmptyBecause, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::params::quoted;
 use crate::snapshot::barrier::Progress;
@@ -280,7 +280,7 @@ async fn nothing(
 fn undecided_line(undecided: u64) -> String {
     match undecided {
         0 => String::new(),
-        calls => format!("left out, as they were not kept whole: {calls} calls that might match\n"),
+        calls => format!("left out: {calls} calls that might match; {UNDECIDED_BECAUSE}\n"),
     }
 }
 

@@ -239,12 +239,12 @@ async fn list(
     };
     // A warm question was asked before.
     if rounds > 1 {
-        store.list(&Scope::All, &query).await.expect("it answers");
+        store.list(&Scope::ALL, &query).await.expect("it answers");
     }
     let (mut matches, mut examined, mut took) = (0, 0, Vec::new());
     for _ in 0..rounds {
         let begun = Instant::now();
-        let page = store.list(&Scope::All, &query).await.expect("it answers");
+        let page = store.list(&Scope::ALL, &query).await.expect("it answers");
         took.push(begun.elapsed().as_secs_f64() * 1_000.0);
         (matches, examined) = (page.calls.len(), page.examined);
     }
@@ -271,7 +271,7 @@ async fn summary(store: &Embedded, first: usize) -> f64 {
     for round in 1..=COLD_ROUNDS {
         tell(format_args!("summary from call {first}, round {round}"));
         let begun = Instant::now();
-        let answer = store.summarize(&Scope::All, &query).await;
+        let answer = store.summarize(&Scope::ALL, &query).await;
         assert!(!answer.expect("it answers").groups.is_empty());
         took.push(begun.elapsed().as_secs_f64() * 1_000.0);
     }

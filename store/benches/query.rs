@@ -87,7 +87,7 @@ fn newest(bencher: Bencher, name: &str, blocks: &dyn BlockSource) {
         view: Default::default(),
         time_budget: Duration::from_secs(60),
     };
-    bencher.bench(|| list(blocks, &Scope::All, &query).expect("it answers"));
+    bencher.bench(|| list(blocks, &Scope::ALL, &query).expect("it answers"));
 }
 
 #[divan::bench(args = ["true", "status >= 500"], max_time = 3)]
@@ -103,7 +103,7 @@ fn summary_by_edge_route_status(bencher: Bencher, filter: &str) {
         time_budget: Duration::from_secs(60),
     };
     let blocks = Blocks::at_hand();
-    bencher.bench(|| summarize(blocks, &Scope::All, &query).expect("it answers"));
+    bencher.bench(|| summarize(blocks, &Scope::ALL, &query).expect("it answers"));
 }
 
 #[divan::bench]

@@ -157,7 +157,7 @@ async fn ask(store: &Embedded, blocks: u64) {
             ordinal: (n % 32) as u32,
         };
         let begun = Instant::now();
-        black_box(store.get(&Scope::All, id).await.expect("the call is read"));
+        black_box(store.get(&Scope::ALL, id).await.expect("the call is read"));
         latencies.push(begun.elapsed());
     }
     latencies.sort();
@@ -183,7 +183,7 @@ async fn ask(store: &Embedded, blocks: u64) {
             view: Default::default(),
             time_budget: Duration::from_secs(60),
         };
-        let times = times(async || drop(store.list(&Scope::All, &query).await)).await;
+        let times = times(async || drop(store.list(&Scope::ALL, &query).await)).await;
         println!("  newest 100 by filter {times}   {text}");
     }
     let query = SummaryQuery {
@@ -196,7 +196,7 @@ async fn ask(store: &Embedded, blocks: u64) {
         view: Default::default(),
         time_budget: Duration::from_secs(60),
     };
-    let times = times(async || drop(store.summarize(&Scope::All, &query).await)).await;
+    let times = times(async || drop(store.summarize(&Scope::ALL, &query).await)).await;
     println!("  summary of all       {times}");
 }
 

@@ -168,22 +168,13 @@ fn get_once<S: Holds>(
     if !scope.sees(&origin.namespace) {
         return Ok(None);
     }
+    let names = store.names().seen_by(scope);
     let running = store.open_calls();
     if let Some((id, origin, call)) = running.into_iter().find(|(open, ..)| *open == id) {
-        return Ok(Some(found(
-            &store.names().seen_by(scope),
-            id,
-            &origin,
-            call,
-        )));
+        return Ok(Some(found(scope, &names, id, &origin, call)));
     }
     if let Some(call) = finished(store, number, id)? {
-        return Ok(Some(found(
-            &store.names().seen_by(scope),
-            id,
-            &origin,
-            call,
-        )));
+        return Ok(Some(found(scope, &names, id, &origin, call)));
     }
     // It ran when its id was told, and has ended since.
     let Some(id) = running::final_record(store, id) else {
@@ -193,7 +184,7 @@ fn get_once<S: Holds>(
         return Ok(None);
     };
     let call = finished(store, number, id)?;
-    Ok(call.map(|call| found(&store.names().seen_by(scope), id, &origin, call)))
+    Ok(call.map(|call| found(scope, &names, id, &origin, call)))
 }
 
 /// The block in which the calls of `number` are, and who recorded it.

@@ -25,7 +25,8 @@
 //! and absent where there is none or it cannot be decompressed. Of gRPC and WebSocket it is what was
 //! kept of the messages, one per line. `request.json` and `response.json` the same parsed, absent where it
 //! is no JSON. JSON of another type than the filter compares with is not equal to it. What a filter asks
-//! of a body beyond the part that was kept is not known: such a call does not match, and is counted.
+//! of a body beyond the part that was kept, or of one that the asker may not see, is not known: such a call does not match, and
+//! is counted.
 //!
 //! Maps cannot be made, patterns have to be written out, and the work on one call is bounded.
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::block::Origin;
 use crate::call::Leg;
-use crate::store::Scope;
+use crate::store::{Namespaces, Scope};
 use facts::{Fact, Facts};
 
 pub mod facts;
@@ -75,7 +75,7 @@ pub struct Names {
     by_address: HashMap<(IpAddr, u16), Vec<u128>>,
     facts: Arc<Facts>,
     /// Whose names are told; the others are addresses.
-    scope: Scope,
+    shown: Namespaces,
 }
 
 #[derive(Debug, Clone)]
@@ -137,11 +137,11 @@ impl Names {
     /// The same for somebody who sees no more than `scope`: the names of others, and what could be
     /// asked about them, are nobody's.
     pub(crate) fn seen_by(self: &Arc<Self>, scope: &Scope) -> Arc<Self> {
-        if *scope == Scope::All {
+        if *scope.calls() == Namespaces::All {
             return Arc::clone(self);
         }
         let mut seen = Self::clone(self);
-        seen.scope = scope.clone();
+        seen.shown = scope.calls().clone();
         Arc::new(seen)
     }
 
@@ -161,7 +161,7 @@ impl Names {
     }
 
     fn shown(&self, party: Party) -> Party {
-        match self.scope.sees(&party.namespace) {
+        match self.shown.hold(&party.namespace) {
             true => party,
             false => Party::unknown(party.address),
         }
@@ -325,7 +325,9 @@ mod tests {
         };
         names.learn(&of(1, "orders", "10.0.0.1:0"), 100, 200);
         names.learn(&of(2, "payment", "10.0.0.2:0"), 100, 200);
-        let names = Arc::new(names).seen_by(&Scope::Namespaces(["orders-ns".to_owned()].into()));
+        let names = Arc::new(names).seen_by(&Scope::whole(Namespaces::Only(
+            ["orders-ns".to_owned()].into(),
+        )));
         let at = |address: &str| {
             let address = address.parse().unwrap();
             let throughout = names.party_throughout(address, 100, 200).unwrap();

@@ -9,6 +9,7 @@ mod look;
 mod rank;
 mod source;
 mod summarize;
+mod withhold;
 
 pub use crate::outcome::Outcome;
 pub use cursor::BadCursor;
@@ -82,8 +83,8 @@ pub struct Page {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
-    /// How many of them were left out because of a body that was cut or not kept, or a head that was cut: with the whole of it
-    /// they might match.
+    /// How many of them were left out because of a body that was cut, not kept or withheld, or a head that was cut: with the
+    /// whole of it they might match.
     pub undecided: u64,
 }
 
@@ -92,8 +93,11 @@ pub struct Page {
 pub struct FoundCall {
     /// Its name.
     pub id: CallId,
-    /// The call; without its bodies where they were not asked for.
+    /// The call; without its bodies where they were not asked for, or are withheld.
     pub call: Call,
+    /// Whether the asker may not see what was sent in bodies and messages: then it was taken out, and their sizes
+    /// are left.
+    pub withheld: bool,
     /// Who recorded it.
     pub origin: Arc<Origin>,
     /// Who called.
@@ -153,8 +157,8 @@ pub struct Summary {
     pub scanned_until_ns: Option<i64>,
     /// How many calls were looked at.
     pub examined: u64,
-    /// How many of them were left out because of a body that was cut or not kept, or a head that was cut: with the whole of it
-    /// they might match.
+    /// How many of them were left out because of a body that was cut, not kept or withheld, or a head that was cut: with the
+    /// whole of it they might match.
     pub undecided: u64,
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::store::Scope;
+use crate::store::Namespaces;
 
 /// Most snapshots that a store keeps at a time.
 pub const SNAPSHOTS_LIMIT: usize = 200;
@@ -83,7 +83,7 @@ pub struct NewSnapshot {
     /// What people call it.
     pub name: String,
     /// What was recorded in these namespaces: at most those that its maker may see.
-    pub scope: Scope,
+    pub namespaces: Namespaces,
     /// Only what was recorded beside these workloads; empty for all of them.
     pub workloads: BTreeSet<String>,
     /// Its first moment: nanoseconds since the Unix epoch.
@@ -100,7 +100,7 @@ pub struct Snapshot {
     /// What people call it.
     pub name: String,
     /// What was recorded in these namespaces, for callers whose own scope sees them.
-    pub scope: Scope,
+    pub namespaces: Namespaces,
     /// Only what was recorded beside these workloads; empty for all of them.
     pub workloads: BTreeSet<String>,
     /// Its first moment: nanoseconds since the Unix epoch.

@@ -1,6 +1,6 @@
 //! The trait behind which recorded blocks are kept, and the words in which a store is spoken to.
 
-use std::collections::BTreeSet;
+mod scope;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use crate::call::CallId;
 use crate::names::facts::Fact;
 use crate::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
 use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
+pub use scope::{Namespaces, Scope};
 
 /// A place where recorded blocks are kept and asked for.
 ///
@@ -64,37 +65,6 @@ pub trait CallStore: Send + Sync {
 
     /// How the store is doing.
     async fn health(&self) -> Health;
-}
-
-/// Which namespaces a caller may see. Every question carries one; there is no question without.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// All of them: a caller on loopback, or one with the hub's own token.
-    #[default]
-    All,
-    /// Only what was recorded by pods of these namespaces.
-    Namespaces(BTreeSet<String>),
-}
-
-impl Scope {
-    /// Whether records made in `namespace` may be shown.
-    pub fn sees(&self, namespace: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Namespaces(names) => names.contains(namespace),
-        }
-    }
-
-    /// What both see.
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::All, scope) | (scope, Self::All) => scope.clone(),
-            (Self::Namespaces(mine), Self::Namespaces(theirs)) => {
-                Self::Namespaces(mine.intersection(theirs).cloned().collect())
-            }
-        }
-    }
 }
 
 /// A block as the hub received it.

@@ -49,8 +49,8 @@ pub struct CallsAnswer {
     /// at. Ask on with `next`, or about less time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanned_until: Option<String>,
-    /// How many calls were left out because the filter asks for what was not kept of them; with
-    /// the whole of it they might match.
+    /// How many calls were left out because the filter asks for what was not kept of them, or is
+    /// withheld from you; with the whole of it they might match.
     #[serde(skip_serializing_if = "is_zero")]
     pub undecided: u64,
     /// Why there are no calls in this answer.

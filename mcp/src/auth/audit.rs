@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method, StatusCode};
-use remora_store::store::Scope;
+use remora_store::store::Namespaces;
 
 use super::Caller;
 
@@ -19,8 +19,9 @@ pub(super) struct Question {
     method: Method,
     route: Option<MatchedPath>,
     tool: String,
-    /// How many namespaces may be seen; `None` for all.
-    namespaces: Option<usize>,
+    /// Whose calls may be seen, and whose bodies, in how many namespaces.
+    namespaces: String,
+    bodies: String,
     began: Instant,
 }
 
@@ -31,10 +32,8 @@ impl Question {
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
             tool: tool(request.headers()),
-            namespaces: match &caller.scope {
-                Scope::All => None,
-                Scope::Namespaces(names) => Some(names.len()),
-            },
+            namespaces: count(caller.scope.calls()),
+            bodies: count(caller.scope.bodies()),
             began: Instant::now(),
         }
     }
@@ -46,16 +45,20 @@ impl Question {
         };
         // The route and not the path: a path may hold what somebody looked for.
         let route = self.route.as_ref().map_or("unknown", MatchedPath::as_str);
-        let namespaces = self
-            .namespaces
-            .map_or("all".to_owned(), |seen| seen.to_string());
         let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "audit",
             { %user, http.method = %self.method, http.route = route, mcp.name = %self.tool,
-              namespaces, http.status = status.as_u16(), duration_ms },
+              namespaces = %self.namespaces, bodies = %self.bodies, http.status = status.as_u16(), duration_ms },
             "question answered"
         );
+    }
+}
+
+fn count(namespaces: &Namespaces) -> String {
+    match namespaces {
+        Namespaces::All => "all".to_owned(),
+        Namespaces::Only(names) => names.len().to_string(),
     }
 }
 

@@ -93,9 +93,9 @@ pub struct StreamMessageJson {
     pub payload_encoding: Option<&'static str>,
     /// Whether the compression of the kept payload was undone.
     pub decoded: bool,
-    /// Whether less of it was kept than was sent.
+    /// Whether less of it is here than was sent.
     pub truncated: bool,
-    /// Why less was kept.
+    /// Why less is here, as with bodies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<&'static str>,
     /// Name of its protobuf type, where the hub was given the descriptors of its service.

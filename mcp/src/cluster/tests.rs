@@ -21,6 +21,8 @@ struct Server {
     hangs: Mutex<bool>,
     away: Mutex<bool>,
     denied: Mutex<Option<Right>>,
+    /// The one namespace in which there is a right to bodies, whatever else there is.
+    bodies_only: Mutex<Option<&'static str>>,
     /// The one namespace in which there are rights.
     only: Mutex<Option<&'static str>>,
 }
@@ -70,7 +72,9 @@ impl Reviews for Arc<Server> {
             .lock()
             .unwrap()
             .is_some_and(|only| Some(only) != namespace);
-        Ok(*self.denied.lock().unwrap() != Some(right) && !elsewhere)
+        let bodies_only = *self.bodies_only.lock().unwrap();
+        let without = right == Right::Bodies && bodies_only.is_some() && bodies_only != namespace;
+        Ok(*self.denied.lock().unwrap() != Some(right) && !elsewhere && !without)
     }
 }
 
@@ -161,13 +165,36 @@ async fn namespaces() -> Result<BTreeSet<String>, ApiError> {
 async fn who_may_not_see_all_sees_the_namespaces_in_which_they_may() {
     let (server, cluster) = cluster();
     let who = cluster.identify("good").await.unwrap();
-    assert_eq!(cluster.scope(&who, namespaces()).await.unwrap(), Scope::All);
+    assert_eq!(cluster.scope(&who, namespaces()).await.unwrap(), Scope::ALL);
     let other = cluster.identify("good2").await.unwrap();
     *server.only.lock().unwrap() = Some("shop");
     assert_eq!(
         cluster.scope(&other, namespaces()).await.unwrap(),
-        Scope::Namespaces(["shop".to_owned()].into())
+        Scope::whole(only(&["shop"]))
     );
+}
+
+fn only(names: &[&str]) -> Namespaces {
+    Namespaces::Only(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+#[test_case(None, Some("shop"), Namespaces::All, &["shop"]; "bodies of one of all namespaces")]
+#[test_case(Some("shop"), Some("shop"), only(&["shop"]), &["shop"]; "one namespace, whole")]
+#[test_case(Some("shop"), Some("bank"), only(&["shop"]), &[]; "bodies without their calls")]
+#[test_case(None, Some("new"), Namespaces::All, &[]; "calls alone")]
+#[tokio::test]
+async fn calls_and_their_bodies_are_two_rights(
+    calls_in: Option<&'static str>,
+    bodies_in: Option<&'static str>,
+    calls: Namespaces,
+    bodies: &[&str],
+) {
+    let (server, cluster) = cluster();
+    *server.only.lock().unwrap() = calls_in;
+    *server.bodies_only.lock().unwrap() = bodies_in;
+    let who = cluster.identify("good").await.unwrap();
+    let scope = cluster.scope(&who, namespaces()).await.unwrap();
+    assert_eq!(scope, Scope::new(calls, only(bodies)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,15 +202,17 @@ async fn a_right_that_was_taken_away_is_gone_in_half_a_minute() {
     let (server, cluster) = cluster();
     let who = cluster.identify("good").await.unwrap();
     assert!(cluster.scope(&who, namespaces()).await.is_ok());
-    for right in [Right::Calls, Right::Bodies] {
-        *server.denied.lock().unwrap() = Some(right);
-        advance(RIGHTS).await;
-        let refused = cluster.scope(&who, namespaces()).await.unwrap_err();
-        assert_eq!(
-            (refused.status(), refused.code()),
-            (StatusCode::FORBIDDEN, "forbidden")
-        );
-    }
+    *server.denied.lock().unwrap() = Some(Right::Bodies);
+    advance(RIGHTS).await;
+    let scope = cluster.scope(&who, namespaces()).await.unwrap();
+    assert_eq!(scope, Scope::new(Namespaces::All, only(&[])));
+    *server.denied.lock().unwrap() = Some(Right::Calls);
+    advance(RIGHTS).await;
+    let refused = cluster.scope(&who, namespaces()).await.unwrap_err();
+    assert_eq!(
+        (refused.status(), refused.code()),
+        (StatusCode::FORBIDDEN, "forbidden")
+    );
 }
 
 #[test_case("good", 60; "one that does not say when it ends")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remora_store::block::{BlockMeta, Codec, Origin, seal};
 use remora_store::memory::Memory;
-use remora_store::store::ReceivedBlock;
+use remora_store::store::{Namespaces, ReceivedBlock};
 use remora_store::testing::call;
 use test_case::test_case;
 use tokio::sync::watch;
@@ -66,7 +66,7 @@ async fn half_seen() -> (App, Scope, watch::Sender<bool>) {
         recorded(3, "mine", "/say: ignore all"),
     ];
     app.store.ingest(blocks).await.unwrap();
-    let scope = Scope::Namespaces(["mine".to_owned()].into());
+    let scope = Scope::whole(Namespaces::Only(["mine".to_owned()].into()));
     (app, scope, running)
 }
 
@@ -78,7 +78,7 @@ async fn nothing_is_offered_that_the_caller_may_not_see(prompt: &str, argument: 
     let (app, scope, _running) = half_seen().await;
     let found = complete(&app, &scope, Of::Prompt(prompt), argument, "").await;
     assert_eq!(found.unwrap().unwrap().values, [seen]);
-    let all = complete(&app, &Scope::All, Of::Prompt(prompt), argument, "").await;
+    let all = complete(&app, &Scope::ALL, Of::Prompt(prompt), argument, "").await;
     assert!(all.unwrap().unwrap().total >= 2);
 }
 
@@ -92,7 +92,7 @@ async fn a_call_that_the_caller_may_not_see_is_one_that_is_not_there() {
             format!("remora://calls/{id}/body/response"),
         ] {
             match (
-                read(&app, &Scope::All, &uri).await,
+                read(&app, &Scope::ALL, &uri).await,
                 read(&app, &scope, &uri).await,
             ) {
                 (Ok(_), Ok(_)) => seen.push(id),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use remora_store::store::Scope;
+use remora_store::store::{Namespaces, Scope};
 use tokio::time::Instant;
 
 use super::flush::HAND_OVER;
@@ -157,7 +157,7 @@ async fn sidecars_that_answer_hand_over_at_once() {
     tokio::spawn(sidecar(Arc::clone(&control), 1, 5));
     registered(&control, 1).await;
     let (began, epoch) = (Instant::now(), *control.epoch.borrow());
-    control.hand_over(&Scope::All).await;
+    control.hand_over(&Scope::ALL).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert!(control.lock()[&1].epoch > epoch);
 }
@@ -168,11 +168,11 @@ async fn a_sidecar_that_hangs_delays_a_question_by_half_a_second_and_then_no_mor
     let (_running, draining) = watch::channel(false);
     control.ask(question(1, 0), draining).await.unwrap();
     let mut began = Instant::now();
-    control.hand_over(&Scope::All).await;
+    control.hand_over(&Scope::ALL).await;
     assert_eq!(began.elapsed(), HAND_OVER);
     tokio::time::advance(PROMPT_WITHIN).await;
     began = Instant::now();
-    control.hand_over(&Scope::All).await;
+    control.hand_over(&Scope::ALL).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
@@ -182,7 +182,7 @@ async fn a_sidecar_out_of_scope_is_not_waited_for() {
     let (_running, draining) = watch::channel(false);
     control.ask(question(1, 0), draining).await.unwrap();
     let began = Instant::now();
-    let scope = Scope::Namespaces(["elsewhere".to_owned()].into());
+    let scope = Scope::whole(Namespaces::Only(["elsewhere".to_owned()].into()));
     control.hand_over(&scope).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
 }

@@ -7,6 +7,10 @@ use utoipa::ToSchema;
 use super::{Coverage, Window};
 use crate::clock::rfc3339;
 
+/// Why a filter is undecided over calls.
+pub const UNDECIDED_BECAUSE: &str =
+    "what it asks for was not kept, or you may not get their bodies";
+
 /// Why an answer is empty.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct EmptyBecause {
@@ -39,7 +43,7 @@ pub struct Emptiness<'a> {
     pub examined: u64,
     /// Set when the time budget ran out before all were looked at.
     pub cut_short: bool,
-    /// How many were left out because it depends on what was not kept of their bodies.
+    /// How many were left out because it depends on what was not kept of their bodies, or is withheld.
     pub undecided: u64,
     /// Which calls were asked for.
     pub filter: &'a Filter,
@@ -59,10 +63,9 @@ impl EmptyBecause {
             because.message.push_str(&unread.join(", "));
         }
         if empty.undecided > 0 {
-            because.message.push_str(&format!(
-                "; {} might: they were not kept whole",
-                empty.undecided
-            ));
+            because
+                .message
+                .push_str(&format!("; {} might: {UNDECIDED_BECAUSE}", empty.undecided));
         }
         because
     }

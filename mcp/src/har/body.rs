@@ -9,6 +9,8 @@ use remora_store::coding::decoded;
 use remora_store::head::find_field;
 use serde::Serialize;
 
+use crate::call_json::{BODIES_TAKE, NOT_PERMITTED};
+
 /// What the type of a body is called where none was sent, as browsers call it.
 const UNKNOWN_TYPE: &str = "x-unknown";
 /// How the tags begin that stand for secrets.
@@ -45,10 +47,10 @@ pub(super) struct PostData {
 }
 
 impl Content {
-    pub(super) fn of(message: &Message, mime_type: Option<&str>) -> Self {
-        let body = Body::of(message);
+    pub(super) fn of(message: &Message, withheld: bool, mime_type: Option<&str>) -> Self {
+        let body = Body::of(message, withheld);
         let sent = super::size(message.body_size);
-        let whole = !message.truncated();
+        let whole = !message.truncated() && !body.withheld;
         let size = match whole && !message.decoded {
             true => body.bytes.len() as i64,
             false => sent,
@@ -71,11 +73,11 @@ impl Content {
 
 impl PostData {
     /// `None` for a request without a body.
-    pub(super) fn of(message: &Message, mime_type: Option<&str>) -> Option<Self> {
+    pub(super) fn of(message: &Message, withheld: bool, mime_type: Option<&str>) -> Option<Self> {
         if message.body_size == 0 {
             return None;
         }
-        let body = Body::of(message);
+        let body = Body::of(message, withheld);
         let (text, encoding) = written(&body.bytes);
         Some(Self {
             mime_type: mime_type.unwrap_or(UNKNOWN_TYPE).to_owned(),
@@ -91,12 +93,17 @@ struct Body<'a> {
     bytes: Cow<'a, [u8]>,
     coding_undone: bool,
     coding_stays: bool,
+    /// It was taken out, because the reader may not see it.
+    withheld: bool,
 }
 
 impl<'a> Body<'a> {
-    fn of(message: &'a Message) -> Self {
+    fn of(message: &'a Message, withheld: bool) -> Self {
         // A compressed file that was sent as it is has no coding to undo.
-        let coded = !message.decoded && find_field(&message.head, b"content-encoding").is_some();
+        let withheld = withheld && message.body_size > 0;
+        let coded = !withheld
+            && !message.decoded
+            && find_field(&message.head, b"content-encoding").is_some();
         let content = match coded {
             true => decoded(&message.head, &message.body, message.truncated()),
             false => Ok(None),
@@ -107,17 +114,22 @@ impl<'a> Body<'a> {
                 bytes: Cow::Owned(bytes),
                 coding_undone: true,
                 coding_stays,
+                withheld,
             },
             _ => Self {
                 bytes: Cow::Borrowed(&message.body),
                 coding_undone: false,
                 coding_stays,
+                withheld,
             },
         }
     }
 
     /// What a reader must know who takes the text for the body.
     fn comment(&self, message: &Message) -> Option<String> {
+        if self.withheld {
+            return Some(format!("withheld ({NOT_PERMITTED}): {BODIES_TAKE}"));
+        }
         let mut notes = Vec::new();
         if let Some(omitted) = message.omitted {
             let (kept, sent) = (message.body.len(), message.body_size);

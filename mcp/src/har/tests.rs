@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use remora_store::call::{
-    CallId, Message, MessageKind, Omitted, Protocol, Side, Stream, StreamMessage,
+    Call, CallId, Message, MessageKind, Omitted, Protocol, Side, Stream, StreamMessage,
 };
 use remora_store::names::Party;
 use remora_store::testing::{any_call, call};
@@ -13,6 +13,7 @@ use super::*;
 
 fn entry(call: Call) -> Option<Value> {
     let found = FoundCall {
+        withheld: false,
         id: CallId {
             block: 12,
             ordinal: 7,

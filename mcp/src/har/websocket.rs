@@ -3,8 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use remora_store::call::{Call, MessageKind, Side, StreamMessage};
+use remora_store::call::{MessageKind, Side, StreamMessage};
+use remora_store::query::FoundCall;
 use serde::Serialize;
+
+use crate::call_json::{BODIES_TAKE, NOT_PERMITTED};
 
 /// One message, or one control frame.
 #[derive(Debug, Serialize)]
@@ -22,7 +25,8 @@ pub(super) struct WebSocketMessage {
 }
 
 /// The messages of a WebSocket that were kept, in the order in which they ended.
-pub(super) fn messages(call: &Call) -> Vec<WebSocketMessage> {
+pub(super) fn messages(found: &FoundCall) -> Vec<WebSocketMessage> {
+    let call = &found.call;
     let began = call.phases.request_first.unwrap_or_default();
     let messages = call.stream.iter().flat_map(|stream| &stream.messages);
     let shown = messages.filter_map(|message| {
@@ -36,7 +40,10 @@ pub(super) fn messages(call: &Call) -> Vec<WebSocketMessage> {
             time: (call.time_ns.saturating_add(since_ns) / 1_000) as f64 / 1e6,
             opcode: opcode(message.kind)?,
             data: data(message),
-            comment: comment(message),
+            comment: match found.withheld && message.size > 0 {
+                true => Some(format!("withheld ({NOT_PERMITTED}): {BODIES_TAKE}")),
+                false => comment(message),
+            },
         })
     });
     shown.collect()

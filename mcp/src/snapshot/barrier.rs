@@ -143,7 +143,7 @@ pub async fn wait(
         let message = format!("{WAITERS} callers wait already");
         return Err(ApiError::unavailable("busy", message, 2));
     };
-    let mut course = Course::new(app, snapshot, wait, progress);
+    let mut course = Course::new(app, caller, snapshot, wait, progress);
     let reason = match course.snapshot.seal {
         Some(_) => Reason::Sealed,
         None => tokio::select! {

@@ -15,7 +15,7 @@ use crate::params::quoted;
 /// What a question looks at.
 #[derive(Debug, Clone)]
 pub struct Sight {
-    /// Which namespaces: at most those of the caller.
+    /// What is seen: at most what the caller sees.
     pub scope: Scope,
     /// Which stretch of time.
     pub window: Window,
@@ -36,7 +36,7 @@ impl Sight {
     /// What of a snapshot a caller sees.
     pub fn of_snapshot(caller: &Scope, snapshot: &Snapshot) -> Self {
         Self {
-            scope: caller.and(&snapshot.scope),
+            scope: caller.within(&snapshot.namespaces),
             window: Window {
                 since_ns: Some(snapshot.since_ns),
                 until_ns: snapshot.until_ns(),

@@ -17,7 +17,9 @@ use super::table::ms;
 use super::{Outcome, RESULT_BYTES, ToolError, text};
 use crate::api::query::ask;
 use crate::app::App;
-use crate::call_json::{CallJson, MessageJson, PhasesJson, milliseconds};
+use crate::call_json::{
+    BODIES_TAKE, CallJson, MessageJson, NOT_PERMITTED, PhasesJson, milliseconds,
+};
 use crate::descriptors::Descriptors;
 use crate::metrics::Asked;
 
@@ -234,16 +236,18 @@ impl View {
             return;
         }
         let kept = match (json.body_encoding, in_messages) {
+            _ if json.omitted == Some(NOT_PERMITTED) => "none shown",
             (Some(encoding), _) => encoding,
             (None, true) if self.shows(Part::Messages) => "kept as the messages below",
             (None, true) => "kept as messages: parts=[\"messages\"]",
             (None, false) => "none kept",
         };
-        let omitted = json.omitted.map_or_else(String::new, |omitted| {
-            format!(", not kept whole: {omitted}")
-        });
         fence.line(
-            &format!("[{which} body, {} bytes, {kept}{omitted}]", json.size),
+            &format!(
+                "[{which} body, {} bytes, {kept}{}]",
+                json.size,
+                why_less(json.omitted)
+            ),
             LINE_BYTES,
         );
         let Some(body) = &json.body else {
@@ -268,6 +272,15 @@ impl View {
                 LINE_BYTES,
             ),
         }
+    }
+}
+
+/// Why less of something is shown than was sent.
+fn why_less(omitted: Option<&str>) -> String {
+    match omitted {
+        None => String::new(),
+        Some(NOT_PERMITTED) => format!(", withheld: {NOT_PERMITTED}"),
+        Some(omitted) => format!(", not kept whole: {omitted}"),
     }
 }
 
@@ -307,6 +320,12 @@ fn write_first_line(found: &FoundCall, json: &CallJson, text: &mut String) {
     };
     let latency = ms(call.phases.latency_ns().map(milliseconds));
     let _ = writeln!(text, " {} {latency} ms, {}", outcome(found), call.state);
+    if found.withheld {
+        let _ = writeln!(
+            text,
+            "bodies and messages are withheld, {NOT_PERMITTED}: {BODIES_TAKE}"
+        );
+    }
 }
 
 /// When the parts of the call passed, counted from the first byte of the request.

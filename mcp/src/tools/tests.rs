@@ -75,7 +75,7 @@ async fn a_question_is_answered_with_what_just_happened(tool: &str, expected: &s
     let sidecar = tokio::spawn(sidecar(app.clone(), registered));
     is_registered.await.unwrap();
     let (progress, _) = watch::channel(Progress::default());
-    let answer = call(&app, &Scope::All, tool, Map::new(), &progress).await;
+    let answer = call(&app, &Scope::ALL, tool, Map::new(), &progress).await;
     let text = answer.unwrap().unwrap().text;
     assert!(text.contains(expected), "{text}");
     sidecar.abort();

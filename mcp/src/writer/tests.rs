@@ -172,7 +172,7 @@ async fn a_block_under_the_number_of_another_pod_hides_none_of_its_blocks() {
     port.write("a", &lie(), 1, &[call(1_000, "/a", 200)]).await;
     // What is the same pod's comes once.
     port.write("a", &lie(), 1, &[call(1_000, "/a", 200)]).await;
-    let recorders = port.app.store.recorders(&Scope::All).await.unwrap();
+    let recorders = port.app.store.recorders(&Scope::ALL).await.unwrap();
     let mut uids: Vec<_> = recorders
         .iter()
         .map(|it| it.origin.pod_uid.as_str())
@@ -222,7 +222,7 @@ async fn an_address_names_the_pod_that_has_it_whoever_else_claims_it() {
     called.dst = "10.0.0.9:443".parse().unwrap();
     // That it serves 10.0.0.9 is a lie; that it has 10.0.0.1 is what the cluster says.
     port.write("a", &lie(), 1, &[called]).await;
-    let recorders = port.app.store.recorders(&Scope::All).await.unwrap();
+    let recorders = port.app.store.recorders(&Scope::ALL).await.unwrap();
     let served = &recorders.first().unwrap().origin.serves;
     assert_eq!(
         *served,

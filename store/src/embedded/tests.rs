@@ -57,7 +57,7 @@ async fn after_a_failed_sync_nothing_is_written_until_a_restart() {
         block: 1,
         ordinal: 0,
     };
-    assert!(store.get(&Scope::All, id).await.unwrap().is_some());
+    assert!(store.get(&Scope::ALL, id).await.unwrap().is_some());
     drop(store);
 
     let store = Embedded::open(dir.path(), Options::default()).unwrap();
@@ -136,7 +136,7 @@ async fn a_crash_while_a_segment_is_replaced_loses_nothing(steps: usize) {
                 block: number,
                 ordinal: 0,
             };
-            let found = store.get(&Scope::All, id).await.unwrap();
+            let found = store.get(&Scope::ALL, id).await.unwrap();
             let expected = call(number as i64 * 1_000, "/", 200);
             assert_eq!(found.unwrap().call, expected, "{id}");
         }

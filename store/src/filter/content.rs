@@ -48,6 +48,13 @@ impl<'a> Sent<'a> {
         json.as_ref().map_or(Value::Absent, Value::json)
     }
 
+    /// Whether anything was sent at all, kept or not.
+    pub(super) fn is_something(&self) -> bool {
+        let stream = self.call.stream.as_deref();
+        let mut messages = stream.iter().flat_map(|stream| &stream.messages);
+        self.message().body_size > 0 || messages.any(|message| message.from == self.side)
+    }
+
     fn message(&self) -> &'a Message {
         match self.side {
             Side::Server => &self.call.response,

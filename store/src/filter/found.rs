@@ -64,17 +64,22 @@ impl<'a> WholeCall<'a> {
     }
 
     fn body<'s>(&'s self, sent: &'s Sent<'a>) -> Value<'s> {
-        match self.bodies {
+        match self.tells(sent) {
             true => sent.text(),
             false => Value::Unknown,
         }
     }
 
     fn json<'s>(&'s self, sent: &'s Sent<'a>) -> Value<'s> {
-        match self.bodies {
+        match self.tells(sent) {
             true => sent.json(),
             false => Value::Unknown,
         }
+    }
+
+    /// Whether what was sent may be looked at. That nothing was sent is no secret.
+    fn tells(&self, sent: &Sent<'_>) -> bool {
+        self.bodies && !(self.found.withheld && sent.is_something())
     }
 
     fn messages(&self, count: fn(&Stream) -> u64) -> Value<'_> {

@@ -124,6 +124,7 @@ fn found(number: usize, told: &Told) -> FoundCall {
         stream: None,
     };
     FoundCall {
+        withheld: false,
         id: CallId {
             block: 3,
             ordinal: number as u32,

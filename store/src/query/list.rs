@@ -26,7 +26,7 @@ pub fn list(source: &dyn BlockSource, scope: &Scope, query: &Query) -> Result<Pa
     };
     let mut look = Look::new(source, scope, &query.filter, query.time_budget);
     // Before the blocks, so that a call which ends in between is not in neither.
-    let open = look.open_calls(scope, &query.view, &window)?;
+    let open = look.open_calls(&query.view, &window)?;
     let mut best = Best::new(query);
     for (place, call) in open.iter().enumerate() {
         best.offer(

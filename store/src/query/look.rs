@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::withhold::withhold;
 use super::{ArrivedQuery, BlockEntry, BlockSource, FoundCall, Order};
 use crate::block::{Block, BlockError, Columns, Heads, Origin};
 use crate::call::{Call, CallId, State};
@@ -97,24 +98,26 @@ pub(crate) fn front(entry: &BlockEntry, window: &Window, order: Order) -> i64 {
 /// One question while it is answered.
 pub(crate) struct Look<'q> {
     source: &'q dyn BlockSource,
+    scope: &'q Scope,
     names: Arc<Names>,
     filter: &'q Filter,
     plan: Plan<'q>,
     deadline: Option<Instant>,
     pub(crate) examined: u64,
-    /// Calls that are left out because it depends on what was not kept of their bodies.
+    /// Calls that are left out because it depends on what was not kept of their bodies, or is withheld.
     pub(crate) undecided: u64,
 }
 
 impl<'q> Look<'q> {
     pub(crate) fn new(
         source: &'q dyn BlockSource,
-        scope: &Scope,
+        scope: &'q Scope,
         filter: &'q Filter,
         time_budget: Duration,
     ) -> Self {
         Self {
             source,
+            scope,
             names: source.names().seen_by(scope),
             filter,
             plan: Plan::new(filter),
@@ -136,7 +139,6 @@ impl<'q> Look<'q> {
     /// The open calls inside the window that pass.
     pub(crate) fn open_calls(
         &mut self,
-        scope: &Scope,
         view: &View,
         window: &Window,
     ) -> Result<Vec<FoundCall>, StoreError> {
@@ -145,7 +147,7 @@ impl<'q> Look<'q> {
             return Ok(found);
         }
         for (id, origin, call) in self.source.open_calls() {
-            let seen = scope.sees(&origin.namespace) && view.sees(&origin.workload);
+            let seen = self.scope.sees(&origin.namespace) && view.sees(&origin.workload);
             if !seen || !window.holds(&call) {
                 continue;
             }
@@ -223,9 +225,9 @@ impl<'q> Look<'q> {
         Ok(truth)
     }
 
-    /// A call with the names of its ends.
+    /// A call as the asker sees it, with the names of its ends.
     pub(crate) fn found(&self, id: CallId, origin: &Arc<Origin>, call: Call) -> FoundCall {
-        found(&self.names, id, origin, call)
+        found(self.scope, &self.names, id, origin, call)
     }
 }
 
@@ -239,13 +241,24 @@ pub(crate) fn running_since(
         return Ok(Vec::new());
     };
     let mut look = Look::new(source, scope, &query.filter, query.time_budget);
-    let open = look.open_calls(scope, &query.view, &window)?;
+    let open = look.open_calls(&query.view, &window)?;
     let running = open.iter().filter(|found| found.call.state == State::Open);
     Ok(running.map(|found| found.call.time_ns).collect())
 }
 
-/// A call with the names of its ends.
-pub fn found(names: &Names, id: CallId, origin: &Arc<Origin>, call: Call) -> FoundCall {
+/// A call as somebody of this scope sees it, with the names of its ends. Every call that leaves a store, and every one that
+/// a filter is asked about, is made here; so what is withheld can be neither read nor asked for.
+pub fn found(
+    scope: &Scope,
+    names: &Names,
+    id: CallId,
+    origin: &Arc<Origin>,
+    mut call: Call,
+) -> FoundCall {
+    let withheld = !scope.sees_bodies(&origin.namespace);
+    if withheld {
+        withhold(&mut call);
+    }
     let ends = (call.src, call.dst);
     let (src, dst) = names.parties(origin, call.leg, ends, call.time_ns);
     FoundCall {
@@ -254,6 +267,7 @@ pub fn found(names: &Names, id: CallId, origin: &Arc<Origin>, call: Call) -> Fou
         src,
         dst,
         call,
+        withheld,
     }
 }
 

@@ -37,7 +37,7 @@ pub fn summarize(
     };
     let mut look = Look::new(source, scope, &query.filter, query.time_budget);
     let mut count = Count::new(query);
-    for open in look.open_calls(scope, &query.view, &window)? {
+    for open in look.open_calls(&query.view, &window)? {
         count.add_open(&open);
     }
     let blocks = candidates(

@@ -13,10 +13,10 @@ use proptest::sample::select;
 use super::*;
 use crate::block::{Block, BlockMeta, Codec, Columns, merge, seal};
 use crate::call::{
-    CallError, Leg, MessageKind, Omitted, Protocol, Side, State, Stream, StreamMessage,
+    CallError, Leg, Message, MessageKind, Omitted, Protocol, Side, State, Stream, StreamMessage,
 };
 use crate::names::Names;
-use crate::store::{Scope, StoreError};
+use crate::store::{Namespaces, Scope, StoreError};
 use crate::testing;
 
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -63,11 +63,11 @@ impl Blocks {
         for entry in self.entries.iter() {
             let block = &self.blocks[&entry.number];
             for (id, call) in block.ids(entry.number).zip(block.calls().unwrap()) {
-                all.push(found(&names, id, &entry.origin, call));
+                all.push(found(scope, &names, id, &entry.origin, call));
             }
         }
         for (id, origin, call) in &self.open {
-            all.push(found(&names, *id, origin, call.clone()));
+            all.push(found(scope, &names, *id, origin, call.clone()));
         }
         all
     }
@@ -75,7 +75,7 @@ impl Blocks {
 
 impl std::fmt::Debug for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.calls(&Scope::All)).finish()
+        f.debug_list().entries(self.calls(&Scope::ALL)).finish()
     }
 }
 
@@ -326,12 +326,17 @@ fn any_filter() -> impl Strategy<Value = String> {
 }
 
 fn any_scope() -> impl Strategy<Value = Scope> {
-    let names = |names: &[&str]| Scope::Namespaces(names.iter().map(|&name| name.into()).collect());
+    let only = |names: &[&str]| {
+        let names = names.iter().map(|&name| name.into());
+        Namespaces::Only(names.collect())
+    };
     prop_oneof![
-        2 => Just(Scope::All),
-        1 => Just(names(&["shop"])),
-        1 => Just(names(&["auth", "other"])),
-        1 => Just(names(&[])),
+        2 => Just(Scope::ALL),
+        1 => Just(Scope::whole(only(&["shop"]))),
+        1 => Just(Scope::whole(only(&["auth", "other"]))),
+        1 => Just(Scope::whole(only(&[]))),
+        1 => Just(Scope::new(Namespaces::All, only(&["auth"]))),
+        1 => Just(Scope::new(only(&["shop"]), only(&[]))),
     ]
 }
 
@@ -515,7 +520,7 @@ fn a_block_in_which_a_status_does_not_occur_is_not_looked_at() {
         view: Default::default(),
         time_budget: FOREVER,
     };
-    let page = list(&blocks, &Scope::All, &query).unwrap();
+    let page = list(&blocks, &Scope::ALL, &query).unwrap();
     assert_eq!((page.calls.len(), page.examined), (1, 2));
 }
 
@@ -540,7 +545,7 @@ fn a_filter_that_costs_much_is_asked_call_by_call() {
         view: Default::default(),
         time_budget: Duration::ZERO,
     };
-    let hurried = list(&blocks, &Scope::All, &query).unwrap();
+    let hurried = list(&blocks, &Scope::ALL, &query).unwrap();
     assert!(
         hurried.scanned_until_ns.is_some(),
         "nobody looked at the clock"
@@ -550,7 +555,7 @@ fn a_filter_that_costs_much_is_asked_call_by_call() {
         time_budget: FOREVER,
         ..query
     };
-    assert_eq!(all_pages(&blocks, &Scope::All, &patient).len(), calls.len());
+    assert_eq!(all_pages(&blocks, &Scope::ALL, &patient).len(), calls.len());
 }
 
 proptest! {
@@ -622,6 +627,107 @@ proptest! {
         };
         prop_assert!(counted >= expected.iter().filter(newer).count() as u64);
         prop_assert!(counted <= expected.len() as u64);
+    }
+
+    #[test]
+    fn no_answer_tells_what_is_withheld(calls in vec(any_call(), 1..24), mut query in any_query()) {
+        query.limit = 1_000;
+        let others: Vec<Call> = calls.iter().cloned().map(with_other_bodies).collect();
+        prop_assert_eq!(told_of_heads(&calls, &query), told_of_heads(&others, &query));
+    }
+}
+
+/// The call with as much of something else in its bodies and messages.
+fn with_other_bodies(mut call: Call) -> Call {
+    let other = |bytes: &Bytes| Bytes::from(vec![b'1'; bytes.len()]);
+    call.request.body = other(&call.request.body);
+    call.response.body = other(&call.response.body);
+    for message in call
+        .stream
+        .iter_mut()
+        .flat_map(|stream| &mut stream.messages)
+    {
+        message.payload = other(&message.payload);
+    }
+    call
+}
+
+/// All that somebody is told of calls who may not see their bodies.
+fn told_of_heads(calls: &[Call], query: &Query) -> String {
+    let scope = Scope::new(Namespaces::All, Namespaces::Only(Default::default()));
+    let bytes = seal(&BlockMeta::default(), calls, None, Codec::Raw);
+    let mut blocks = Blocks::new(vec![(1, bytes)], Vec::new());
+    blocks.open = vec![(
+        CallId {
+            block: 2,
+            ordinal: 0,
+        },
+        Arc::default(),
+        calls[0].clone(),
+    )];
+    let page = list(&blocks, &scope, query);
+    let summary = SummaryQuery {
+        filter: query.filter.clone(),
+        since_ns: query.since_ns,
+        until_ns: query.until_ns,
+        group_by: vec![GroupKey::Route],
+        probes: query.probes,
+        limit: 10,
+        view: Default::default(),
+        time_budget: FOREVER,
+    };
+    format!("{page:?} {:?}", summarize(&blocks, &scope, &summary))
+}
+
+#[test]
+fn calls_whose_bodies_are_withheld_are_undecided_where_those_are_asked_for() {
+    let mut call = testing::call(0, "/", 200);
+    call.request = Message::default();
+    call.request.head = "POST / HTTP/1.1\r\n\r\n".into();
+    call.response.body = "{\"sku\": \"A\"}".into();
+    call.response.body_size = 12;
+    let mut spoken = call.clone();
+    spoken.protocol = Protocol::WebSocket;
+    spoken.stream = Some(Box::new(messages("asked", "answered")));
+    let bytes = seal(&BlockMeta::default(), &[call, spoken], None, Codec::Raw);
+    let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
+    let scope = Scope::new(Namespaces::All, Namespaces::Only(Default::default()));
+    for (filter, matching, undecided) in [
+        ("response.body.contains('A')", 0, 2),
+        ("!response.body.contains('A')", 0, 2),
+        ("size(response.body) > 0", 0, 2),
+        ("has(response.json.sku)", 0, 2),
+        ("response.json.sku == 'A' || status == 200", 2, 0),
+        ("response.json.sku == 'A' && status == 404", 0, 0),
+        ("ws_request_payload_data.contains('a')", 0, 1),
+        // That nothing was sent is no secret, nor how much, and of what kind.
+        ("request.body.contains('A')", 0, 1),
+        ("response_body_size == 12", 2, 0),
+        ("ws_opcode == 'text' && response_messages == 1", 1, 0),
+    ] {
+        let query = Query {
+            filter: Filter::parse(filter).unwrap(),
+            since_ns: None,
+            until_ns: None,
+            order: Order::Newest,
+            limit: 1_000,
+            cursor: None,
+            probes: true,
+            bodies: true,
+            time_budget: FOREVER,
+            view: Default::default(),
+        };
+        let page = list(&blocks, &scope, &query).unwrap();
+        assert_eq!(
+            (page.calls.len(), page.undecided),
+            (matching, undecided),
+            "{filter}"
+        );
+        assert!(
+            page.calls
+                .iter()
+                .all(|found| found.withheld && found.call.response.body.is_empty())
+        );
     }
 }
 
@@ -700,7 +806,7 @@ fn calls_of_which_a_missing_part_was_asked_for_are_left_out_and_counted() {
             time_budget: FOREVER,
             view: Default::default(),
         };
-        let page = list(&blocks, &Scope::All, &query).unwrap();
+        let page = list(&blocks, &Scope::ALL, &query).unwrap();
         let told = (page.calls.len(), page.undecided);
         assert_eq!(told, (matching, undecided), "{:?}", query.filter);
         let query = SummaryQuery {
@@ -713,7 +819,7 @@ fn calls_of_which_a_missing_part_was_asked_for_are_left_out_and_counted() {
             time_budget: FOREVER,
             view: Default::default(),
         };
-        let summary = summarize(&blocks, &Scope::All, &query).unwrap();
+        let summary = summarize(&blocks, &Scope::ALL, &query).unwrap();
         let counted: u64 = summary.groups.iter().map(|group| group.calls).sum();
         assert_eq!((counted, summary.undecided), (matching as u64, undecided));
     }
@@ -754,7 +860,7 @@ fn streams_are_counted_and_have_no_part_in_latencies() {
         time_budget: FOREVER,
         view: Default::default(),
     };
-    let summary = summarize(&blocks, &Scope::All, &query).unwrap();
+    let summary = summarize(&blocks, &Scope::ALL, &query).unwrap();
     let group = &summary.groups[0];
     assert_eq!((group.calls, summary.groups.len()), (5, 1));
     assert!(

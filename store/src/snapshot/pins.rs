@@ -2,7 +2,7 @@
 
 use super::{Snapshot, SnapshotId};
 use crate::index::{Index, Kept};
-use crate::store::Scope;
+use crate::store::Namespaces;
 
 /// The windows of snapshots that pin.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct Pins(Vec<Pin>);
 struct Pin {
     id: SnapshotId,
     created_ns: i64,
-    scope: Scope,
+    namespaces: Namespaces,
     view: super::View,
     since_ns: i64,
     until_ns: i64,
@@ -25,7 +25,7 @@ impl Pins {
         let pins = pinning.map(|snapshot| Pin {
             id: snapshot.id.clone(),
             created_ns: snapshot.created_ns,
-            scope: snapshot.scope.clone(),
+            namespaces: snapshot.namespaces.clone(),
             view: snapshot.view(),
             since_ns: snapshot.since_ns,
             until_ns: snapshot.until_ns().unwrap_or(i64::MAX),
@@ -69,6 +69,6 @@ impl Pin {
         self.since_ns <= block.newest_ns()
             && block.oldest_ns() < self.until_ns
             && self.view.holds(block.number, &block.origin.workload)
-            && self.scope.sees(&block.origin.namespace)
+            && self.namespaces.hold(&block.origin.namespace)
     }
 }

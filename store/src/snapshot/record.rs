@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::shelf::Shelved;
 use super::{Member, Seal, Snapshot};
-use crate::store::Scope;
+use crate::store::Namespaces;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct SnapshotRecord {
@@ -71,9 +71,9 @@ struct MemberRecord {
 /// The record of a snapshot as it stands.
 pub(crate) fn encode(shelved: &Shelved) -> Vec<u8> {
     let snapshot = &shelved.snapshot;
-    let namespaces = match &snapshot.scope {
-        Scope::All => None,
-        Scope::Namespaces(names) => Some(Names {
+    let namespaces = match &snapshot.namespaces {
+        Namespaces::All => None,
+        Namespaces::Only(names) => Some(Names {
             names: names.iter().cloned().collect(),
         }),
     };
@@ -96,8 +96,8 @@ pub(crate) fn encode(shelved: &Shelved) -> Vec<u8> {
 /// Reads a record; why not, in words, where it is none.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Shelved, String> {
     let record = SnapshotRecord::decode(bytes).map_err(|error| error.to_string())?;
-    let scope = record.namespaces.map_or(Scope::All, |namespaces| {
-        Scope::Namespaces(namespaces.names.into_iter().collect())
+    let namespaces = record.namespaces.map_or(Namespaces::All, |listed| {
+        Namespaces::Only(listed.names.into_iter().collect())
     });
     let snapshot = Snapshot {
         id: record
@@ -105,7 +105,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Shelved, String> {
             .parse()
             .map_err(|error: super::BadSnapshotId| error.to_string())?,
         name: record.name,
-        scope,
+        namespaces,
         workloads: record.workloads.into_iter().collect(),
         since_ns: record.since_ns,
         created_ns: record.created_ns,
@@ -176,12 +176,15 @@ mod tests {
             members_omitted: 1,
         };
         let names = BTreeSet::from(["shop".to_owned()]);
-        for (scope, seal) in [(Scope::All, None), (Scope::Namespaces(names), Some(seal))] {
+        for (namespaces, seal) in [
+            (Namespaces::All, None),
+            (Namespaces::Only(names), Some(seal)),
+        ] {
             let shelved = Shelved {
                 snapshot: Snapshot {
                     id: SnapshotId::random(),
                     name: "before the fix".to_owned(),
-                    scope,
+                    namespaces,
                     workloads: BTreeSet::from(["orders".to_owned()]),
                     since_ns: -1,
                     created_ns: 2,

@@ -166,7 +166,7 @@ impl Shelf {
             snapshot: Snapshot {
                 id: SnapshotId::random(),
                 name: new.name,
-                scope: new.scope,
+                namespaces: new.namespaces,
                 workloads: new.workloads,
                 since_ns: new.since_ns,
                 created_ns: now_ns,
@@ -183,7 +183,7 @@ impl Shelf {
 fn seal<L>(snapshot: &Snapshot, index: &Index<L>, next_block: u64, now_ns: i64) -> Seal {
     let newest = index.time_range().map(|(_, newest_ns)| newest_ns);
     let after_newest = newest.map_or(now_ns, |newest_ns| newest_ns.saturating_add(1));
-    let mut members = members(snapshot, index, &Scope::All);
+    let mut members = members(snapshot, index, &Scope::ALL);
     let members_omitted = members.len().saturating_sub(MEMBERS_LIMIT) as u64;
     members.truncate(MEMBERS_LIMIT);
     Seal {
@@ -207,7 +207,7 @@ pub(crate) fn members<L>(snapshot: &Snapshot, index: &Index<L>, scope: &Scope) -
         let inside = snapshot.since_ns <= block.newest_ns()
             && (block.summary.calls > 0 || block.summary.open.is_some())
             && snapshot.view().sees(&origin.workload)
-            && snapshot.scope.sees(&origin.namespace)
+            && snapshot.namespaces.hold(&origin.namespace)
             && scope.sees(&origin.namespace);
         if inside {
             let who = (

@@ -75,15 +75,15 @@ async fn run(steps: &[Step]) {
 }
 
 async fn compare(memory: &Memory, embedded: &dyn CallStore) {
-    let expected = all(memory, &Scope::All).await;
-    let found = all(embedded, &Scope::All).await;
+    let expected = all(memory, &Scope::ALL).await;
+    let found = all(embedded, &Scope::ALL).await;
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(found.id, expected.id);
         assert_eq!(found.call, expected.call);
     }
-    let expected = memory.recorders(&Scope::All).await.unwrap();
-    assert_eq!(embedded.recorders(&Scope::All).await.unwrap(), expected);
+    let expected = memory.recorders(&Scope::ALL).await.unwrap();
+    assert_eq!(embedded.recorders(&Scope::ALL).await.unwrap(), expected);
     let (found, expected) = (embedded.health().await, memory.health().await);
     assert_eq!(found.calls, expected.calls);
     assert_eq!(found.oldest_ns, expected.oldest_ns);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use remora_store::block::Drop;
 use remora_store::call::{CallId, State};
 use remora_store::query::{GroupKey, Order, Query, SummaryQuery};
-use remora_store::store::{Ingested, ReceivedBlock, Retention, Scope, StoreError};
+use remora_store::store::{Ingested, Namespaces, ReceivedBlock, Retention, Scope, StoreError};
 use test_case::test_case;
 
 use crate::support::{
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 fn only(namespace: &str) -> Scope {
-    Scope::Namespaces(BTreeSet::from([namespace.to_owned()]))
+    Scope::whole(Namespaces::Only(BTreeSet::from([namespace.to_owned()])))
 }
 
 fn summary() -> SummaryQuery {
@@ -46,8 +46,8 @@ async fn a_call_comes_back_as_it_was_given(kind: Kind) {
         places: vec![0],
     };
     assert_eq!(ingested, expected);
-    for found in all(&*held.store, &Scope::All).await {
-        let got = held.store.get(&Scope::All, found.id).await.unwrap();
+    for found in all(&*held.store, &Scope::ALL).await {
+        let got = held.store.get(&Scope::ALL, found.id).await.unwrap();
         let got = got.expect("a listed call can be had");
         assert_eq!(got.call, given[number(&found.call) as usize]);
         assert_eq!(*got.origin, shop.origin);
@@ -62,7 +62,7 @@ async fn a_call_comes_back_as_it_was_given(kind: Kind) {
         CallId { block: 2, ..none },
         CallId { block: 0, ..none },
     ] {
-        assert!(held.store.get(&Scope::All, id).await.unwrap().is_none());
+        assert!(held.store.get(&Scope::ALL, id).await.unwrap().is_none());
     }
 }
 
@@ -82,7 +82,7 @@ async fn a_block_that_comes_again_is_kept_once(kind: Kind) {
     assert_eq!(ingested.places, [0, 1, 3]);
     let ingested = held.store.ingest(vec![second, first]).await.unwrap();
     assert_eq!((ingested.stored, ingested.duplicates), (0, 2));
-    let kept = numbers(&all(&*held.store, &Scope::All).await);
+    let kept = numbers(&all(&*held.store, &Scope::ALL).await);
     assert_eq!(kept, (0..30).collect::<Vec<_>>());
     assert_eq!(held.store.health().await.calls, 30);
 }
@@ -109,7 +109,7 @@ async fn requests_at_the_same_time_keep_each_block_once(kind: Kind) {
     let stored: u64 = answers.iter().map(|answer| answer.stored).sum();
     let duplicates: u64 = answers.iter().map(|answer| answer.duplicates).sum();
     assert_eq!((stored, duplicates), (40, 120));
-    let kept = numbers(&all(&*held.store, &Scope::All).await);
+    let kept = numbers(&all(&*held.store, &Scope::ALL).await);
     assert_eq!(kept, (0..200).collect::<Vec<_>>());
 }
 
@@ -182,7 +182,7 @@ async fn nothing_leaks_out_of_a_namespace(kind: Kind) {
         assert!(got.is_none(), "{} was shown", hidden.id);
     }
     assert_eq!(all(&*held.store, &only("bank")).await.len(), 11);
-    let nobody = Scope::Namespaces(BTreeSet::new());
+    let nobody = Scope::whole(Namespaces::Only(BTreeSet::new()));
     assert!(all(&*held.store, &nobody).await.is_empty());
 }
 
@@ -200,7 +200,7 @@ async fn pages_follow_each_other_without_gap_or_double(kind: Kind) {
         let blocks = vec![first.block(even), second.block(odd)];
         held.store.ingest(blocks).await.unwrap();
     }
-    let expected = numbers(&all(&*held.store, &Scope::All).await);
+    let expected = numbers(&all(&*held.store, &Scope::ALL).await);
     for (order, expected) in [
         (Order::Oldest, expected.clone()),
         (Order::Newest, expected.into_iter().rev().collect()),
@@ -212,7 +212,7 @@ async fn pages_follow_each_other_without_gap_or_double(kind: Kind) {
         };
         let mut seen = Vec::new();
         loop {
-            let page = held.store.list(&Scope::All, &query).await.unwrap();
+            let page = held.store.list(&Scope::ALL, &query).await.unwrap();
             assert!(page.calls.len() <= 7);
             seen.extend(numbers(&page.calls));
             let Some(cursor) = page.next else { break };
@@ -237,7 +237,7 @@ async fn a_summary_counts_what_a_list_shows(kind: Kind) {
         until_ns: Some(second(85)),
         ..summary()
     };
-    let sums = held.store.summarize(&Scope::All, &query).await.unwrap();
+    let sums = held.store.summarize(&Scope::ALL, &query).await.unwrap();
     assert_eq!(sums.groups.len(), 1);
     assert_eq!(sums.groups[0].calls, 70);
     assert_eq!(sums.groups[0].route.as_deref(), Some("/calls/{id}"));
@@ -252,31 +252,31 @@ async fn a_running_call_is_shown_until_it_ends(kind: Kind) {
     let runs = [running(10), running(11)];
     let block = shop.block_with_open(&calls(0, 3), Some(&runs));
     held.store.ingest(vec![block]).await.unwrap();
-    let shown = all(&*held.store, &Scope::All).await;
+    let shown = all(&*held.store, &Scope::ALL).await;
     assert_eq!(numbers(&shown), [0, 1, 2, 10, 11]);
     let (ten, eleven) = (shown[3].id, shown[4].id);
-    let got = held.store.get(&Scope::All, ten).await.unwrap().unwrap();
+    let got = held.store.get(&Scope::ALL, ten).await.unwrap().unwrap();
     assert_eq!(got.call, running(10));
 
     // A block that lists nothing leaves the list as it is, but for the calls that it finishes.
     let block = shop.block(&[numbered(10)]);
     held.store.ingest(vec![block]).await.unwrap();
-    let shown = all(&*held.store, &Scope::All).await;
+    let shown = all(&*held.store, &Scope::ALL).await;
     assert_eq!(numbers(&shown), [0, 1, 2, 10, 11]);
     assert_eq!(shown[3].call.state, State::Complete);
     assert_eq!(shown[4].call.state, State::Open);
 
     // The name it had while it ran still leads to it.
-    let got = held.store.get(&Scope::All, ten).await.unwrap().unwrap();
+    let got = held.store.get(&Scope::ALL, ten).await.unwrap().unwrap();
     assert_eq!(got.call, numbered(10));
 
     let block = shop.block_with_open(&[], Some(&[]));
     held.store.ingest(vec![block]).await.unwrap();
     assert_eq!(
-        numbers(&all(&*held.store, &Scope::All).await),
+        numbers(&all(&*held.store, &Scope::ALL).await),
         [0, 1, 2, 10]
     );
-    let got = held.store.get(&Scope::All, eleven).await.unwrap();
+    let got = held.store.get(&Scope::ALL, eleven).await.unwrap();
     assert!(got.is_none(), "nobody knows how it ended");
 }
 
@@ -296,7 +296,7 @@ async fn blocks_out_of_order_leave_the_right_calls_running(kind: Kind) {
         let block = blocks[place].clone();
         held.store.ingest(vec![block]).await.unwrap();
     }
-    let shown = all(&*held.store, &Scope::All).await;
+    let shown = all(&*held.store, &Scope::ALL).await;
     assert_eq!(numbers(&shown), [0, 1, 2]);
     let open = shown.iter().filter(|found| found.call.state == State::Open);
     assert_eq!(open.map(|it| number(&it.call)).collect::<Vec<_>>(), [0]);
@@ -322,7 +322,7 @@ async fn a_recorders_losses_are_known(kind: Kind) {
     let came = [1, 4, 5].map(|place| blocks[place].clone());
     held.store.ingest(came.to_vec()).await.unwrap();
 
-    let recorders = held.store.recorders(&Scope::All).await.unwrap();
+    let recorders = held.store.recorders(&Scope::ALL).await.unwrap();
     let recorder = &recorders[0];
     assert_eq!(recorder.origin, shop.origin);
     assert_eq!((recorder.calls, recorder.last_sequence), (30, 6));
@@ -339,7 +339,7 @@ async fn a_recorders_losses_are_known(kind: Kind) {
     assert_eq!(drops("budget"), Some((2, second(4), second(5))));
 
     held.store.ingest(blocks).await.unwrap();
-    let recorders = held.store.recorders(&Scope::All).await.unwrap();
+    let recorders = held.store.recorders(&Scope::ALL).await.unwrap();
     assert_eq!(recorders[0].missing_blocks, 0);
 }
 
@@ -358,14 +358,14 @@ async fn old_blocks_are_forgotten_and_not_missed(kind: Kind) {
         max_bytes: None,
     };
     let freed = held.store.retain(&limits).await.unwrap();
-    let kept = numbers(&all(&*held.store, &Scope::All).await);
+    let kept = numbers(&all(&*held.store, &Scope::ALL).await);
     assert_eq!(freed.calls + kept.len() as u64, 1_000);
     assert_eq!(freed.blocks * 10, freed.calls);
     // Not sooner than asked for, and what goes is the oldest.
     let first = kept[0];
     assert!((400..=600).contains(&first), "kept from {first}");
     assert_eq!(kept, (first..1_000).collect::<Vec<_>>());
-    let recorders = held.store.recorders(&Scope::All).await.unwrap();
+    let recorders = held.store.recorders(&Scope::ALL).await.unwrap();
     assert_eq!(recorders[0].missing_blocks, 0);
     assert_eq!(recorders[0].calls, kept.len() as u64);
 
@@ -374,7 +374,7 @@ async fn old_blocks_are_forgotten_and_not_missed(kind: Kind) {
         max_bytes: None,
     };
     held.store.retain(&everything).await.unwrap();
-    assert!(all(&*held.store, &Scope::All).await.is_empty());
+    assert!(all(&*held.store, &Scope::ALL).await.is_empty());
     let health = held.store.health().await;
     assert_eq!(
         (health.calls, health.blocks, health.oldest_ns),
@@ -384,7 +384,7 @@ async fn old_blocks_are_forgotten_and_not_missed(kind: Kind) {
     // The sidecar goes on, and nothing before is missed.
     let block = shop.block(&calls(1_000, 1_010));
     held.store.ingest(vec![block]).await.unwrap();
-    let recorders = held.store.recorders(&Scope::All).await.unwrap();
+    let recorders = held.store.recorders(&Scope::ALL).await.unwrap();
     assert_eq!(recorders[0].missing_blocks, 0);
 }
 
@@ -412,7 +412,7 @@ async fn no_more_bytes_are_kept_than_allowed(kind: Kind) {
     })
     .await;
     assert!(freed > 0);
-    let kept = numbers(&all(&*held.store, &Scope::All).await);
+    let kept = numbers(&all(&*held.store, &Scope::ALL).await);
     assert_eq!(kept, (kept[0]..10_000).collect::<Vec<_>>());
     assert!(!kept.is_empty());
 }
@@ -431,10 +431,10 @@ async fn a_block_without_calls_still_speaks(kind: Kind) {
     }];
     let block = shop.block(&[]);
     held.store.ingest(vec![block]).await.unwrap();
-    let recorders = held.store.recorders(&Scope::All).await.unwrap();
+    let recorders = held.store.recorders(&Scope::ALL).await.unwrap();
     assert_eq!(recorders[0].drops[0].calls, 7);
     assert_eq!(recorders[0].calls, 0);
-    assert!(all(&*held.store, &Scope::All).await.is_empty());
+    assert!(all(&*held.store, &Scope::ALL).await.is_empty());
     assert_eq!(held.store.health().await.newest_ns, None);
 }
 
@@ -455,7 +455,7 @@ async fn calls_that_ran_when_their_sidecar_went_away_are_lost(kind: Kind) {
     ];
     held.store.ingest(blocks).await.unwrap();
     let states = async || {
-        let shown = all(&*held.store, &Scope::All).await;
+        let shown = all(&*held.store, &Scope::ALL).await;
         let states = shown.iter().map(|found| found.call.state);
         states.collect::<Vec<_>>()
     };

@@ -26,7 +26,7 @@ async fn child() {
         return;
     };
     let store = open(Path::new(&dir));
-    let recorders = store.recorders(&Scope::All).await.unwrap();
+    let recorders = store.recorders(&Scope::ALL).await.unwrap();
     let one = |incarnation| {
         let known = recorders
             .iter()
@@ -93,7 +93,7 @@ fn kill_after(mut child: Child, lines: usize, kept: &mut BTreeMap<u128, u64>) {
 
 async fn check(dir: &Path, kept: &BTreeMap<u128, u64>) {
     let store = open(dir);
-    let found = numbers(&all(&store, &Scope::All).await);
+    let found = numbers(&all(&store, &Scope::ALL).await);
     let mut rest = found.as_slice();
     for incarnation in 1..=SIDECARS {
         let first = first_call(incarnation, 1);

@@ -69,14 +69,14 @@ struct Opened {
 /// Opens a store that may be damaged, and reads all that it has.
 async fn read(dir: &Path) -> Opened {
     let store = open(dir);
-    all(&store, &Scope::All).await;
+    all(&store, &Scope::ALL).await;
     // What the first question met is set aside for the second.
     eventually("damaged blocks are set aside", async || {
-        let calls = all(&store, &Scope::All).await.len() as u64;
+        let calls = all(&store, &Scope::ALL).await.len() as u64;
         store.health().await.calls == calls
     })
     .await;
-    let calls = all(&store, &Scope::All).await;
+    let calls = all(&store, &Scope::ALL).await;
     let health = store.health().await;
     Opened {
         store,
@@ -112,7 +112,7 @@ async fn goes_on(store: Embedded, dir: &Path, left: usize, what: &str) {
     let mut other = Sidecar::new(2, "shop", "stock");
     let block = other.block(&calls(CALLS, CALLS + 5));
     assert_eq!(store.ingest(vec![block]).await.unwrap().stored, 1, "{what}");
-    let before: Vec<_> = all(&store, &Scope::All).await;
+    let before: Vec<_> = all(&store, &Scope::ALL).await;
     drop(store);
     let again = read(dir).await;
     assert_eq!(again.calls.len(), left + 5, "{what}");
@@ -231,7 +231,7 @@ async fn a_damaged_catalogue_is_set_aside_and_said() {
 async fn a_block_damaged_while_it_is_served_is_said_and_the_rest_goes_on() {
     let dir = filled().await;
     let store = open(dir.path());
-    let found = all(&store, &Scope::All).await;
+    let found = all(&store, &Scope::ALL).await;
     drop(store);
 
     // Opened before the damage, and nothing read yet.
@@ -243,7 +243,7 @@ async fn a_block_damaged_while_it_is_served_is_said_and_the_rest_goes_on() {
     fs::write(file, bytes).unwrap();
     let mut lost = 0;
     for found in &found {
-        match store.get(&Scope::All, found.id).await {
+        match store.get(&Scope::ALL, found.id).await {
             Ok(Some(got)) => assert_eq!(got.call, found.call),
             Ok(None) | Err(_) => lost += 1,
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 use rand::RngExt as _;
 use remora_store::embedded::{Embedded, Options};
 use remora_store::snapshot::NewSnapshot;
-use remora_store::store::{CallStore, ReceivedBlock, Scope, StoreError};
+use remora_store::store::{CallStore, Namespaces, ReceivedBlock, Scope, StoreError};
 
 use crate::support::{Sidecar, all, calls, numbers, second};
 
@@ -75,15 +75,15 @@ async fn a_full_disk_costs_the_oldest_blocks_and_no_others() {
         let block = large_block(&mut shop, n);
         store.ingest(vec![block]).await.unwrap();
     }
-    let kept = numbers(&all(&store, &Scope::All).await);
+    let kept = numbers(&all(&store, &Scope::ALL).await);
     assert!(kept.len() > 10, "{kept:?}");
     assert_eq!(kept, (kept[0]..200).collect::<Vec<_>>());
-    let recorders = store.recorders(&Scope::All).await.unwrap();
+    let recorders = store.recorders(&Scope::ALL).await.unwrap();
     assert_eq!(recorders[0].missing_blocks, 0);
     drop(store);
 
     let store = open(disk.path());
-    assert_eq!(numbers(&all(&store, &Scope::All).await), kept);
+    assert_eq!(numbers(&all(&store, &Scope::ALL).await), kept);
 }
 
 #[tokio::test]
@@ -102,14 +102,14 @@ async fn a_disk_that_others_filled_refuses_blocks_and_answers_on() {
     let block = large_block(&mut shop, 1);
     let refused = store.ingest(vec![block.clone()]).await;
     assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
-    assert_eq!(numbers(&all(&store, &Scope::All).await), [0]);
+    assert_eq!(numbers(&all(&store, &Scope::ALL).await), [0]);
     assert!(store.health().await.writable);
 
     fs::remove_file(&ballast).unwrap();
     assert_eq!(store.ingest(vec![block]).await.unwrap().stored, 1);
     drop(store);
     let store = open(&disk.path().join("data"));
-    assert_eq!(numbers(&all(&store, &Scope::All).await), [0, 1]);
+    assert_eq!(numbers(&all(&store, &Scope::ALL).await), [0, 1]);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_full_disk_keeps_what_a_snapshot_pins_until_that_is_deleted() {
     let store = open(&data);
     let pinning = |since_ns| NewSnapshot {
         name: "kept".to_owned(),
-        scope: Scope::All,
+        namespaces: Namespaces::All,
         workloads: BTreeSet::new(),
         since_ns,
         expires_ns: i64::MAX,
@@ -138,7 +138,7 @@ async fn a_full_disk_keeps_what_a_snapshot_pins_until_that_is_deleted() {
         }
     };
     // What is not pinned went first, and nothing of what is.
-    let kept = numbers(&all(&store, &Scope::All).await);
+    let kept = numbers(&all(&store, &Scope::ALL).await);
     assert!(kept[0] > 0 && kept[0] <= 20, "{kept:?}");
     assert_eq!(kept, (kept[0]..stored).collect::<Vec<_>>());
     assert!(store.health().await.writable);
@@ -146,7 +146,7 @@ async fn a_full_disk_keeps_what_a_snapshot_pins_until_that_is_deleted() {
     drop(store);
 
     let store = open(&data);
-    assert_eq!(numbers(&all(&store, &Scope::All).await), kept);
+    assert_eq!(numbers(&all(&store, &Scope::ALL).await), kept);
     // Not even the record that it is deleted has room.
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![1; 8 * 1_024 * 1_024]).unwrap_err();
@@ -163,11 +163,11 @@ async fn a_full_disk_keeps_what_a_snapshot_pins_until_that_is_deleted() {
         store.ingest(vec![block]).await.unwrap();
     }
     store.ingest(vec![refused]).await.unwrap();
-    let kept = numbers(&all(&store, &Scope::All).await);
+    let kept = numbers(&all(&store, &Scope::ALL).await);
     assert!(kept[0] > 20 && kept.contains(&stored), "{kept:?}");
     drop(store);
     let store = open(&data);
-    assert_eq!(numbers(&all(&store, &Scope::All).await), kept);
+    assert_eq!(numbers(&all(&store, &Scope::ALL).await), kept);
     let left = store.snapshots().await.unwrap();
     assert!(left.iter().all(|it| it.id != snapshot.id));
 }

@@ -36,23 +36,23 @@ async fn calls_keep_their_names_when_blocks_are_merged() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_with(dir.path(), 32, false);
     fill(&store).await;
-    let before = all(&store, &Scope::All).await;
+    let before = all(&store, &Scope::ALL).await;
     assert_eq!(before.len() as i64, BLOCKS * 10 + 1);
-    let recorders = store.recorders(&Scope::All).await.unwrap();
+    let recorders = store.recorders(&Scope::ALL).await.unwrap();
     let health = store.health().await;
     drop(store);
 
     let store = open_with(dir.path(), 32, true);
     eventually("blocks are merged", async || {
-        same(&before, &all(&store, &Scope::All).await);
+        same(&before, &all(&store, &Scope::ALL).await);
         store.health().await.blocks < health.blocks / 3
     })
     .await;
     for found in &before {
-        let got = store.get(&Scope::All, found.id).await.unwrap().unwrap();
+        let got = store.get(&Scope::ALL, found.id).await.unwrap().unwrap();
         assert_eq!(got.call, found.call);
     }
-    assert_eq!(store.recorders(&Scope::All).await.unwrap(), recorders);
+    assert_eq!(store.recorders(&Scope::ALL).await.unwrap(), recorders);
     // What was merged is still known: it is not kept again.
     let mut shop = Sidecar::new(1, "shop", "orders");
     let again = (0..BLOCKS).map(|n| shop.block(&calls(n * 10, n * 10 + 5)));
@@ -62,7 +62,7 @@ async fn calls_keep_their_names_when_blocks_are_merged() {
 
     for _ in 0..2 {
         let store = open(dir.path());
-        same(&before, &all(&store, &Scope::All).await);
+        same(&before, &all(&store, &Scope::ALL).await);
         let said = store.health().await.quarantined;
         assert!(said.is_empty(), "{said:?}");
     }
@@ -76,7 +76,7 @@ async fn a_list_is_whole_while_blocks_are_merged() {
     for n in 0..BLOCKS {
         let block = shop.block(&calls(n * 10, n * 10 + 10));
         store.ingest(vec![block]).await.unwrap();
-        let seen = all(&store, &Scope::All).await.len() as i64;
+        let seen = all(&store, &Scope::ALL).await.len() as i64;
         assert_eq!(seen, (n + 1) * 10);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use remora_store::filter::Filter;
 use remora_store::query::{ArrivedQuery, Query};
 use remora_store::snapshot::{NewSnapshot, SNAPSHOTS_LIMIT, Snapshot, View};
-use remora_store::store::{CallStore, Retention, Scope, StoreError};
+use remora_store::store::{CallStore, Namespaces, Retention, Scope, StoreError};
 use test_case::test_case;
 
 use crate::crash::copy_tree;
@@ -31,7 +31,7 @@ fn now_ns() -> i64 {
 fn from_second(from: i64) -> NewSnapshot {
     NewSnapshot {
         name: "tested".to_owned(),
-        scope: Scope::All,
+        namespaces: Namespaces::All,
         workloads: BTreeSet::new(),
         since_ns: second(from),
         expires_ns: now_ns() + 3_600_000_000_000,
@@ -47,9 +47,10 @@ async fn shown(store: &dyn CallStore, snapshot: &Snapshot) -> Vec<i64> {
         limit: 7,
         ..everything()
     };
+    let scope = Scope::ALL.within(&snapshot.namespaces);
     let mut shown = Vec::new();
     loop {
-        let page = store.list(&snapshot.scope, &query).await.unwrap();
+        let page = store.list(&scope, &query).await.unwrap();
         shown.extend(numbers(&page.calls));
         match page.next {
             Some(cursor) => query.cursor = Some(cursor),
@@ -104,7 +105,7 @@ async fn what_is_stored_after_the_seal_is_no_part_of_it(kind: Kind) {
     assert_eq!(again, sealed, "a sealed one stays as it is");
     let listed = held.store.snapshots().await.unwrap();
     assert_eq!(listed, std::slice::from_ref(&sealed));
-    let members = held.store.members(&Scope::All, &sealed).await.unwrap();
+    let members = held.store.members(&Scope::ALL, &sealed).await.unwrap();
     assert_eq!(members.len(), 1, "{members:?}");
     assert_eq!(
         (members[0].workload.as_str(), members[0].sidecars),
@@ -124,7 +125,7 @@ async fn a_snapshot_shows_its_namespaces_and_workloads_only(kind: Kind) {
     ];
     held.store.ingest(blocks).await.unwrap();
     let wanted = NewSnapshot {
-        scope: Scope::Namespaces(BTreeSet::from(["shop".to_owned()])),
+        namespaces: Namespaces::Only(BTreeSet::from(["shop".to_owned()])),
         workloads: BTreeSet::from(["orders".to_owned()]),
         ..from_second(0)
     };
@@ -133,13 +134,14 @@ async fn a_snapshot_shows_its_namespaces_and_workloads_only(kind: Kind) {
         assert_eq!(shown(&*held.store, &made).await, [0, 1, 2]);
         held.store.seal_snapshot(&made.id).await.unwrap();
     }
-    let bank = Scope::Namespaces(BTreeSet::from(["bank".to_owned()]));
+    let bank = Scope::whole(Namespaces::Only(BTreeSet::from(["bank".to_owned()])));
     assert!(held.store.members(&bank, &made).await.unwrap().is_empty());
     let query = Query {
         view: made.view(),
         ..everything()
     };
-    let nothing = held.store.list(&bank.and(&made.scope), &query).await;
+    let both = bank.within(&made.namespaces);
+    let nothing = held.store.list(&both, &query).await;
     assert!(nothing.unwrap().calls.is_empty());
 }
 
@@ -160,17 +162,17 @@ async fn what_a_snapshot_pins_is_kept_until_it_goes(kind: Kind) {
     }
     let expected: Vec<i64> = (200..300).collect();
     assert_eq!(shown(&*held.store, &sealed).await, expected);
-    let kept = numbers(&all(&*held.store, &Scope::All).await);
+    let kept = numbers(&all(&*held.store, &Scope::ALL).await);
     assert_eq!(kept.first(), Some(&200), "what is not pinned is forgotten");
     // Every call of it can be had by its id, moved or not.
-    for found in all(&*held.store, &Scope::All).await {
-        let got = held.store.get(&Scope::All, found.id).await.unwrap();
+    for found in all(&*held.store, &Scope::ALL).await {
+        let got = held.store.get(&Scope::ALL, found.id).await.unwrap();
         assert_eq!(number(&got.unwrap().call), number(&found.call));
     }
     assert!(held.store.delete_snapshot(&made.id).await.unwrap());
     assert!(!held.store.delete_snapshot(&made.id).await.unwrap());
     held.store.retain(&EVERYTHING_OLD).await.unwrap();
-    assert!(all(&*held.store, &Scope::All).await.is_empty());
+    assert!(all(&*held.store, &Scope::ALL).await.is_empty());
     assert!(held.store.snapshots().await.unwrap().is_empty());
     assert!(held.store.seal_snapshot(&made.id).await.unwrap().is_none());
 }
@@ -197,7 +199,7 @@ async fn an_expired_snapshot_is_gone_and_pins_nothing(kind: Kind) {
     assert!(now_ns() >= made.expires_ns);
     assert!(held.store.seal_snapshot(&made.id).await.unwrap().is_none());
     held.store.retain(&EVERYTHING_OLD).await.unwrap();
-    assert!(all(&*held.store, &Scope::All).await.is_empty());
+    assert!(all(&*held.store, &Scope::ALL).await.is_empty());
 }
 
 #[test_case(Kind::Memory; "memory")]
@@ -259,11 +261,11 @@ async fn what_arrived_is_told_by_new_blocks_alone(kind: Kind) {
     };
     let block = shop.block_with_open(&calls(0, 10), Some(&[running(50), running(2)]));
     held.store.ingest(vec![block]).await.unwrap();
-    let arrived = held.store.arrived(&Scope::All, &query).await.unwrap();
+    let arrived = held.store.arrived(&Scope::ALL, &query).await.unwrap();
     assert_eq!((arrived.calls, arrived.running_since_ns.len()), (5, 0));
     query.filter = Filter::default();
     query.from_block = arrived.next_block;
-    let arrived = held.store.arrived(&Scope::All, &query).await.unwrap();
+    let arrived = held.store.arrived(&Scope::ALL, &query).await.unwrap();
     assert_eq!(
         (arrived.calls, arrived.running_since_ns),
         (0, vec![second(50)])
@@ -272,7 +274,7 @@ async fn what_arrived_is_told_by_new_blocks_alone(kind: Kind) {
         .ingest(vec![shop.block(&[crate::support::numbered(50)])])
         .await
         .unwrap();
-    let arrived = held.store.arrived(&Scope::All, &query).await.unwrap();
+    let arrived = held.store.arrived(&Scope::ALL, &query).await.unwrap();
     assert_eq!((arrived.calls, arrived.running_since_ns), (1, vec![]));
 }
 

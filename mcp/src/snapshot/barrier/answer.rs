@@ -10,7 +10,7 @@ use super::course::Course;
 use super::{Progress, Reason, Settled};
 use crate::api::query::TIME_BUDGET;
 use crate::control::SidecarName;
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
 use crate::snapshot::{find, shown};
@@ -35,6 +35,7 @@ impl Course<'_> {
         let counted = self.count().await?;
         let mut blind_spots = self.blind_spots(caller, reason, progress).await?;
         blind_spots.extend(counted.cut_short);
+        blind_spots.extend(counted.undecided);
         Ok(Settled {
             reason,
             inbound: counted.inbound,
@@ -63,10 +64,7 @@ impl Course<'_> {
         };
         let summary = {
             let _turn = self.app.query_turns.acquire().await;
-            self.app
-                .store
-                .summarize(&self.snapshot.scope, &query)
-                .await?
+            self.app.store.summarize(&self.scope, &query).await?
         };
         let of_leg = |leg: &str| {
             let groups = summary.groups.iter().filter(|group| group.leg == leg);
@@ -78,6 +76,12 @@ impl Course<'_> {
             cut_short: summary
                 .scanned_until_ns
                 .map(|_| "there was no time to count all calls: calls is too low".to_owned()),
+            undecided: (summary.undecided > 0).then(|| {
+                format!(
+                    "{} calls might match: {UNDECIDED_BECAUSE}",
+                    summary.undecided
+                )
+            }),
         })
     }
 
@@ -133,6 +137,7 @@ struct Counted {
     inbound: u64,
     outbound: u64,
     cut_short: Option<String>,
+    undecided: Option<String>,
 }
 
 fn gone() -> ApiError {

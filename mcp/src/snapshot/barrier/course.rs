@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use remora_store::query::ArrivedQuery;
 use remora_store::snapshot::Snapshot;
+use remora_store::store::Scope;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -21,6 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// One waiting.
 pub(super) struct Course<'a> {
     pub(super) app: &'a App,
+    /// What its caller sees of the snapshot.
+    pub(super) scope: Scope,
     pub(super) snapshot: Snapshot,
     pub(super) wait: &'a Wait,
     progress: &'a watch::Sender<Progress>,
@@ -48,6 +51,7 @@ pub(super) struct Unanswered {
 impl<'a> Course<'a> {
     pub(super) fn new(
         app: &'a App,
+        caller: &Scope,
         snapshot: Snapshot,
         wait: &'a Wait,
         progress: &'a watch::Sender<Progress>,
@@ -55,6 +59,7 @@ impl<'a> Course<'a> {
         let now = Instant::now();
         Self {
             app,
+            scope: caller.within(&snapshot.namespaces),
             snapshot,
             wait,
             progress,
@@ -152,7 +157,7 @@ impl<'a> Course<'a> {
 
     /// Whether a sidecar's records are part of the snapshot.
     pub(super) fn takes_in(&self, name: &SidecarName) -> bool {
-        self.snapshot.scope.sees(&name.namespace) && self.snapshot.view().sees(&name.workload)
+        self.scope.sees(&name.namespace) && self.snapshot.view().sees(&name.workload)
     }
 
     /// Has the sidecars hand over. False where they had less time for it than is due to them, because
@@ -187,7 +192,7 @@ impl<'a> Course<'a> {
         let arrived = {
             // The semaphore is never closed; whoever waits has no hurry.
             let _turn = self.app.query_turns.acquire().await;
-            self.app.store.arrived(&self.snapshot.scope, &query).await?
+            self.app.store.arrived(&self.scope, &query).await?
         };
         self.last_look = Instant::now();
         if arrived.calls > 0 {

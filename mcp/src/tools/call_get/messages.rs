@@ -4,7 +4,7 @@
 use remora_store::call::{MessageKind, Side};
 use serde_json::Value;
 
-use super::LINE_BYTES;
+use super::{LINE_BYTES, why_less};
 use crate::call_json::{CallJson, StreamMessageJson};
 use crate::tools::fence::Fence;
 
@@ -51,9 +51,7 @@ fn facts(message: &StreamMessageJson) -> String {
         (true, false) => ", compressed",
         _ => "",
     };
-    let omitted = message.omitted.map_or_else(String::new, |omitted| {
-        format!(", not kept whole: {omitted}")
-    });
+    let omitted = why_less(message.omitted);
     format!(
         "{} +{:.3} ms {what} {} bytes{compressed}{omitted}:",
         message.from, message.at_ms, message.size

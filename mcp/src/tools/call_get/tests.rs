@@ -21,6 +21,7 @@ fn found(call: Call, name: &str) -> FoundCall {
         revision: name.to_owned(),
     };
     FoundCall {
+        withheld: false,
         id: CallId {
             block: 1,
             ordinal: 0,

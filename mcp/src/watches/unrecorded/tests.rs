@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use kube::runtime::watcher::Event;
 use remora_store::names::Names;
+use remora_store::store::Namespaces;
 use serde_json::{Value, json};
 use test_case::test_case;
 
@@ -114,7 +115,7 @@ fn a_pod_that_is_not_recorded_is_told_with_the_reason(created: &str, more: Value
     let state = state(vec![shop()], vec![pod("a", created, more)]);
     let found = find(
         &state,
-        &Scope::All,
+        &Scope::ALL,
         &HashSet::new(),
         NOON_NS + 3_600 * SECOND,
     );
@@ -141,17 +142,17 @@ fn nobody_is_missed_where_nobody_asked_or_the_hub_has_heard_or_the_pod_just_star
     };
     let (nobody, heard) = (HashSet::new(), HashSet::from([("shop", "a")]));
     let labelled = state(vec![shop()], vec![running()]);
-    assert_eq!(count(&labelled, &nobody, &Scope::All, later), 1);
-    assert_eq!(count(&labelled, &heard, &Scope::All, later), 0);
+    assert_eq!(count(&labelled, &nobody, &Scope::ALL, later), 1);
+    assert_eq!(count(&labelled, &heard, &Scope::ALL, later), 0);
     assert_eq!(
-        count(&labelled, &nobody, &Scope::All, NOON_NS + 9 * SECOND),
+        count(&labelled, &nobody, &Scope::ALL, NOON_NS + 9 * SECOND),
         0
     );
-    let other = Scope::Namespaces(["other".to_owned()].into());
+    let other = Scope::whole(Namespaces::Only(["other".to_owned()].into()));
     assert_eq!(count(&labelled, &nobody, &other, later), 0);
     let plain = json!({"metadata": {"name": "shop"}});
     let unlabelled = state(vec![plain], vec![pod("a", AFTER, json!({}))]);
-    assert_eq!(count(&unlabelled, &nobody, &Scope::All, later), 0);
+    assert_eq!(count(&unlabelled, &nobody, &Scope::ALL, later), 0);
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn pods_of_one_workload_are_one_group_and_long_lists_are_cut() {
         pod(&format!("p-{number}"), BEFORE, more)
     });
     let state = state(vec![shop()], pods.collect());
-    let found = find(&state, &Scope::All, &HashSet::new(), NOON_NS + SECOND);
+    let found = find(&state, &Scope::ALL, &HashSet::new(), NOON_NS + SECOND);
     assert_eq!(
         (found.pods, found.omitted, found.groups.len()),
         (60, 10, 20)

@@ -402,8 +402,12 @@ async fn calls_left_out_over_a_cut_body_are_counted_in_every_answer() {
             let arguments = serde_json::json!({"filter": {"where": filter}});
             let (text, _) = crate::mcp::text(&hub, tool, arguments).await;
             let told = match matching {
-                0 => "matches the filter; 1 might: they were not kept whole\n",
-                _ => "left out, as they were not kept whole: 1 calls that might match\n",
+                0 => {
+                    "matches the filter; 1 might: what it asks for was not kept, or you may not get their bodies\n"
+                }
+                _ => {
+                    "left out: 1 calls that might match; what it asks for was not kept, or you may not get their bodies\n"
+                }
             };
             assert!(text.contains(told), "{tool} with {filter}: {text}");
         }
