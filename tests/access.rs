@@ -1,6 +1,7 @@
 //! Who may see what: the hub, sidecars and callers with tokens of a real API server, and the rights that the chart
 //! gives the hub.
 
+mod audit;
 mod bodies;
 mod cluster;
 mod sweep;

@@ -1,7 +1,7 @@
 //! `remora mcp` between a client and a hub: official clients, a hub that comes and goes, and messages
 //! as no client should send them.
 
-mod child;
+pub mod child;
 mod clients;
 mod hub;
 

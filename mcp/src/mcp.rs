@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, Purpose};
 use crate::completion;
 use crate::error::ApiError;
 use crate::params::quoted;
@@ -141,6 +141,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        tell_purpose(&context, &request.name);
         let scope = scope(&context)?;
         let arguments = request.arguments.unwrap_or_default();
         let (progress, watched) = watch::channel(Progress::default());
@@ -185,6 +186,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        tell_purpose(&context, "resources/read");
         let work = resources::read(&self.app, scope(&context)?, &request.uri);
         match while_wanted(&context, work).await? {
             Ok(contents) => Ok(offers::contents(request.uri, contents).into()),
@@ -203,8 +205,9 @@ impl ServerHandler for Server {
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        tell_purpose(&context, &request.name);
         let arguments = request.arguments.unwrap_or_default();
         Ok(offers::prompt(&request.name, &arguments)?.into())
     }
@@ -214,6 +217,7 @@ impl ServerHandler for Server {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
+        tell_purpose(&context, "completion/complete");
         let argument = &request.argument;
         let unknown = || {
             let name = quoted(&argument.name);
@@ -258,6 +262,14 @@ fn scope(context: &RequestContext<RoleServer>) -> Result<&Scope, ErrorData> {
     let caller = caller
         .ok_or_else(|| ErrorData::internal_error("the request came in without a caller", None))?;
     Ok(&caller.scope)
+}
+
+/// Says in the audit what is asked for.
+fn tell_purpose(context: &RequestContext<RoleServer>, name: &str) {
+    let parts = context.extensions.get::<Parts>();
+    if let Some(purpose) = parts.and_then(|parts| parts.extensions.get::<Purpose>()) {
+        purpose.tell(name);
+    }
 }
 
 fn failed(error: &ApiError) -> ErrorData {

@@ -1,5 +1,6 @@
 //! A hub that asks a real API server, with what pods of two namespaces recorded.
 
+use std::fs::File;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
@@ -22,10 +23,12 @@ pub(super) struct Cluster {
     /// One who may see everything.
     pub(super) admin: String,
     _running: Vec<Running>,
-    _tokens: tempfile::TempDir,
+    /// Tokens of the sidecars, and what the hub logs.
+    folder: tempfile::TempDir,
 }
 
 const NAMESPACES: [&str; 2] = ["shop", "bank"];
+const LOG: &str = "hub.log";
 /// The role of who may see calls without their bodies.
 pub(super) const HEADS: &str = "remora-reader";
 /// The role of who may see all of them.
@@ -39,8 +42,9 @@ impl Cluster {
         server.ask(["-n", "remora", "create", "serviceaccount", "admin"]);
         bind(&server, WHOLE, "remora:admin", None);
         let place = HubPlace::new();
-        let mut running = vec![start_hub(&server, &place)];
-        let tokens = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join(LOG)).unwrap();
+        let mut running = vec![start_hub(&server, &place, log)];
         let client = Client::new();
         for namespace in NAMESPACES {
             server.ask(["create", "namespace", namespace]);
@@ -49,7 +53,7 @@ impl Cluster {
                 let account = format!("{namespace}:{account}");
                 bind(&server, role, &account, Some(namespace));
             }
-            let token = tokens.path().join(namespace);
+            let token = folder.path().join(namespace);
             std::fs::write(&token, pod_token(&server, namespace)).unwrap();
             let answer = format!("planted-answer-of-{namespace}");
             let upstream = origin::serve(move |_| {
@@ -80,7 +84,7 @@ impl Cluster {
             client,
             admin,
             _running: running,
-            _tokens: tokens,
+            folder,
         };
         eventually("both calls", async || {
             let (status, seen) = cluster.get("/api/v1/calls", Some(&cluster.admin)).await?;
@@ -89,6 +93,17 @@ impl Cluster {
         })
         .await;
         Some(cluster)
+    }
+
+    /// The lines of the audit so far.
+    pub(super) fn audit(&self) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        lines
+            .filter(|line: &Value| line["target"] == "audit")
+            .collect()
     }
 
     pub(super) fn reader(&self, namespace: &str) -> String {
@@ -159,7 +174,7 @@ impl Cluster {
 }
 
 /// A hub with the rights that the chart gives it.
-fn start_hub(server: &ApiServer, place: &HubPlace) -> Running {
+fn start_hub(server: &ApiServer, place: &HubPlace, log: File) -> Running {
     let token = server.ask(["-n", "remora", "create", "token", "remora-hub"]);
     let hub = Command::new(REMORA)
         .args(["hub", "--kubernetes", "--data"])
@@ -167,9 +182,10 @@ fn start_hub(server: &ApiServer, place: &HubPlace) -> Running {
         .args(["--listen", &format!("127.0.0.1:{}", place.api_port)])
         .args(["--ingest", &format!("127.0.0.1:{}", place.ingest_port)])
         .env("KUBECONFIG", server.kubeconfig_of("hub", token.trim()))
-        .env("REMORA_LOG", "warn")
+        .env("REMORA_LOG", "warn,audit=info")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap();
     Running::of(hub)
