@@ -171,10 +171,16 @@ fn get_once<S: Holds>(
     let names = store.names().seen_by(scope);
     let running = store.open_calls();
     if let Some((id, origin, call)) = running.into_iter().find(|(open, ..)| *open == id) {
-        return Ok(Some(found(scope, &names, id, &origin, call)));
+        return Ok(Some(found(
+            scope,
+            &names,
+            id,
+            (&origin, &Arc::default()),
+            call,
+        )));
     }
-    if let Some(call) = finished(store, number, id)? {
-        return Ok(Some(found(scope, &names, id, &origin, call)));
+    if let Some((call, key)) = finished(store, number, id)? {
+        return Ok(Some(found(scope, &names, id, (&origin, &key), call)));
     }
     // It ran when its id was told, and has ended since.
     let Some(id) = running::final_record(store, id) else {
@@ -183,8 +189,8 @@ fn get_once<S: Holds>(
     let Some((number, origin)) = holder(store, id.block) else {
         return Ok(None);
     };
-    let call = finished(store, number, id)?;
-    Ok(call.map(|call| found(scope, &names, id, &origin, call)))
+    let ended = finished(store, number, id)?;
+    Ok(ended.map(|(call, key)| found(scope, &names, id, (&origin, &key), call)))
 }
 
 /// The block in which the calls of `number` are, and who recorded it.
@@ -194,17 +200,26 @@ fn holder<S: Holds>(store: &S, number: u64) -> Option<(u64, Arc<Origin>)> {
     Some((kept.number, kept.origin.clone()))
 }
 
-fn finished<S: Holds>(store: &S, number: u64, id: CallId) -> Result<Option<Call>, StoreError> {
+/// A call that has ended, and the key of its block.
+fn finished<S: Holds>(
+    store: &S,
+    number: u64,
+    id: CallId,
+) -> Result<Option<(Call, Arc<str>)>, StoreError> {
     let Some(block) = store.block(number)? else {
         return Ok(None);
     };
     let Some(position) = block.position_of(number, id) else {
         return Ok(None);
     };
-    block.call(position).map_err(|error| StoreError::Damaged {
-        block: number,
-        reason: error.to_string(),
-    })
+    let key = &block.meta().redaction_key;
+    match block.call(position) {
+        Ok(call) => Ok(call.map(|call| (call, key.as_str().into()))),
+        Err(error) => Err(StoreError::Damaged {
+            block: number,
+            reason: error.to_string(),
+        }),
+    }
 }
 
 /// What matches among the blocks that came since one, and what matches and still runs.

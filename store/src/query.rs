@@ -14,8 +14,8 @@ mod withhold;
 pub use crate::outcome::Outcome;
 pub use cursor::BadCursor;
 pub use list::list;
-pub use look::found;
 pub(crate) use look::running_since;
+pub use look::{Recorded, found};
 pub use source::{BlockEntry, BlockSource};
 pub use summarize::summarize;
 
@@ -100,6 +100,9 @@ pub struct FoundCall {
     pub withheld: bool,
     /// Who recorded it.
     pub origin: Arc<Origin>,
+    /// Which key made its digests and tags, as [`BlockMeta::redaction_key`](crate::block::BlockMeta::redaction_key)
+    /// has it; empty for a call that still runs, which has no digests yet.
+    pub redaction_key: Arc<str>,
     /// Who called.
     pub src: Party,
     /// Who was called.

@@ -75,7 +75,7 @@ mod tests {
             &scope,
             &Names::default(),
             id,
-            &Arc::new(Origin::default()),
+            (&Arc::new(Origin::default()), &Arc::default()),
             call,
         )
     }

@@ -19,6 +19,7 @@ fn entry(call: Call) -> Option<Value> {
             ordinal: 7,
         },
         origin: Arc::default(),
+        redaction_key: Arc::default(),
         src: Party::unknown(call.src),
         dst: Party::unknown(call.dst),
         call,

@@ -131,6 +131,7 @@ fn found(number: usize, told: &Told) -> FoundCall {
         },
         call,
         origin: Arc::new(origin),
+        redaction_key: Arc::default(),
         src,
         dst,
     }

@@ -260,7 +260,7 @@ impl<'q> Best<'q> {
             (None, None) => return Ok(None),
         };
         let call = block.read(row, self.query.bodies);
-        let found = call.map(|call| look.found(block.id(row), &block.origin, call));
+        let found = call.map(|call| look.found(block.id(row), block.recorded(), call));
         self.held.insert(number, block);
         self.let_go_but(number);
         Ok(found)

@@ -152,7 +152,7 @@ impl<'q> Look<'q> {
                 continue;
             }
             self.examined += 1;
-            let call = self.found(id, &origin, call);
+            let call = self.found(id, (&origin, &Arc::default()), call);
             if self.judge(&call, true)? == Truth::Yes {
                 found.push(call);
             }
@@ -202,7 +202,7 @@ impl<'q> Look<'q> {
             let Some(call) = block.read(row, bodies) else {
                 return Ok(false);
             };
-            let found = self.found(block.id(row), &block.origin, call);
+            let found = self.found(block.id(row), block.recorded(), call);
             match self.judge(&found, bodies)? {
                 Truth::Yes => return Ok(true),
                 Truth::No | Truth::Absent => return Ok(false),
@@ -226,8 +226,8 @@ impl<'q> Look<'q> {
     }
 
     /// A call as the asker sees it, with the names of its ends.
-    pub(crate) fn found(&self, id: CallId, origin: &Arc<Origin>, call: Call) -> FoundCall {
-        found(self.scope, &self.names, id, origin, call)
+    pub(crate) fn found(&self, id: CallId, recorded: Recorded<'_>, call: Call) -> FoundCall {
+        found(self.scope, &self.names, id, recorded, call)
     }
 }
 
@@ -246,13 +246,16 @@ pub(crate) fn running_since(
     Ok(running.map(|found| found.call.time_ns).collect())
 }
 
+/// Who recorded a call, and under which redaction key.
+pub type Recorded<'a> = (&'a Arc<Origin>, &'a Arc<str>);
+
 /// A call as somebody of this scope sees it, with the names of its ends. Every call that leaves a store, and every one that
 /// a filter is asked about, is made here; so what is withheld can be neither read nor asked for.
 pub fn found(
     scope: &Scope,
     names: &Names,
     id: CallId,
-    origin: &Arc<Origin>,
+    (origin, key): Recorded<'_>,
     mut call: Call,
 ) -> FoundCall {
     let withheld = !scope.sees_bodies(&origin.namespace);
@@ -264,6 +267,7 @@ pub fn found(
     FoundCall {
         id,
         origin: Arc::clone(origin),
+        redaction_key: Arc::clone(key),
         src,
         dst,
         call,
@@ -281,7 +285,8 @@ pub(crate) struct Asked {
 /// A block that calls are read from.
 pub(crate) struct OpenBlock {
     block: Block,
-    pub(crate) origin: Arc<Origin>,
+    origin: Arc<Origin>,
+    redaction_key: Arc<str>,
     number: u64,
     /// Ids of the calls where they are not those of the block itself.
     ids: Vec<CallId>,
@@ -296,6 +301,7 @@ impl OpenBlock {
             false => block.ids(entry.number).collect(),
         };
         Self {
+            redaction_key: block.meta().redaction_key.as_str().into(),
             block,
             origin: Arc::clone(&entry.origin),
             number: entry.number,
@@ -311,6 +317,11 @@ impl OpenBlock {
             ordinal: row,
         };
         self.ids.get(row as usize).copied().unwrap_or(own)
+    }
+
+    /// Who recorded its calls, and under which key.
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
+        (&self.origin, &self.redaction_key)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -62,12 +62,19 @@ impl Blocks {
         let mut all = Vec::new();
         for entry in self.entries.iter() {
             let block = &self.blocks[&entry.number];
+            let key = block.meta().redaction_key.as_str().into();
             for (id, call) in block.ids(entry.number).zip(block.calls().unwrap()) {
-                all.push(found(scope, &names, id, &entry.origin, call));
+                all.push(found(scope, &names, id, (&entry.origin, &key), call));
             }
         }
         for (id, origin, call) in &self.open {
-            all.push(found(scope, &names, *id, origin, call.clone()));
+            all.push(found(
+                scope,
+                &names,
+                *id,
+                (origin, &Arc::default()),
+                call.clone(),
+            ));
         }
         all
     }

@@ -51,6 +51,7 @@ async fn a_call_comes_back_as_it_was_given(kind: Kind) {
         let got = got.expect("a listed call can be had");
         assert_eq!(got.call, given[number(&found.call) as usize]);
         assert_eq!(*got.origin, shop.origin);
+        assert_eq!([&*found.redaction_key, &*got.redaction_key], ["k-1"; 2]);
         assert_eq!(got.dst.workload, "orders");
     }
     let none = CallId {

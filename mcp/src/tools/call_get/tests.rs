@@ -33,6 +33,7 @@ fn found(call: Call, name: &str) -> FoundCall {
             revision: name.to_owned(),
             ..Origin::default()
         }),
+        redaction_key: Arc::default(),
     }
 }
 
