@@ -3,7 +3,7 @@
 
 mod audit;
 mod bodies;
-mod cluster;
+pub mod cluster;
 mod sweep;
 
 use std::time::Duration;

@@ -30,6 +30,7 @@ mod hub_drained;
 mod hub_killed;
 mod inject;
 mod mcp_bridge;
+mod mcp_kubernetes;
 mod node;
 mod open_calls;
 mod over_tls;

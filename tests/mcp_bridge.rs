@@ -2,7 +2,7 @@
 //! as no client should send them.
 
 pub mod child;
-mod clients;
+pub mod clients;
 mod hub;
 
 use std::io::{Read as _, Write as _};

@@ -2,17 +2,18 @@
 
 mod hub;
 mod inject;
+mod mcp;
 mod proxy;
 mod snapshot;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use hub::Hub;
 pub(crate) use inject::{Inject, InjectedSidecar, Injector};
+pub(crate) use mcp::Mcp;
 pub(crate) use proxy::Proxy;
 pub(crate) use snapshot::{AtHub, Snapshot, SnapshotStart, SnapshotWait};
 
@@ -131,19 +132,4 @@ pub(crate) struct Init {
         value_name = "CIDRS"
     )]
     pub(crate) skip_outbound_cidrs: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Mcp {
-    /// Address of the hub's API
-    #[arg(
-        long,
-        env = "REMORA_HUB",
-        default_value = "http://127.0.0.1:8899",
-        value_name = "URL"
-    )]
-    pub(crate) hub: String,
-    /// File with the hub's token; read for every message, so a renewed one is used at once
-    #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
 }

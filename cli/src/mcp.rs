@@ -1,12 +1,15 @@
 //! `remora mcp`: MCP over standard input and output for clients that speak nothing else, relayed to a
-//! hub.
+//! hub, in a cluster through kubectl.
 //!
 //! Nothing is understood here but what a message needs on its way: its id, its method and its
 //! protocol. Each message is one HTTP request, so a hub that was away is asked again with the next.
 
+mod kept;
+mod kubernetes;
 mod lines;
 mod message;
 mod relay;
+mod way;
 
 use std::collections::HashMap;
 use std::io::{BufReader, Write as _};
@@ -23,9 +26,11 @@ use tokio::time::timeout;
 
 use crate::arguments::Mcp;
 use crate::runtime::{self, UsageError};
+use kubernetes::Kubernetes;
 use lines::Line;
 use message::{INVALID_REQUEST, Message};
 use relay::Relay;
+use way::Way;
 
 /// Most requests that are relayed at a time.
 const AT_A_TIME: usize = 64;
@@ -35,12 +40,7 @@ const WAITING: usize = 16;
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(arguments: Mcp) -> anyhow::Result<ExitCode> {
-    let url =
-        relay::endpoint(&arguments.hub).map_err(|problem| usage(&format!("--hub {problem}")))?;
-    if let Some(file) = &arguments.token_file {
-        check_token(file).map_err(|problem| usage(&problem))?;
-    }
-    let relay = Relay::new(url, arguments.token_file);
+    let relay = Relay::new(way(arguments)?);
     runtime::single_threaded()?.block_on(async {
         let stop = runtime::stop_signal();
         let input = read_input()?;
@@ -55,6 +55,27 @@ pub(crate) fn run(arguments: Mcp) -> anyhow::Result<ExitCode> {
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn way(arguments: Mcp) -> Result<Way, UsageError> {
+    if arguments.kubernetes {
+        let cluster = Kubernetes::new(
+            arguments.kubectl,
+            arguments.context,
+            arguments.namespace,
+            arguments.service_account,
+        );
+        return Ok(Way::Kubernetes(Box::new(cluster)));
+    }
+    let url =
+        way::endpoint(&arguments.hub).map_err(|problem| usage(&format!("--hub {problem}")))?;
+    if let Some(file) = &arguments.token_file {
+        check_token(file).map_err(|problem| usage(&problem))?;
+    }
+    Ok(Way::Address {
+        url,
+        token_file: arguments.token_file,
+    })
 }
 
 fn usage(problem: &str) -> UsageError {

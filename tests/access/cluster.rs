@@ -16,12 +16,12 @@ use crate::support::origin;
 use crate::support::process::{HubPlace, REMORA, Running, start_mapped};
 
 /// A hub that asks an API server, and a sidecar in each of two namespaces, with a call of each recorded.
-pub(super) struct Cluster {
-    pub(super) server: ApiServer,
-    pub(super) place: HubPlace,
-    pub(super) client: Client,
+pub struct Cluster {
+    pub server: ApiServer,
+    pub place: HubPlace,
+    pub client: Client,
     /// One who may see everything.
-    pub(super) admin: String,
+    pub admin: String,
     _running: Vec<Running>,
     /// Tokens of the sidecars, and what the hub logs.
     folder: tempfile::TempDir,
@@ -30,12 +30,12 @@ pub(super) struct Cluster {
 const NAMESPACES: [&str; 2] = ["shop", "bank"];
 const LOG: &str = "hub.log";
 /// The role of who may see calls without their bodies.
-pub(super) const HEADS: &str = "remora-reader";
+pub const HEADS: &str = "remora-reader";
 /// The role of who may see all of them.
-pub(super) const WHOLE: &str = "remora-body-reader";
+pub const WHOLE: &str = "remora-body-reader";
 
 impl Cluster {
-    pub(super) async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         let server = ApiServer::start()?;
         server.ask(["create", "namespace", "remora"]);
         server.apply(&manifests("default.yaml"));
@@ -96,7 +96,7 @@ impl Cluster {
     }
 
     /// The lines of the audit so far.
-    pub(super) fn audit(&self) -> Vec<Value> {
+    pub fn audit(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap();
         let lines = log
             .lines()
@@ -106,12 +106,12 @@ impl Cluster {
             .collect()
     }
 
-    pub(super) fn reader(&self, namespace: &str) -> String {
+    pub fn reader(&self, namespace: &str) -> String {
         self.server.hub_token(namespace, "reader", &[])
     }
 
     /// The call that a namespace recorded, as somebody sees it who sees everything.
-    pub(super) async fn call_of(&self, namespace: &str) -> String {
+    pub async fn call_of(&self, namespace: &str) -> String {
         let filter = encoded(&format!("path == '/{namespace}-path'"));
         let path = format!("/api/v1/calls?filter={filter}");
         let (_, seen) = self.get(&path, Some(&self.admin)).await.unwrap();
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     /// Asks the hub; the text of the answer stands in for JSON where it is none.
-    pub(super) async fn get(&self, path: &str, token: Option<&str>) -> Option<(u16, Value)> {
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Option<(u16, Value)> {
         let uri = format!("{}{path}", self.place.api());
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<(&str, &str)> = bearer
@@ -135,7 +135,7 @@ impl Cluster {
     }
 
     /// Makes a snapshot of the last minutes, and waits for what matches in it.
-    pub(super) async fn wait_for(&self, filter: &str, token: &str) -> Value {
+    pub async fn wait_for(&self, filter: &str, token: &str) -> Value {
         let post = async |path: &str, body: Value| {
             let request = Request::post(format!("{}{path}", self.place.api()))
                 .header("content-type", "application/json")
@@ -153,11 +153,11 @@ impl Cluster {
         post(&path, wait).await
     }
 
-    pub(super) async fn status(&self, path: &str, token: Option<&str>) -> u16 {
+    pub async fn status(&self, path: &str, token: Option<&str>) -> u16 {
         self.get(path, token).await.unwrap().0
     }
 
-    pub(super) async fn mcp(&self, token: &str, method: &str, params: Value) -> String {
+    pub async fn mcp(&self, token: &str, method: &str, params: Value) -> String {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let request = Request::post(format!("{}/mcp", self.place.api()))
             .header("content-type", "application/json")
@@ -192,7 +192,7 @@ fn start_hub(server: &ApiServer, place: &HubPlace, log: File) -> Running {
 }
 
 /// Gives an account a role in a namespace, or in all.
-pub(super) fn bind(server: &ApiServer, role: &str, account: &str, namespace: Option<&str>) {
+pub fn bind(server: &ApiServer, role: &str, account: &str, namespace: Option<&str>) {
     let name = account.replace(':', "-");
     let account = format!("--serviceaccount={account}");
     let role = format!("--clusterrole={role}");

@@ -14,7 +14,12 @@ impl Bridge {
     pub fn start(hub: &str, more: &[&str]) -> Self {
         let mut command = Command::new(REMORA);
         command.args(["mcp", "--hub", hub]).args(more);
-        Self(Spoken::start(&mut command))
+        Self::of(&mut command)
+    }
+
+    /// One that is started in another way.
+    pub fn of(command: &mut Command) -> Self {
+        Self(Spoken::start(command))
     }
 
     pub fn send(&mut self, message: &Value) {

@@ -17,7 +17,7 @@ use crate::support::process::REMORA;
 mod shop;
 
 /// Where `mcp/tests/clients/install.sh` put the clients.
-fn installed() -> Option<PathBuf> {
+pub fn installed() -> Option<PathBuf> {
     let default = root().join("target/clients");
     let clients = std::env::var_os("REMORA_CLIENTS").map_or(default, PathBuf::from);
     if clients.join("node/node_modules").is_dir() && clients.join("python/bin/python").is_file() {

@@ -1,62 +1,44 @@
 //! One message to the hub, and what comes back.
 
 use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use hyper::{Response, StatusCode, Uri};
+use hyper::{Response, StatusCode};
 use serde_json::Value;
 use sse_stream::SseStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::message::{INTERNAL_ERROR, Outgoing, Request, one_line, refusal};
+use super::way::{Access, Way};
 use crate::http::Client;
 
 /// Largest answer that is relayed, its progress included.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024; // 16 MiB
 /// Longest part of an answer that is no MCP which is shown to the client.
 const EXCERPT_CHARS: usize = 300;
-/// Longest token file that is read.
-const TOKEN_FILE_BYTES: usize = 4 * 1024;
+/// How long the hub may take until its answer begins: more than the longest wait of a tool.
+const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The way to one hub.
+/// Sends messages to one hub.
 pub(super) struct Relay {
-    url: Uri,
-    token_file: Option<PathBuf>,
+    way: Way,
     client: Client,
     /// What `initialize` agreed on, for messages that do not name their protocol.
     version: Mutex<Option<String>>,
 }
 
-/// Where MCP is at a hub.
-///
-/// # Errors
-///
-/// The text names no hub; what is wrong with it.
-pub(super) fn endpoint(hub: &str) -> Result<Uri, String> {
-    let wrong = || format!("{hub} is no address of a hub; write it like http://127.0.0.1:8899");
-    let given: Uri = hub.parse().map_err(|_| wrong())?;
-    if given.scheme_str() != Some("http") || given.query().is_some() {
-        return Err(wrong());
-    }
-    let authority = given.authority().ok_or_else(wrong)?;
-    let path = given.path().trim_end_matches('/').trim_end_matches("/mcp");
-    format!("http://{authority}{path}/mcp")
-        .parse()
-        .map_err(|_| wrong())
-}
-
 impl Relay {
-    pub(super) fn new(url: Uri, token_file: Option<PathBuf>) -> Self {
+    pub(super) fn new(way: Way) -> Self {
         Self {
-            url,
-            token_file,
+            way,
             client: Client::without_reuse(),
             version: Mutex::new(None),
         }
@@ -85,7 +67,24 @@ impl Relay {
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Result<Response<Incoming>, String> {
-        let mut request = hyper::Request::post(self.url.clone())
+        let access = self.way.find().await?;
+        let answer = self.send_with(&access, outgoing).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // A message that was refused has done nothing, so it can be sent again.
+        match self.way.find_another(access).await? {
+            Some(access) => self.send_with(&access, outgoing).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn send_with(
+        &self,
+        access: &Access,
+        outgoing: &Outgoing,
+    ) -> Result<Response<Incoming>, String> {
+        let mut request = hyper::Request::post(access.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json, text/event-stream");
         let agreed = self
@@ -102,38 +101,19 @@ impl Relay {
                 request = request.header("mcp-name", name);
             }
         }
-        if let Some(token) = self.token()? {
+        if let Some(token) = &access.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request
             .body(Full::new(outgoing.line.clone()))
             .map_err(|error| format!("the message cannot be sent as HTTP: {error}"))?;
-        self.client.begin(request).await.map_err(|error| {
-            format!(
-                "the hub at {} cannot be reached: {error:#}. Is `remora hub` running there, or the port-forward to it? \
-                 Nothing needs to be restarted here: ask again when it is.",
-                self.url
-            )
-        })
-    }
-
-    /// The token as it stands in its file now: whoever renews it writes it there.
-    fn token(&self) -> Result<Option<String>, String> {
-        let Some(file) = &self.token_file else {
-            return Ok(None);
+        let why = match timeout(PATIENCE, self.client.begin(request)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => format!("cannot be reached: {error:#}"),
+            Err(_) => format!("did not begin to answer within {} s", PATIENCE.as_secs()),
         };
-        let token = std::fs::read_to_string(file).map_err(|error| {
-            format!("the token cannot be read from {}: {error}", file.display())
-        })?;
-        let token = token.trim();
-        let is_token = !token.is_empty()
-            && token.len() <= TOKEN_FILE_BYTES
-            && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_token {
-            Ok(Some(token.to_owned()))
-        } else {
-            Err(format!("{} holds no token", file.display()))
-        }
+        let advice = self.way.is_lost(access).await;
+        Err(format!("the hub at {} {why}. {advice}", access.url))
     }
 
     async fn relay(
@@ -158,7 +138,7 @@ impl Relay {
             return if self.forward(request, &body, output).await {
                 Ok(())
             } else {
-                Err(explain(status, &body))
+                Err(self.explain(status, &body))
             };
         }
         let mut events = pin!(SseStream::new(body.map_err(io::Error::other)));
@@ -199,53 +179,25 @@ impl Relay {
         }
         is_answer
     }
+
+    /// What an answer says that is not MCP, or not for this request.
+    fn explain(&self, status: StatusCode, body: &[u8]) -> String {
+        let json: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |pointer| json.pointer(pointer).and_then(Value::as_str);
+        let said = match (text("/error/message"), text("/error/hint")) {
+            (Some(message), Some(hint)) => format!("{message}. {hint}"),
+            (Some(message), None) => message.to_owned(),
+            (None, _) => String::from_utf8_lossy(body)
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(EXCERPT_CHARS)
+                .collect(),
+        };
+        let advice = self.way.advice(status);
+        format!("the hub answered {status}: {said}{advice}")
+    }
 }
 
 fn broke_off(why: &str) -> String {
     format!("the hub broke off before it had answered ({why}); ask again")
-}
-
-/// What an answer says that is not MCP, or not for this request.
-fn explain(status: StatusCode, body: &[u8]) -> String {
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |pointer| json.pointer(pointer).and_then(Value::as_str);
-    let said = match (text("/error/message"), text("/error/hint")) {
-        (Some(message), Some(hint)) => format!("{message}. {hint}"),
-        (Some(message), None) => message.to_owned(),
-        (None, _) => String::from_utf8_lossy(body)
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(EXCERPT_CHARS)
-            .collect(),
-    };
-    let advice = match status {
-        StatusCode::UNAUTHORIZED => {
-            ". Start `remora mcp` with --token-file FILE, and write the hub's token into that file"
-        }
-        StatusCode::NOT_FOUND => {
-            ". Is --hub the address of a hub's API, such as http://127.0.0.1:8899?"
-        }
-        _ => "",
-    };
-    format!("the hub answered {status}: {said}{advice}")
-}
-
-#[cfg(test)]
-mod tests {
-    use test_case::test_case;
-
-    use super::*;
-
-    #[test_case("http://127.0.0.1:8899", Some("http://127.0.0.1:8899/mcp"); "a hub")]
-    #[test_case("http://hub:1/", Some("http://hub:1/mcp"); "with a slash")]
-    #[test_case("http://hub:1/mcp", Some("http://hub:1/mcp"); "with its path")]
-    #[test_case("http://gate/remora", Some("http://gate/remora/mcp"); "behind a path")]
-    #[test_case("https://hub", None; "a scheme that is not spoken")]
-    #[test_case("127.0.0.1:8899", None; "no scheme")]
-    fn endpoint_of(hub: &str, expected: Option<&str>) {
-        assert_eq!(
-            endpoint(hub).ok().map(|uri| uri.to_string()).as_deref(),
-            expected
-        );
-    }
 }
