@@ -150,6 +150,16 @@ impl ApiError {
         serde_json::json!({"error": {"code": code, "message": message, "hint": self.hint_text()}})
     }
 
+    /// The same error of something that is part of something else: the field begins with the place.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Self {
+        self.0.field = Some(match self.0.field {
+            Some(field) => format!("{place}.{field}").into(),
+            None => place.to_owned().into(),
+        });
+        self
+    }
+
     /// Which parameter, header or argument is meant, where there is one.
     pub fn field_name(&self) -> Option<&str> {
         self.0.field.as_deref()

@@ -1,0 +1,161 @@
+//! What is wrong with calls, and whether what was expected of them holds (pure).
+//!
+//! Each check is a pure function from calls to findings, and the same check is an expectation: same
+//! calls, same bytes. All text that leaves this module is made of templates, numbers, and names that
+//! [`crate::tools::text`] let through; recorded bytes are reached by the ids of the evidence.
+
+pub mod connections;
+pub mod count;
+pub mod finding;
+pub mod headers;
+pub mod judgement;
+pub mod kind;
+pub mod latency;
+pub mod no_call;
+pub mod order;
+pub mod reference;
+pub mod retries;
+pub mod status;
+#[cfg(test)]
+mod testing;
+mod words;
+
+pub use finding::{Finding, Severity};
+pub use judgement::{Ground, Judgement, Verdict};
+pub use kind::Kind;
+
+use remora_store::filter::nearest;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::params::quoted;
+use crate::tools::filter::FilterInput;
+use crate::tools::schema;
+use crate::traffic::View;
+
+/// A check with its arguments: one expectation.
+#[derive(Debug, Clone)]
+pub enum Check {
+    /// See [`retries`].
+    Retries(retries::Args),
+    /// See [`connections`].
+    Connections(connections::Args),
+    /// See [`headers`].
+    Headers(headers::Args),
+    /// See [`latency`].
+    Latency(latency::Args),
+    /// See [`status`].
+    Status(status::Args),
+    /// See [`count`].
+    Count(count::Args),
+    /// See [`no_call`].
+    NoCall(no_call::Args),
+    /// See [`order`].
+    Order(order::Args),
+}
+
+impl Check {
+    /// Reads the arguments of a check.
+    ///
+    /// # Errors
+    ///
+    /// An argument is unknown, or has a value that it does not take; the error names it.
+    pub fn read(kind: Kind, args: Map<String, Value>) -> Result<Self, ApiError> {
+        let check = match kind {
+            Kind::Retries => Self::Retries(arguments(args)?),
+            Kind::Connections => Self::Connections(arguments(args)?),
+            Kind::Headers => Self::Headers(arguments(args)?),
+            Kind::Latency => Self::Latency(arguments(args)?),
+            Kind::Status => Self::Status(arguments(args)?),
+            Kind::Count => Self::Count(arguments(args)?),
+            Kind::NoCall => Self::NoCall(arguments(args)?),
+            Kind::Order => Self::Order(arguments(args)?),
+        };
+        check.validate()?;
+        Ok(check)
+    }
+
+    fn validate(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Retries(args) => args.validate(),
+            Self::Connections(args) => args.validate(),
+            Self::Headers(args) => args.validate(),
+            Self::Latency(args) => args.validate(),
+            Self::Status(args) => args.validate(),
+            Self::Count(args) => args.validate(),
+            Self::NoCall(_) => Ok(()),
+            Self::Order(args) => args.validate(),
+        }
+    }
+
+    /// Which calls it is about; `None` for all of them. A check of an order has one for each step
+    /// beside it.
+    pub fn filters(&self) -> Vec<Option<&FilterInput>> {
+        match self {
+            Self::Retries(args) => vec![args.filter.as_ref()],
+            Self::Connections(args) => vec![args.filter.as_ref()],
+            Self::Headers(args) => vec![args.filter.as_ref()],
+            Self::Latency(args) => vec![args.filter.as_ref()],
+            Self::Status(args) => vec![args.filter.as_ref()],
+            Self::Count(args) => vec![args.filter.as_ref()],
+            Self::NoCall(args) => vec![args.filter.as_ref()],
+            Self::Order(args) => args.steps.iter().map(Some).collect(),
+        }
+    }
+
+    /// Whether what is expected holds in `views`, one for each of [`Check::filters`].
+    pub fn judge(&self, views: &[View<'_>], ground: &Ground) -> Judgement {
+        let (Some(view), all) = (views.first(), views) else {
+            return Judgement::inconclusive("nothing was looked at");
+        };
+        match self {
+            Self::Retries(args) => retries::judge(view, args, ground),
+            Self::Connections(args) => connections::judge(view, args),
+            Self::Headers(args) => headers::judge(view, args, ground),
+            Self::Latency(args) => latency::judge(view, args),
+            Self::Status(args) => status::judge(view, args),
+            Self::Count(args) => count::judge(view, args, ground),
+            Self::NoCall(_) => no_call::judge(view, ground),
+            Self::Order(_) => order::judge(all),
+        }
+    }
+}
+
+/// Everything of some kinds that is wrong in `view`, the worst first.
+pub fn find(kinds: &[Kind], view: &View<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for kind in kinds {
+        match kind {
+            Kind::Retries => findings.extend(retries::find(view)),
+            Kind::Connections => findings.extend(connections::find(view)),
+            Kind::Status => findings.extend(status::find(view)),
+            // What these would have to find, somebody has to say first.
+            Kind::Headers | Kind::Latency | Kind::Count | Kind::NoCall | Kind::Order => {}
+        }
+    }
+    findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    findings
+}
+
+fn arguments<T: DeserializeOwned + JsonSchema>(args: Map<String, Value>) -> Result<T, ApiError> {
+    let known = schema::argument_names(&schema::of_input::<T>());
+    if let Some(odd) = args.keys().find(|given| !known.contains(given)) {
+        let message = format!("args has no field {}", quoted(odd));
+        let error = ApiError::bad_request("unknown_field", message).field("args");
+        return Err(match nearest(odd, known.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint(format!("the fields are {}", known.join(", "))),
+        });
+    }
+    serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        let field = match path.as_str() {
+            "." => "args".to_owned(),
+            path => format!("args.{path}"),
+        };
+        ApiError::bad_request("bad_arguments", format!("{field}: {message}")).field(field)
+    })
+}

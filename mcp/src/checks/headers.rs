@@ -1,0 +1,300 @@
+//! What heads say, and what they should not.
+
+use regex::{Regex, RegexBuilder};
+use remora_store::call::Omitted;
+use remora_store::head::{fields, response_status};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::words::{counted, evidence};
+use super::{Ground, Judgement, Verdict};
+use crate::error::ApiError;
+use crate::params::quoted;
+use crate::tools::filter::FilterInput;
+use crate::tools::text;
+use crate::traffic::{Observed, View};
+
+/// Most rules of one check.
+const MOST_RULES: usize = 20;
+/// Longest pattern in bytes, and how large it may become when it is compiled.
+const PATTERN_BYTES: usize = 256;
+const COMPILED_BYTES: usize = 256 * 1024;
+/// What a redacted value begins with.
+const REDACTED: &[u8] = b"[redacted";
+
+/// Which headers there should be, and which not.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
+#[schema(as = HeadersArgs)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// Which calls
+    pub filter: Option<FilterInput>,
+    /// Headers that every call has
+    #[serde(default)]
+    pub require: Vec<Required>,
+    /// Headers that no call has
+    #[serde(default)]
+    pub forbid: Vec<Forbidden>,
+}
+
+/// A header that is there.
+#[derive(Debug, Clone, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Required {
+    /// Its name, in any case
+    pub name: String,
+    /// On the request or the response (default)
+    pub on: Option<Side>,
+    /// A regular expression that its value matches
+    pub pattern: Option<String>,
+}
+
+/// A header that is not there.
+#[derive(Debug, Clone, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forbidden {
+    /// Its name, in any case
+    pub name: String,
+    /// On the request or the response (default)
+    pub on: Option<Side>,
+}
+
+/// Whose head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The client's
+    Request,
+    /// The server's
+    Response,
+}
+
+impl Side {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+}
+
+impl Args {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    ///
+    /// There is no rule, too many, or one that names no header or has no pattern.
+    pub fn validate(&self) -> Result<(), ApiError> {
+        self.rules().map(drop)
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, ApiError> {
+        let n = self.require.len() + self.forbid.len();
+        if !(1..=MOST_RULES).contains(&n) {
+            let error = ApiError::bad_request("bad_arguments", format!("args.require: {n} rules"));
+            return Err(error.field("args.require").hint(
+                "1 to 20 in require and forbid, such as {\"require\":[{\"name\":\"cache-control\"}]}",
+            ));
+        }
+        let required = self.require.iter().enumerate().map(|(place, it)| {
+            let field = format!("args.require[{place}]");
+            Ok(Rule {
+                name: header_name(&it.name, &field)?,
+                on: it.on.unwrap_or(Side::Response),
+                wants: match &it.pattern {
+                    None => Wants::Present,
+                    Some(pattern) => Wants::Matching(compile(pattern, &field)?),
+                },
+            })
+        });
+        let forbidden = self.forbid.iter().enumerate().map(|(place, it)| {
+            Ok(Rule {
+                name: header_name(&it.name, &format!("args.forbid[{place}]"))?,
+                on: it.on.unwrap_or(Side::Response),
+                wants: Wants::Absent,
+            })
+        });
+        required.chain(forbidden).collect()
+    }
+}
+
+fn header_name(name: &str, field: &str) -> Result<String, ApiError> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_token) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    let message = format!("{field}.name: {} is not the name of a header", quoted(name));
+    let error = ApiError::bad_request("bad_arguments", message).field(format!("{field}.name"));
+    Err(error.hint("such as cache-control"))
+}
+
+fn compile(pattern: &str, field: &str) -> Result<Regex, ApiError> {
+    let bad = |why: String| {
+        let message = format!("{field}.pattern: {why}");
+        ApiError::bad_request("bad_arguments", message)
+            .field(format!("{field}.pattern"))
+            .hint("a regular expression such as ^max-age=[0-9]+$")
+    };
+    if pattern.len() > PATTERN_BYTES {
+        return Err(bad(format!("it is longer than {PATTERN_BYTES} bytes")));
+    }
+    let compiled = RegexBuilder::new(pattern)
+        .size_limit(COMPILED_BYTES)
+        .build();
+    compiled.map_err(|_| bad(format!("{} is not a regular expression", quoted(pattern))))
+}
+
+struct Rule {
+    name: String,
+    on: Side,
+    wants: Wants,
+}
+
+enum Wants {
+    Present,
+    Matching(Regex),
+    Absent,
+}
+
+/// What a rule says of one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Holds,
+    Missing,
+    Other,
+    Forbidden,
+    /// The value was redacted, or the head was not kept whole.
+    Unknown,
+}
+
+impl Rule {
+    fn of(&self, call: &Observed) -> Option<Told> {
+        let recorded = &call.found.call;
+        let message = match self.on {
+            Side::Request => &recorded.request,
+            Side::Response => &recorded.response,
+        };
+        match self.on {
+            Side::Request if call.method.is_empty() => return None,
+            Side::Response if response_status(&message.head).is_none() => return None,
+            _ => {}
+        }
+        let mut values = fields(&message.head)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(self.name.as_bytes()))
+            .map(|(_, value)| value)
+            .peekable();
+        let is_there = values.peek().is_some();
+        let is_cut = message.omitted == Some(Omitted::Head);
+        Some(match &self.wants {
+            Wants::Absent if is_there => Told::Forbidden,
+            Wants::Present if is_there => Told::Holds,
+            Wants::Absent | Wants::Present if is_cut => Told::Unknown,
+            Wants::Absent => Told::Holds,
+            Wants::Present => Told::Missing,
+            Wants::Matching(_) if !is_there && is_cut => Told::Unknown,
+            Wants::Matching(_) if !is_there => Told::Missing,
+            Wants::Matching(pattern) => {
+                let mut hidden = false;
+                let matches = values.any(|value| {
+                    hidden |= value.windows(REDACTED.len()).any(|part| part == REDACTED);
+                    std::str::from_utf8(value).is_ok_and(|value| pattern.is_match(value))
+                });
+                match (matches, hidden) {
+                    (true, _) => Told::Holds,
+                    (false, true) => Told::Unknown,
+                    (false, false) => Told::Other,
+                }
+            }
+        })
+    }
+
+    fn describe(&self) -> String {
+        let (name, on) = (
+            text::name(&self.name).unwrap_or("a header"),
+            self.on.as_str(),
+        );
+        match &self.wants {
+            Wants::Present => format!("{on} has {name}"),
+            Wants::Matching(_) => format!("{on} has {name} of that pattern"),
+            Wants::Absent => format!("{on} has no {name}"),
+        }
+    }
+}
+
+/// Whether the heads of the calls in `view` say what they should.
+pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
+    let Ok(rules) = args.rules() else {
+        return Judgement::inconclusive("the arguments were not checked");
+    };
+    let described: Vec<String> = rules.iter().map(Rule::describe).collect();
+    let expected = described.join("; ");
+    let mut asked = 0;
+    let mut wrong = Vec::new();
+    let mut unknown = 0;
+    let mut seen = Vec::new();
+    for (rule, described) in rules.iter().zip(&described) {
+        let told: Vec<(Told, &Observed)> = view
+            .calls()
+            .filter_map(|call| Some((rule.of(call)?, call)))
+            .collect();
+        asked += told.len();
+        let count = |wanted: Told| told.iter().filter(|(it, _)| *it == wanted).count();
+        let misses = [
+            (Told::Missing, "without it"),
+            (Told::Other, "with another value"),
+            (Told::Forbidden, "with it"),
+        ];
+        for (kind, words) in misses {
+            if count(kind) > 0 {
+                seen.push(format!(
+                    "{described}: {} of {} {words}",
+                    count(kind),
+                    counted(told.len(), "call")
+                ));
+            }
+        }
+        unknown += count(Told::Unknown);
+        let is_wrong = |it: &Told| !matches!(it, Told::Holds | Told::Unknown);
+        wrong.extend(
+            told.iter()
+                .filter(|(it, _)| is_wrong(it))
+                .map(|(_, call)| call.id()),
+        );
+    }
+    if asked == 0 {
+        return Judgement::nothing_matched(expected);
+    }
+    let (verdict, why) = match (wrong.is_empty(), unknown) {
+        (false, _) => (Verdict::Fail, String::new()),
+        (true, 0) if args.require.is_empty() && !ground.is_firm() => {
+            (Verdict::Inconclusive, ground.doubt())
+        }
+        (true, 0) => (Verdict::Pass, String::new()),
+        (true, n) => (
+            Verdict::Inconclusive,
+            format!(
+                "of {} the value was redacted or the head was cut",
+                counted(n, "call")
+            ),
+        ),
+    };
+    wrong.dedup();
+    Judgement {
+        verdict,
+        expected,
+        actual: match seen.is_empty() {
+            true => format!("{}, all so", counted(view.len(), "call")),
+            false => seen.join("; "),
+        },
+        n: view.len() as u64,
+        evidence: match wrong.is_empty() {
+            true => evidence(view.calls().map(Observed::id)),
+            false => evidence(wrong),
+        },
+        why,
+    }
+}
+
+#[cfg(test)]
+mod tests;

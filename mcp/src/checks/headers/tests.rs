@@ -1,0 +1,70 @@
+use serde_json::{Value, json};
+use test_case::test_case;
+
+use super::super::testing::{firm, judge, refused_field, shaky};
+use super::*;
+use crate::checks::Kind;
+use crate::traffic::testing::{Told, get, refused};
+
+fn cached(value: &str) -> Told {
+    get(0, "/api/orders/7", 200).answering(&format!("Cache-Control: {value}"))
+}
+
+#[test_case("max-age=60", Verdict::Pass)]
+#[test_case("no-store", Verdict::Fail; "of another pattern")]
+#[test_case("[redacted bearer #7k2m9x4p1q]", Verdict::Inconclusive; "what was redacted cannot be told")]
+fn a_value_matches_its_pattern(value: &str, expected: Verdict) {
+    let args = json!({"require": [{"name": "cache-control", "pattern": "^max-age=[0-9]+$"}]});
+    let judgement = judge(Kind::Headers, args, vec![cached(value)], &firm());
+    assert_eq!(judgement.verdict, expected, "{judgement:?}");
+}
+
+#[test]
+fn a_header_that_is_missing_is_counted_and_proved() {
+    let told = vec![
+        cached("max-age=60"),
+        get(1, "/api/orders/7", 200),
+        get(2, "/api/orders/7", 200),
+    ];
+    let args = json!({"require": [{"name": "Cache-Control"}]});
+    let judgement = judge(Kind::Headers, args, told, &firm());
+    assert_eq!(judgement.verdict, Verdict::Fail);
+    assert_eq!(
+        judgement.actual,
+        "response has cache-control: 2 of 3 calls without it"
+    );
+    let ids: Vec<_> = judgement.evidence.iter().map(ToString::to_string).collect();
+    assert_eq!(ids, ["c1-1", "c1-2"]);
+}
+
+#[test]
+fn a_header_that_is_forbidden_fails_and_its_absence_needs_firm_ground() {
+    let args = json!({"forbid": [{"name": "authorization", "on": "request"}]});
+    let with = vec![get(0, "/", 200).sending("Authorization: Bearer x")];
+    let without = vec![get(0, "/", 200)];
+    let verdict = |told: &Vec<Told>, ground: &Ground| {
+        judge(Kind::Headers, args.clone(), told.clone(), ground).verdict
+    };
+    assert_eq!(verdict(&with, &shaky()), Verdict::Fail);
+    assert_eq!(verdict(&without, &firm()), Verdict::Pass);
+    assert_eq!(verdict(&without, &shaky()), Verdict::Inconclusive);
+}
+
+#[test]
+fn a_head_that_was_cut_or_never_came_proves_nothing() {
+    let args = json!({"require": [{"name": "etag"}]});
+    let cut = get(0, "/", 200).having(|call| call.response.omitted = Some(Omitted::Head));
+    let judgement = judge(Kind::Headers, args.clone(), vec![cut], &firm());
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    let judgement = judge(Kind::Headers, args, vec![refused(0)], &firm());
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+}
+
+#[test_case(json!({}), "args.require")]
+#[test_case(json!({"require": [{"name": "a b"}]}), "args.require[0].name")]
+#[test_case(json!({"require": [{"name": "a", "pattern": "("}]}), "args.require[0].pattern")]
+#[test_case(json!({"require": [{"name": "a", "pattern": "(a{1000}){1000}"}]}), "args.require[0].pattern"; "a pattern that grows")]
+#[test_case(json!({"forbid": [{"name": "a", "on": "trailer"}]}), "args.forbid[0].on")]
+fn a_rule_that_is_none_is_refused(args: Value, field: &str) {
+    assert_eq!(refused_field(Kind::Headers, args), field);
+}

@@ -1,0 +1,222 @@
+//! How calls end.
+
+use std::collections::BTreeMap;
+
+use remora_store::filter::{Filter, FlatFilter, StatusFilter};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::words::{counted, evidence, percent, subject};
+use super::{Finding, Judgement, Kind, Severity, Verdict};
+use crate::error::ApiError;
+use crate::tools::filter::FilterInput;
+use crate::traffic::{Observed, View};
+
+/// From this share of failures on, something is broken and not only unlucky.
+const BROKEN_SHARE: f64 = 0.05;
+/// So few failures are too few to call anything broken.
+const FEW_FAILURES: usize = 3;
+
+/// How calls should end.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
+#[schema(as = StatusArgs)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// Which calls
+    pub filter: Option<FilterInput>,
+    /// "404", "2xx", or of gRPC "OK": how every one of them ends; default that none fails
+    #[schemars(with = "Option<String>")]
+    #[schema(value_type = Option<String>)]
+    pub expect: Option<StatusFilter>,
+}
+
+impl Args {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    ///
+    /// There is no such status.
+    pub fn validate(&self) -> Result<(), ApiError> {
+        self.filter_of_expected().map(drop)
+    }
+
+    fn filter_of_expected(&self) -> Result<Filter, ApiError> {
+        let flat = FlatFilter {
+            status: self.expect.clone(),
+            ..FlatFilter::default()
+        };
+        Filter::from_flat(&flat).map_err(|error| {
+            let message = error.message.replacen("status: ", "args.expect: ", 1);
+            let refusal = ApiError::bad_request("bad_arguments", message).field("args.expect");
+            match error.hint {
+                Some(hint) => refusal.hint(hint),
+                None => refusal,
+            }
+        })
+    }
+
+    fn expected(&self) -> String {
+        match &self.expect {
+            None => "no failure".to_owned(),
+            Some(StatusFilter::Code(code)) => format!("every call ends with {code}"),
+            Some(StatusFilter::Class(class)) => format!("every call ends with {}", class.trim()),
+        }
+    }
+}
+
+/// Whether every call in `view` ended as it should.
+pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
+    let Ok(filter) = args.filter_of_expected() else {
+        return Judgement::inconclusive("the arguments were not checked");
+    };
+    if view.is_empty() {
+        return Judgement::nothing_matched(args.expected());
+    }
+    let is_right = |call: &&Observed| match &args.expect {
+        None => !call.ending.failed(),
+        Some(_) => filter.matches(&call.found).unwrap_or(false),
+    };
+    let wrong: Vec<&Observed> = view.calls().filter(|call| !is_right(call)).collect();
+    let verdict = match wrong.is_empty() {
+        true => Verdict::Pass,
+        false => Verdict::Fail,
+    };
+    let shown = match wrong.is_empty() {
+        true => evidence(view.calls().map(Observed::id)),
+        false => evidence(wrong.iter().map(|call| call.id())),
+    };
+    Judgement {
+        verdict,
+        expected: args.expected(),
+        actual: match wrong.len() {
+            0 => format!("{}, all so", counted(view.len(), "call")),
+            n => format!(
+                "{n} of {} did not: {}",
+                counted(view.len(), "call"),
+                endings(&wrong)
+            ),
+        },
+        n: view.len() as u64,
+        evidence: shown,
+        why: String::new(),
+    }
+}
+
+/// Requests that fail, by kind.
+pub fn find(view: &View<'_>) -> Vec<Finding> {
+    let mut groups: BTreeMap<String, (usize, Vec<&Observed>)> = BTreeMap::new();
+    for call in view.calls() {
+        let (total, failed) = groups.entry(subject(call)).or_default();
+        *total += 1;
+        if call.ending.failed() {
+            failed.push(call);
+        }
+    }
+    let failing = groups
+        .into_iter()
+        .filter(|(_, (_, failed))| !failed.is_empty());
+    failing
+        .map(|(subject, (total, failed))| {
+            let share = failed.len() as f64 / total as f64;
+            let severity = match failed.len() {
+                n if n < FEW_FAILURES => Severity::Low,
+                n if n == total => Severity::High,
+                _ if share >= BROKEN_SHARE => Severity::Medium,
+                _ => Severity::Low,
+            };
+            Finding {
+                kind: Kind::Status,
+                code: "failing",
+                severity,
+                subject,
+                seen: format!(
+                    "{} of {} failed ({}): {}",
+                    failed.len(),
+                    counted(total, "call"),
+                    percent(failed.len(), total),
+                    endings(&failed)
+                ),
+                n: failed.len() as u64,
+                evidence: evidence(failed.iter().map(|call| call.id())),
+            }
+        })
+        .collect()
+}
+
+/// How calls ended, each way once, the most frequent first.
+fn endings(calls: &[&Observed]) -> String {
+    const SHOWN: usize = 4;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for call in calls {
+        *counts.entry(call.outcome().to_string()).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let more = counts.len() > SHOWN;
+    let shown = counts.into_iter().take(SHOWN);
+    let mut text = shown
+        .map(|(ending, n)| format!("{n} × {ending}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if more {
+        text.push_str(", …");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use test_case::test_case;
+
+    use super::super::testing::{findings, firm, judge, refused_field};
+    use super::*;
+    use crate::traffic::testing::{get, refused};
+
+    fn ending(statuses: &[u16]) -> Vec<crate::traffic::testing::Told> {
+        let calls = (0..).zip(statuses);
+        calls
+            .map(|(at_ms, status)| get(at_ms, "/pay", *status))
+            .collect()
+    }
+
+    #[test_case(json!({"expect": "2xx"}), &[200, 204], Verdict::Pass)]
+    #[test_case(json!({"expect": "2xx"}), &[200, 404], Verdict::Fail)]
+    #[test_case(json!({"expect": 404}), &[404], Verdict::Pass)]
+    #[test_case(json!({}), &[200, 404], Verdict::Pass; "a 404 is no failure")]
+    #[test_case(json!({}), &[200, 500], Verdict::Fail)]
+    #[test_case(json!({"expect": "2xx"}), &[], Verdict::Inconclusive)]
+    fn every_call_ends_so(args: Value, statuses: &[u16], expected: Verdict) {
+        let judgement = judge(Kind::Status, args, ending(statuses), &firm());
+        assert_eq!(judgement.verdict, expected, "{judgement:?}");
+    }
+
+    #[test]
+    fn a_connection_that_never_was_is_no_success() {
+        let told = vec![get(0, "/pay", 200), refused(1)];
+        let judgement = judge(Kind::Status, json!({"expect": "2xx"}), told, &firm());
+        assert_eq!(judgement.verdict, Verdict::Fail);
+        assert_eq!(
+            judgement.actual,
+            "1 of 2 calls did not: 1 × connect_refused"
+        );
+    }
+
+    #[test_case(&[500; 3], Some(Severity::High); "all")]
+    #[test_case(&[500, 500, 500, 200, 200, 200], Some(Severity::Medium); "half")]
+    #[test_case(&[500, 200, 200, 200], Some(Severity::Low); "one is bad luck")]
+    #[test_case(&[404, 429, 200], None; "answers")]
+    fn failures_are_found(statuses: &[u16], expected: Option<Severity>) {
+        let found = findings(Kind::Status, ending(statuses));
+        assert_eq!(found.first().map(|it| it.severity), expected, "{found:?}");
+    }
+
+    #[test]
+    fn a_status_that_is_none_is_refused() {
+        assert_eq!(
+            refused_field(Kind::Status, json!({"expect": "2x"})),
+            "args.expect"
+        );
+    }
+}

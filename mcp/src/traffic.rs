@@ -1,0 +1,216 @@
+//! What checks look at: the calls of a stretch of time, in the order in which they began, and who they
+//! are between (pure). How they are read from the store is [`gather`]'s business.
+
+pub mod gather;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use remora_store::call::{CallError, CallId, State};
+use remora_store::head::RequestHead;
+use remora_store::names::Party;
+use remora_store::outcome::Ending;
+use remora_store::query::{FoundCall, Outcome};
+use remora_store::route::route;
+
+use crate::join::{Clocks, Exchange, Joined};
+use crate::tools::text;
+
+/// The calls of a stretch of time.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    observed: Vec<Observed>,
+    joined: Joined,
+}
+
+/// One leg of a call, with what most checks ask of it.
+#[derive(Debug)]
+pub struct Observed {
+    /// The leg itself; its bodies were not read.
+    pub found: FoundCall,
+    /// Method of the request; empty where none was seen.
+    pub method: String,
+    /// Path without the query; empty where none was seen.
+    pub path: String,
+    /// Query without its `?`.
+    pub query: String,
+    /// The path with its variable segments written `{id}`.
+    pub route: String,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Some of the calls of a stretch of time: what one check is about.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    traffic: &'a Traffic,
+    /// Places of exchanges, ascending.
+    picked: &'a [usize],
+}
+
+impl Traffic {
+    /// Takes the legs that were found, in any order, each of them once.
+    pub fn new(mut found: Vec<FoundCall>) -> Self {
+        found.sort_by_key(|it| (it.call.time_ns, it.id));
+        let joined = Joined::of(&found);
+        Self {
+            observed: found.into_iter().map(Observed::new).collect(),
+            joined,
+        }
+    }
+
+    /// Every leg, in the order in which they began.
+    pub fn observed(&self) -> &[Observed] {
+        &self.observed
+    }
+
+    /// Every call, by the places of its legs in [`Traffic::observed`], in the order in which its first leg
+    /// began.
+    pub fn exchanges(&self) -> &[Exchange] {
+        self.joined.exchanges()
+    }
+
+    /// What is known of the clocks of those who recorded them.
+    pub fn clocks(&self) -> &Clocks {
+        self.joined.clocks()
+    }
+
+    /// The leg that tells of a call: the caller's, who sees each attempt and what it waited for, else
+    /// the callee's.
+    pub fn told(&self, exchange: &Exchange) -> Option<&Observed> {
+        let place = exchange.outbound.or(exchange.inbound)?;
+        self.observed.get(place)
+    }
+
+    /// The places of the calls of which a leg is let through, each call once: a callee's leg that may be the
+    /// other side of one of several calls is told by them.
+    pub fn pick(&self, lets_through: impl Fn(CallId) -> bool) -> Vec<usize> {
+        let passes = |place: Option<usize>| {
+            let observed = place.and_then(|place| self.observed.get(place));
+            observed.is_some_and(|observed| lets_through(observed.id()))
+        };
+        let exchanges = self.exchanges().iter().enumerate();
+        exchanges
+            .filter(|(_, it)| it.outbound.is_some() || it.alternatives.is_empty())
+            .filter(|(_, it)| passes(it.outbound) || passes(it.inbound))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
+    /// Some of the calls, by their places.
+    pub fn view<'a>(&'a self, picked: &'a [usize]) -> View<'a> {
+        View {
+            traffic: self,
+            picked,
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    /// Everything that is known, beside what was picked.
+    pub fn traffic(&self) -> &'a Traffic {
+        self.traffic
+    }
+
+    /// The calls that were picked, each told by one leg, in the order in which they began.
+    pub fn calls(&self) -> impl Iterator<Item = &'a Observed> + use<'a> {
+        let traffic = self.traffic;
+        let picked = self.picked.iter();
+        picked.filter_map(move |place| traffic.told(traffic.exchanges().get(*place)?))
+    }
+
+    /// How many were picked.
+    pub fn len(&self) -> usize {
+        self.picked.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.picked.is_empty()
+    }
+}
+
+impl Observed {
+    fn new(found: FoundCall) -> Self {
+        let (method, path, query) = {
+            let head = RequestHead::parse(&found.call.request.head);
+            (
+                head.method.into_owned(),
+                head.path.into_owned(),
+                head.query.into_owned(),
+            )
+        };
+        Self {
+            route: route(&path),
+            ending: Ending::of(&found.call),
+            found,
+            method,
+            path,
+            query,
+        }
+    }
+
+    /// Its name in the hub.
+    pub fn id(&self) -> CallId {
+        self.found.id
+    }
+
+    /// Whether it has a request of HTTP, that somebody could send again.
+    pub fn is_request(&self) -> bool {
+        self.found.call.protocol.is_http() && !self.method.is_empty()
+    }
+
+    /// When its first byte was seen: nanoseconds since the Unix epoch.
+    pub fn began_ns(&self) -> i64 {
+        self.found.call.time_ns
+    }
+
+    /// When it was over: the last byte of the response, or the end of the connection that cut it short.
+    /// `None` while it runs.
+    pub fn ended_ns(&self) -> Option<i64> {
+        let call = &self.found.call;
+        if call.state == State::Open {
+            return None;
+        }
+        let phases = &call.phases;
+        let end = match call.error {
+            None => phases.response_last.or(phases.closed),
+            Some(_) => phases.closed.or(phases.response_last),
+        }?;
+        // A connection that never was has no request: its time is that of the accepting.
+        let lasted = end.saturating_sub(phases.request_first.unwrap_or(0));
+        Some(
+            self.began_ns()
+                .saturating_add(i64::try_from(lasted).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// Status, name of a gRPC status, or error.
+    pub fn outcome(&self) -> Outcome {
+        self.ending.outcome()
+    }
+
+    /// Why it failed below its protocol.
+    pub fn error(&self) -> Option<CallError> {
+        self.found.call.error
+    }
+
+    /// Who called, in trusted text.
+    pub fn src(&self) -> String {
+        end(&self.found.src, false)
+    }
+
+    /// Who was called, in trusted text.
+    pub fn dst(&self) -> String {
+        end(&self.found.dst, true)
+    }
+}
+
+/// `namespace/workload`, or the address where nobody knows whose it is; without the namespace outside
+/// a cluster.
+fn end(party: &Party, with_port: bool) -> String {
+    let name = text::party(party, with_port);
+    match text::name(&party.namespace) {
+        Some(namespace) if !party.pod.is_empty() => format!("{namespace}/{name}"),
+        _ => name,
+    }
+}

@@ -1,0 +1,139 @@
+//! Calls for tests, told in a few words.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use remora_store::block::Origin;
+use remora_store::call::{Call, CallError, CallId, Leg, Protocol};
+use remora_store::names::Party;
+use remora_store::query::FoundCall;
+use remora_store::testing::call;
+
+use super::Traffic;
+
+const MS: i64 = 1_000_000;
+const START_NS: i64 = 1_700_000_000_000_000_000;
+
+/// A call of `web` to `orders`, as the sidecar of `web` saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    src: &'static str,
+    dst: &'static str,
+    leg: Leg,
+    call: Call,
+}
+
+/// `GET path` at `at_ms`, answered with `status` after 2 ms, on a connection of its own.
+pub(crate) fn get(at_ms: i64, path: &str, status: u16) -> Told {
+    let mut call = call(START_NS + at_ms * MS, path, status);
+    call.leg = Leg::Outbound;
+    call.connection.id = u64::try_from(at_ms).unwrap_or_default() + 1;
+    Told {
+        src: "web",
+        dst: "orders",
+        leg: Leg::Outbound,
+        call,
+    }
+}
+
+/// A connection that could not be made at `at_ms`.
+pub(crate) fn refused(at_ms: i64) -> Told {
+    let mut told = get(at_ms, "/", 200).failing(CallError::ConnectRefused);
+    told.call.protocol = Protocol::Opaque;
+    told.call.request.head.clear();
+    told.call.phases.request_first = None;
+    told.call.phases.closed = Some(2_000_000);
+    told
+}
+
+impl Told {
+    pub(crate) fn between(self, src: &'static str, dst: &'static str) -> Self {
+        Self { src, dst, ..self }
+    }
+
+    pub(crate) fn taking_ms(mut self, ms: u64) -> Self {
+        let first = self.call.phases.request_first.unwrap_or_default();
+        self.call.phases.response_first = Some(first + ms * 1_000_000 - 1);
+        self.call.phases.response_last = Some(first + ms * 1_000_000);
+        self
+    }
+
+    /// It ended with an error and without a response.
+    pub(crate) fn failing(mut self, error: CallError) -> Self {
+        self.call.error = Some(error);
+        self.call.response = Default::default();
+        self.call.phases.closed = self.call.phases.response_last;
+        self.call.phases.response_first = None;
+        self.call.phases.response_last = None;
+        self
+    }
+
+    /// A field of the request.
+    pub(crate) fn sending(mut self, field: &str) -> Self {
+        self.call.request.head = with_field(&self.call.request.head, field);
+        self
+    }
+
+    /// A field of the response.
+    pub(crate) fn answering(mut self, field: &str) -> Self {
+        self.call.response.head = with_field(&self.call.response.head, field);
+        self
+    }
+
+    pub(crate) fn on_connection(mut self, id: u64, ordinal: u32) -> Self {
+        self.call.connection.id = id;
+        self.call.connection.ordinal = ordinal;
+        self
+    }
+
+    pub(crate) fn having(mut self, change: impl FnOnce(&mut Call)) -> Self {
+        change(&mut self.call);
+        self
+    }
+
+    fn found(self, place: usize) -> FoundCall {
+        let (recorder, incarnation) = match self.leg {
+            Leg::Outbound => (self.src, 1),
+            Leg::Inbound => (self.dst, 2),
+        };
+        let name_hash = |name: &str| name.bytes().map(u128::from).sum::<u128>();
+        let party = |name: &str, address: SocketAddr| Party {
+            workload: name.to_owned(),
+            namespace: "local".to_owned(),
+            ..Party::unknown(address)
+        };
+        FoundCall {
+            id: CallId {
+                block: 1,
+                ordinal: u32::try_from(place).unwrap_or(u32::MAX),
+            },
+            src: party(self.src, self.call.src),
+            dst: party(self.dst, self.call.dst),
+            origin: Arc::new(Origin {
+                incarnation: incarnation * 1_000_000 + name_hash(recorder),
+                workload: recorder.to_owned(),
+                namespace: "local".to_owned(),
+                ..Origin::default()
+            }),
+            call: self.call,
+            withheld: false,
+            redaction_key: "k-1".into(),
+        }
+    }
+}
+
+fn with_field(head: &[u8], field: &str) -> bytes::Bytes {
+    let head = head.strip_suffix(b"\r\n").unwrap_or(head);
+    [head, field.as_bytes(), b"\r\n\r\n"].concat().into()
+}
+
+/// What somebody finds who reads these calls; the first is `c1-0`, the next `c1-1`.
+pub(crate) fn traffic(told: impl IntoIterator<Item = Told>) -> Traffic {
+    let found = told.into_iter().enumerate();
+    Traffic::new(found.map(|(place, told)| told.found(place)).collect())
+}
+
+/// The first moment after `at_ms`, as checks count time.
+pub(crate) fn at(at_ms: i64) -> i64 {
+    START_NS + at_ms * MS
+}
