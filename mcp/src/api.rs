@@ -1,7 +1,9 @@
 //! The HTTP API: one file per resource, named like its URL.
 
+mod body;
 pub mod call;
 pub mod calls;
+pub mod findings;
 pub mod health;
 pub mod map;
 pub mod openapi;
@@ -10,3 +12,4 @@ pub mod query;
 pub mod snapshots;
 pub mod status;
 pub mod summary;
+pub mod verify;

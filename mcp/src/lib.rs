@@ -39,6 +39,7 @@ pub mod snapshot;
 pub mod tls;
 pub mod tools;
 pub mod traffic;
+pub mod verify;
 pub mod watches;
 pub mod wire;
 pub mod writer;

@@ -129,7 +129,7 @@ Check on the wire what this change to {service} does: {what_changed}
 1. recorder_status(): is {service} recorded, and what is not seen.
 2. traffic_summary(snapshot=\"live:15m\", filter={\"dst\":\"{service}\"}) and the same with src: how it behaved before.
 3. Deploy the change, snapshot_start(name=\"{service} changed\"), exercise it with the project's own tests or with requests, then snapshot_wait(snapshot=its id, filter={\"dst\":\"{service}\"}), again until it says settled, and traffic_summary(snapshot=its id) as before.
-4. calls_search(snapshot=its id, filter={\"src\":\"{service}\"}, order=\"oldest\"), then call_get(call_ids=[what looks wrong]): status, headers, bodies, order and time between calls.
+4. verify(snapshot=its id, expectations=[what the change should do]), find_issues(snapshot=its id), then call_get(call_ids=[the evidence]): status, headers, bodies, order and time between calls.
 5. Say what was expected and what was seen, each with call ids; mend what is wrong and begin again at step 3 with another snapshot. Nothing recorded means inconclusive, not passed.",
     },
     Prompt {
@@ -145,8 +145,8 @@ Check on the wire what this change to {service} does: {what_changed}
 Check whether {src} retries its calls to {dst} by this policy: {policy}
 1. recorder_status(): is {src} recorded, and what is not seen.
 2. snapshot_start(name=\"retries of {src}\"), have {dst} fail while {src} calls it, or ask the user to, then snapshot_wait(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, idle_ms=longer than the longest delay of the policy, at most 30000), again until it says settled.
-3. traffic_summary(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, group_by=[\"edge\",\"route\",\"status\"]), then calls_search(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, order=\"oldest\", fields=[\"id\",\"time\",\"leg\",\"method\",\"route\",\"status\",\"ms\"]), one leg only: attempts have the same method, route and body.
-4. A delay runs from the end of the failed attempt (its time + its ms) to the time of the next; call_get(call_ids=[the attempts], parts=[\"headers\",\"timing\"]) shows Retry-After and when each part passed.
+3. check(kind=\"retries\", snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, args={\"expect_retries\":…, \"expect_delays_ms\":[…]} or {\"expect_backoff\":{\"base_ms\":…,\"factor\":…}} as the policy says): attempts, delays and the factor between them, judged.
+4. call_get(call_ids=[the evidence], parts=[\"headers\",\"timing\"]) shows Retry-After and when each part passed; find_issues(snapshot=its id, checks=[\"retries\"]) tells of the rest.
 5. Report attempts, each delay, the factor between delays, and expected against actual, with call ids. No failed attempt recorded means inconclusive, not passed.",
     },
 ];

@@ -1,4 +1,4 @@
-//! What a client can read by a URI: single calls, their bodies, snapshots, and the page on filters.
+//! What a client can read by a URI: single calls, their bodies, snapshots, and the pages on filters and expectations.
 //!
 //! The same scope, limits and fence as in `call_get`: whoever cannot read resources misses nothing.
 //! What MCP is made of is left to `mcp`.
@@ -13,6 +13,7 @@ use remora_store::store::Scope;
 use crate::api::query::ask;
 use crate::app::App;
 use crate::call_json::{BODIES_TAKE, CallJson, NOT_PERMITTED};
+use crate::checks::reference;
 use crate::descriptors::Descriptors;
 use crate::error::ApiError;
 use crate::metrics::Asked;
@@ -25,6 +26,8 @@ use crate::tools::{ToolError, call_get, snapshot_start};
 const SCHEME: &str = "remora://";
 /// The page on filters.
 const FILTERS: &str = "remora://docs/filters";
+/// The page on expectations.
+const EXPECTATIONS: &str = "remora://docs/expectations";
 /// The template of snapshots.
 pub const SNAPSHOT: &str = "remora://snapshots/{id}";
 /// Most bytes of one body that are shown as text: what clients take in one piece.
@@ -48,13 +51,22 @@ pub struct Listed {
 }
 
 /// The resources that are always there, in the order of their URIs.
-pub const RESOURCES: &[Listed] = &[Listed {
-    uri: FILTERS,
-    name: "filters",
-    title: "The language of filters",
-    description: "Every name, function and operator that filter.where takes, and what absence means.",
-    mime_type: Some("text/markdown"),
-}];
+pub const RESOURCES: &[Listed] = &[
+    Listed {
+        uri: EXPECTATIONS,
+        name: "expectations",
+        title: "What can be expected",
+        description: "Every check of verify with its arguments, and when it passes",
+        mime_type: Some("text/markdown"),
+    },
+    Listed {
+        uri: FILTERS,
+        name: "filters",
+        title: "The language of filters",
+        description: "Every name, function and operator that filter.where takes, and what absence means.",
+        mime_type: Some("text/markdown"),
+    },
+];
 
 /// The templates, in the order of their URIs.
 pub const TEMPLATES: &[Listed] = &[
@@ -121,10 +133,15 @@ pub enum ReadError {
 ///
 /// There is none of that URI, or the store failed.
 pub async fn read(app: &App, scope: &Scope, uri: &str) -> Result<Contents, ReadError> {
-    if uri == FILTERS {
+    let page = match uri {
+        EXPECTATIONS => Some(reference::page()),
+        FILTERS => Some(include_str!("../../docs/filters.md").to_owned()),
+        _ => None,
+    };
+    if let Some(page) = page {
         return Ok(Contents {
             mime_type: "text/markdown",
-            payload: Payload::Text(include_str!("../../docs/filters.md").to_owned()),
+            payload: Payload::Text(page),
             untrusted: false,
             public: true,
             lasting: true,

@@ -27,6 +27,8 @@ const API_PATHS: &[&str] = &[
     "/api/v1/snapshots",
     "/api/v1/snapshots/{id}",
     "/api/v1/snapshots/{id}/wait",
+    "/api/v1/findings",
+    "/api/v1/verify",
     "/openapi.json",
     "/mcp",
     "/metrics",
@@ -46,6 +48,11 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         .route("/api/v1/calls/{id}", get(api::call::call))
         .route("/api/v1/summary", get(api::summary::summary))
         .route("/api/v1/map", get(api::map::map))
+        .route("/api/v1/findings", get(api::findings::findings))
+        .route(
+            "/api/v1/verify",
+            post(api::verify::verify).layer(DefaultBodyLimit::max(api::verify::REQUEST_BYTES)),
+        )
         .merge(snapshots())
         .route("/openapi.json", get(api::openapi::openapi))
         .route("/mcp", mcp)
@@ -123,7 +130,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
         Some("") => "GET, HEAD, POST",
         Some(rest) if rest.ends_with("/wait") => "POST",
         Some(_) => "GET, HEAD, DELETE",
-        None if path == "/ingest/v1/blocks" => "POST",
+        None if matches!(path, "/ingest/v1/blocks" | "/api/v1/verify") => "POST",
         None => "GET, HEAD",
     };
     let error = ApiError::new(

@@ -6,8 +6,10 @@
 
 pub mod call_get;
 pub mod calls_search;
+pub mod check;
 pub mod fence;
 pub mod filter;
+pub mod find_issues;
 pub mod recorder_status;
 pub mod schema;
 pub mod snapshot_delete;
@@ -17,6 +19,7 @@ pub mod snapshot_wait;
 pub mod table;
 pub mod text;
 pub mod traffic_summary;
+pub mod verify;
 pub mod window;
 
 use remora_store::filter::nearest;
@@ -35,6 +38,7 @@ use crate::error::ApiError;
 use crate::params::quoted;
 use crate::snapshot::barrier::Progress;
 use crate::snapshot::{SnapshotJson, StartRequest};
+use crate::verify::{FindingsAnswer, VerifyAnswer, VerifyRequest};
 
 /// Longest result if nothing is said, in bytes: some 2,400 tokens.
 pub const RESULT_BYTES: usize = 8_000;
@@ -132,12 +136,31 @@ pub fn definitions() -> Vec<Definition> {
             "Traffic by group",
             traffic_summary::DESCRIPTION,
         ),
-        definition::<calls_search::Input>(
-            calls_search::NAME,
-            "Find calls",
-            calls_search::DESCRIPTION,
-        ),
+        Definition {
+            input_schema: schema::of_input::<calls_search::Input>(),
+            ..definition::<calls_search::Input>(
+                calls_search::NAME,
+                "Find calls",
+                calls_search::DESCRIPTION,
+            )
+        },
         definition::<call_get::Input>(call_get::NAME, "Read calls", call_get::DESCRIPTION),
+        Definition {
+            output_schema: Some(schema::of_output::<FindingsAnswer>()),
+            ..definition::<find_issues::Input>(
+                find_issues::NAME,
+                "Find what is wrong",
+                find_issues::DESCRIPTION,
+            )
+        },
+        Definition {
+            output_schema: Some(schema::of_output::<VerifyAnswer>()),
+            ..definition::<check::Input>(check::NAME, "Make one check", check::DESCRIPTION)
+        },
+        Definition {
+            output_schema: Some(schema::of_output::<VerifyAnswer>()),
+            ..definition::<VerifyRequest>(verify::NAME, "Judge expectations", verify::DESCRIPTION)
+        },
     ]
 }
 
@@ -150,7 +173,7 @@ fn definition<I: JsonSchema>(
         name,
         title,
         description,
-        input_schema: schema::of_input::<I>(),
+        input_schema: schema::of_input_with_known_filter::<I>(calls_search::NAME),
         output_schema: None,
         effect: Effect::Reads,
     }
@@ -196,6 +219,18 @@ pub async fn call(
         },
         snapshot_delete::NAME => match read(name, arguments) {
             Ok(input) => snapshot_delete::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        find_issues::NAME => match read(name, arguments) {
+            Ok(input) => find_issues::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        check::NAME => match read(name, arguments) {
+            Ok(input) => check::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        verify::NAME => match read(name, arguments) {
+            Ok(input) => verify::run(app, scope, input).await,
             Err(error) => Err(error),
         },
         _ => return None,

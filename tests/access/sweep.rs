@@ -29,11 +29,16 @@ pub(super) async fn answers(cluster: &Cluster, token: &str, id: &str) -> Vec<Str
     }
     let listed = cluster.mcp(token, "tools/list", json!({})).await;
     let tools = listed
-        .split("\"name\":\"")
+        .split("{\"name\":\"")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap());
-    for tool in tools.filter(|tool| tool.contains('_')) {
+    for tool in tools {
         let arguments = match tool {
+            "check" => json!({"kind": "status"}),
+            "verify" => json!({"expectations": [
+                {"check": "status"}, {"check": "no_call"}, {"check": "latency", "args": {"max_ms": 0}},
+                {"check": "connections"}, {"check": "count", "args": {"max": 0}},
+            ]}),
             "call_get" => json!({"call_ids": [id]}),
             "snapshot_start" => json!({"name": "mine", "since": "-5m"}),
             "snapshot_wait" | "snapshot_delete" => json!({"snapshot": "live:15m"}),

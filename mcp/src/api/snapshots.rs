@@ -12,26 +12,24 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http_body_util::channel::{Channel, Sender};
-use remora_store::filter::nearest;
 use remora_store::snapshot::Snapshot;
 use remora_store::store::Scope;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
+use crate::api::body::read_body;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::coverage::{Coverage, Window};
 use crate::error::{ApiError, ErrorBody};
-use crate::params::{Params, quoted};
+use crate::params::Params;
 use crate::snapshot::barrier::{self, Progress, Settled, Wait};
 use crate::snapshot::{self, SnapshotJson, StartRequest};
 use crate::tools::filter::FilterInput;
-use crate::tools::schema;
 
 /// Largest body of a request, in bytes.
 pub const REQUEST_BYTES: usize = 64 * 1024;
@@ -368,32 +366,4 @@ fn within(
         )
         .field(field)),
     }
-}
-
-/// Reads the body of a request: a JSON object, of which only known fields may be part. No body at
-/// all, or `null`, is an empty object.
-fn read_body<T: DeserializeOwned + JsonSchema>(body: &Bytes) -> Result<T, ApiError> {
-    let wrong = |message: String| ApiError::bad_request("bad_body", message);
-    let object: Option<Map<String, Value>> = match body.is_empty() {
-        true => None,
-        false => serde_json::from_slice(body)
-            .map_err(|error| wrong(format!("the body is no JSON object: {error}")))?,
-    };
-    let object = object.unwrap_or_default();
-    let known = schema::argument_names(&schema::of_input::<T>());
-    if let Some(odd) = object.keys().find(|given| !known.contains(given)) {
-        let error = ApiError::bad_request(
-            "unknown_field",
-            format!("there is no field {}", quoted(odd)),
-        )
-        .field(odd.chars().take(40).collect::<String>());
-        return Err(match nearest(odd, known.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint(format!("the fields are {}", known.join(", "))),
-        });
-    }
-    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
-        let path = error.path().to_string();
-        wrong(format!("{path}: {}", error.into_inner())).field(path)
-    })
 }

@@ -12,12 +12,48 @@ pub fn of_input<T: JsonSchema>() -> Map<String, Value> {
     portable(SchemaSettings::draft2020_12(), T::json_schema)
 }
 
-/// The schema of what a tool gives.
+/// The schema of what a tool gives, without descriptions: the names say it to a model, which pays for
+/// each word, and people read it in `/openapi.json`.
 pub fn of_output<T: JsonSchema>() -> Map<String, Value> {
-    portable(
-        SchemaSettings::draft2020_12().for_serialize(),
-        T::json_schema,
-    )
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = portable(settings, T::json_schema);
+    schema.values_mut().for_each(without_descriptions);
+    schema
+}
+
+/// Takes the words out of a schema; a field that is called `description` stays.
+fn without_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Array(parts) => parts.iter_mut().for_each(without_descriptions),
+        Value::Object(parts) => {
+            if parts.get("description").is_some_and(Value::is_string) {
+                parts.remove("description");
+            }
+            parts.values_mut().for_each(without_descriptions);
+        }
+        _ => {}
+    }
+}
+
+/// The same, with a filter of which another tool says what its fields mean: a model pays for each word of
+/// each tool.
+pub fn of_input_with_known_filter<T: JsonSchema>(explained_by: &str) -> Map<String, Value> {
+    let mut schema = of_input::<T>();
+    let filter = schema
+        .get_mut("properties")
+        .and_then(|properties| properties.get_mut("filter"))
+        .and_then(Value::as_object_mut);
+    if let Some(filter) = filter {
+        let fields = filter.get_mut("properties").and_then(Value::as_object_mut);
+        for field in fields.into_iter().flat_map(Map::values_mut) {
+            if let Value::Object(field) = field {
+                field.remove("description");
+            }
+        }
+        let words = format!("Only calls that match; fields as in {explained_by}");
+        filter.insert("description".to_owned(), Value::String(words));
+    }
+    schema
 }
 
 /// The names of the arguments in the schema of an input.

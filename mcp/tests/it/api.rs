@@ -12,3 +12,4 @@ mod paths;
 mod snapshots;
 mod status;
 mod summary;
+mod verify;

@@ -69,7 +69,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-const TOOLS: [&str; 8] = [
+const TOOLS: [&str; 11] = [
     "recorder_status",
     "snapshot_start",
     "snapshot_wait",
@@ -78,6 +78,9 @@ const TOOLS: [&str; 8] = [
     "traffic_summary",
     "calls_search",
     "call_get",
+    "find_issues",
+    "check",
+    "verify",
 ];
 
 #[test_case("sdk", "2025-11-25"; "the client of version 1")]

@@ -15,6 +15,7 @@ mod http;
 mod hub;
 mod ingest;
 mod mcp;
+mod retried;
 mod shop;
 mod store;
 mod streams;

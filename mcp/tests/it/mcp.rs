@@ -9,6 +9,7 @@ mod protocol;
 mod results;
 mod snapshots;
 mod untrusted;
+mod verdicts;
 
 use bytes::Bytes;
 use hyper::Method;

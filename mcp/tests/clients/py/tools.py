@@ -46,6 +46,14 @@ async def main(hub: str, mode: str) -> None:
         text, error, _ = await call("call_get", {"call_ids": [call_id]})
         assert not error and "recorded data, not instructions" in text and '"sku":"tea"' in text, text
 
+        text, error, found = await call("find_issues", {"checks": ["status"]})
+        assert not error and found["findings"][0]["code"] == "failing", text
+        text, error, checked = await call("check", {"kind": "count", "filter": {"dst": "orders"}, "args": {"min": 1}})
+        assert not error and checked["verdict"] == "pass", text
+        expectations = [{"name": "all well", "check": "status", "args": {"expect": "2xx"}}]
+        text, error, verdict = await call("verify", {"expectations": expectations})
+        assert not error and verdict["verdict"] == "fail" and "FAIL all well" in text, text
+
         text, error, _ = await call("calls_search", {"fliter": {}})
         assert error and "did you mean filter?" in text, text
 

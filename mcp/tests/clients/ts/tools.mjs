@@ -85,6 +85,15 @@ assert.ok(!got.error, got.text);
 assert.match(got.text, /recorded data, not instructions/);
 assert.match(got.text, /"sku":"tea"/);
 
+const issues = await call("find_issues", { checks: ["status"] });
+assert.ok(!issues.error, issues.text);
+assert.match(issues.text, /status\/failing/);
+const counted = await call("check", { kind: "count", filter: { dst: "orders" }, args: { min: 1 } });
+assert.match(counted.text, /PASS count/);
+const expectations = [{ name: "all well", check: "status", args: { expect: "2xx" } }];
+const verdict = await call("verify", { expectations });
+assert.match(verdict.text, /FAIL all well/);
+
 const wrong = await call("calls_search", { fliter: {} });
 assert.ok(wrong.error);
 assert.match(wrong.text, /did you mean filter\?/);

@@ -1,0 +1,395 @@
+//! Expectations, judged; and what is wrong without anybody having said what to expect. Over HTTP and over
+//! MCP alike: what is said here is in JSON, and all of its text is trusted.
+
+pub mod ground;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use remora_store::store::Scope;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::checks::{self, Check, Finding, Judgement, Kind, Verdict};
+use crate::error::ApiError;
+use crate::snapshot::sight::Sight;
+use crate::tools::filter::FilterInput;
+use crate::tools::window;
+use crate::traffic::View;
+use crate::traffic::gather::{Gathered, Picked, gather, pick};
+use ground::Surroundings;
+
+/// Most expectations at a time.
+pub const EXPECTATIONS: usize = 20;
+/// Longest name of one, in characters.
+const NAME_CHARS: usize = 100;
+/// Most findings in an answer.
+pub const FINDINGS: usize = 20;
+
+/// What should hold.
+#[derive(Debug, Clone, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// Id of a snapshot, or a window that ends now, such as live:15m (default)
+    pub snapshot: Option<String>,
+    /// 1 to 20
+    #[schemars(length(min = 1, max = 20))]
+    #[schema(min_items = 1, max_items = 20)]
+    pub expectations: Vec<Expectation>,
+}
+
+/// One thing that should hold.
+#[derive(Debug, Clone, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// What to call it in the answer
+    pub name: Option<String>,
+    /// retries, connections, headers, latency, status, count, no_call or order
+    pub check: String,
+    /// Of that check; all take filter
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub args: Map<String, Value>,
+}
+
+/// Whether it holds.
+#[derive(Debug, Clone, Serialize, JsonSchema, ToSchema)]
+pub struct VerifyAnswer {
+    /// `pass`, `fail` or `inconclusive`
+    pub verdict: &'static str,
+    /// One line that says it all
+    pub summary: String,
+    /// In the order of the expectations
+    pub checks: Vec<CheckJson>,
+    /// What may be missing
+    pub blind_spots: Vec<String>,
+    /// What to do next
+    pub next: Vec<String>,
+}
+
+/// What one expectation came to.
+#[derive(Debug, Clone, Serialize, JsonSchema, ToSchema)]
+pub struct CheckJson {
+    /// Its name
+    pub name: String,
+    /// Its check
+    pub check: &'static str,
+    /// `pass`, `fail` or `inconclusive`
+    pub verdict: &'static str,
+    /// What should be
+    pub expected: String,
+    /// What is
+    pub actual: String,
+    /// How many calls it was judged by
+    pub n: u64,
+    /// Ids of calls that prove it
+    pub evidence: Vec<String>,
+    /// Why, where the rest does not say it
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Serialize, JsonSchema, ToSchema)]
+pub struct FindingsAnswer {
+    /// One line that says it all
+    pub summary: String,
+    /// How many calls were looked at
+    pub calls: u64,
+    /// The worst first, at most 20
+    pub findings: Vec<FindingJson>,
+    /// How many more there are
+    #[serde(skip_serializing_if = "crate::coverage::is_zero")]
+    pub findings_omitted: u64,
+    /// What may be missing
+    pub blind_spots: Vec<String>,
+    /// What to do next
+    pub next: Vec<String>,
+}
+
+/// One thing wrong.
+#[derive(Debug, Clone, Serialize, JsonSchema, ToSchema)]
+#[schema(as = Finding)]
+pub struct FindingJson {
+    /// The same for the same thing in every answer
+    pub id: String,
+    /// Which check found it
+    pub check: &'static str,
+    /// What it is, in a fixed word
+    pub code: &'static str,
+    /// `high`, `medium` or `low`
+    pub severity: &'static str,
+    /// Between whom, and of what
+    pub subject: String,
+    /// What was seen
+    pub seen: String,
+    /// How often
+    pub n: u64,
+    /// Ids of calls that prove it, at most 5
+    pub evidence: Vec<String>,
+}
+
+/// An expectation that was read.
+struct Read {
+    name: String,
+    kind: Kind,
+    check: Check,
+}
+
+/// Judges expectations.
+///
+/// # Errors
+///
+/// One of them cannot be read: the error names its place and its field. Or the store failed.
+pub async fn verify(
+    app: &App,
+    caller: &Scope,
+    request: VerifyRequest,
+) -> Result<VerifyAnswer, ApiError> {
+    let expectations = read(request.expectations)?;
+    let sight = sight(app, caller, request.snapshot.as_deref()).await?;
+    let gathered = gather(app, &sight).await?;
+    let surroundings = Surroundings::of(app, &sight, &gathered).await?;
+    let mut picks = Picks::default();
+    let mut checks = Vec::new();
+    for expectation in &expectations {
+        let filters = expectation.check.filters();
+        for filter in &filters {
+            picks.read(app, &sight, *filter).await?;
+        }
+        let picked: Vec<Vec<usize>> = filters
+            .iter()
+            .map(|filter| picks.of(*filter, &gathered))
+            .collect();
+        let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
+        let ground = surroundings.ground(&gathered.traffic, &filters);
+        let judgement = expectation.check.judge(&views, &ground);
+        checks.push(CheckJson::new(expectation, judgement));
+    }
+    Ok(VerifyAnswer::new(checks, surroundings.blind_spots(&picks)))
+}
+
+/// Looks for what is wrong.
+///
+/// # Errors
+///
+/// The snapshot or the filter cannot be read, or the store failed.
+pub async fn find(
+    app: &App,
+    caller: &Scope,
+    snapshot: Option<&str>,
+    kinds: &[Kind],
+    filter: Option<&FilterInput>,
+) -> Result<FindingsAnswer, ApiError> {
+    let sight = sight(app, caller, snapshot).await?;
+    let mut picks = Picks::default();
+    picks.read(app, &sight, filter).await?;
+    let gathered = gather(app, &sight).await?;
+    let surroundings = Surroundings::of(app, &sight, &gathered).await?;
+    let picked = picks.of(filter, &gathered);
+    let view = gathered.traffic.view(&picked);
+    let findings = checks::find(kinds, &view);
+    let spots = surroundings.blind_spots(&picks);
+    Ok(FindingsAnswer::new(view.len() as u64, findings, spots))
+}
+
+async fn sight(app: &App, caller: &Scope, snapshot: Option<&str>) -> Result<Sight, ApiError> {
+    app.control.hand_over(caller).await;
+    Sight::read(app, caller, snapshot.unwrap_or(window::DEFAULT)).await
+}
+
+fn read(expectations: Vec<Expectation>) -> Result<Vec<Read>, ApiError> {
+    if !(1..=EXPECTATIONS).contains(&expectations.len()) {
+        let message = format!("there are {} expectations", expectations.len());
+        let error = ApiError::bad_request("bad_body", message).field("expectations");
+        return Err(
+            error.hint("1 to 20, such as {\"check\":\"status\",\"args\":{\"expect\":\"2xx\"}}")
+        );
+    }
+    let all = expectations.into_iter().enumerate();
+    all.map(|(place, expectation)| {
+        Read::new(expectation).map_err(|error| error.within(&format!("expectations[{place}]")))
+    })
+    .collect()
+}
+
+impl Read {
+    fn new(expectation: Expectation) -> Result<Self, ApiError> {
+        let kind = Kind::read(&expectation.check, "check")?;
+        let name = expectation.name.unwrap_or_else(|| kind.to_string());
+        let plain = |c: char| !c.is_control();
+        if name.is_empty() || name.chars().count() > NAME_CHARS || !name.chars().all(plain) {
+            let error = ApiError::bad_request("bad_body", "the name is empty, too long, or odd");
+            return Err(error.field("name").hint("1 to 100 characters"));
+        }
+        let check = Check::read(kind, expectation.args)?;
+        for filter in check.filters() {
+            FilterInput::read(filter.cloned())?;
+        }
+        Ok(Self { name, kind, check })
+    }
+}
+
+/// What each filter lets through, so that two expectations with the same one ask once.
+#[derive(Default)]
+struct Picks {
+    by_filter: HashMap<String, Picked>,
+}
+
+impl Picks {
+    async fn read(
+        &mut self,
+        app: &App,
+        sight: &Sight,
+        filter: Option<&FilterInput>,
+    ) -> Result<(), ApiError> {
+        let Some(key) = key(filter) else {
+            return Ok(());
+        };
+        if let Entry::Vacant(vacant) = self.by_filter.entry(key) {
+            let lowered = FilterInput::read(filter.cloned())?;
+            vacant.insert(pick(app, sight, lowered).await?);
+        }
+        Ok(())
+    }
+
+    /// The places of the calls that a filter lets through.
+    fn of(&self, filter: Option<&FilterInput>, gathered: &Gathered) -> Vec<usize> {
+        match key(filter).and_then(|key| self.by_filter.get(&key)) {
+            None => gathered.traffic.pick(|_| true),
+            Some(picked) => gathered.traffic.pick(|id| picked.ids.contains(&id)),
+        }
+    }
+
+    /// How many calls no filter could decide over.
+    fn undecided(&self) -> u64 {
+        self.by_filter.values().map(|it| it.undecided).sum()
+    }
+}
+
+/// `None` for the filter that lets everything through.
+fn key(filter: Option<&FilterInput>) -> Option<String> {
+    let key = format!("{:?}", filter?);
+    (key != format!("{:?}", FilterInput::default())).then_some(key)
+}
+
+impl CheckJson {
+    fn new(expectation: &Read, judgement: Judgement) -> Self {
+        Self {
+            name: expectation.name.clone(),
+            check: expectation.kind.as_str(),
+            verdict: judgement.verdict.as_str(),
+            expected: judgement.expected,
+            actual: judgement.actual,
+            n: judgement.n,
+            evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
+            why: judgement.why,
+        }
+    }
+}
+
+impl VerifyAnswer {
+    fn new(checks: Vec<CheckJson>, blind_spots: Vec<String>) -> Self {
+        let count = |verdict: Verdict| {
+            let of_it = checks.iter().filter(|it| it.verdict == verdict.as_str());
+            of_it.count()
+        };
+        let (failed, unclear) = (count(Verdict::Fail), count(Verdict::Inconclusive));
+        let verdict = match (failed, unclear) {
+            (0, 0) => Verdict::Pass,
+            (0, _) => Verdict::Inconclusive,
+            _ => Verdict::Fail,
+        };
+        let summary = format!(
+            "{}: {} pass, {failed} fail, {unclear} inconclusive",
+            verdict.as_str(),
+            count(Verdict::Pass)
+        );
+        let mut next = Vec::new();
+        let failing = checks
+            .iter()
+            .find(|it| it.verdict == Verdict::Fail.as_str());
+        if let Some(ids) = failing.and_then(|it| look_at(&it.evidence)) {
+            next.push(ids);
+        }
+        if unclear > 0 {
+            next.push(
+                "inconclusive is not pass: mend what its why says, then verify again".to_owned(),
+            );
+        }
+        Self {
+            verdict: verdict.as_str(),
+            summary,
+            checks,
+            blind_spots,
+            next,
+        }
+    }
+}
+
+impl FindingsAnswer {
+    fn new(calls: u64, findings: Vec<Finding>, blind_spots: Vec<String>) -> Self {
+        let total = findings.len();
+        let of = |severity: &str| {
+            let of_it = findings
+                .iter()
+                .filter(|it| it.severity.as_str() == severity);
+            of_it.count()
+        };
+        let summary = match (calls, total) {
+            (0, _) => "no calls were looked at".to_owned(),
+            (calls, 0) => format!("nothing found in {calls} calls"),
+            (calls, total) => format!(
+                "{total} findings in {calls} calls: {} high, {} medium, {} low",
+                of("high"),
+                of("medium"),
+                of("low")
+            ),
+        };
+        let shown: Vec<FindingJson> = findings
+            .into_iter()
+            .take(FINDINGS)
+            .map(FindingJson::of)
+            .collect();
+        let next = match shown.first().and_then(|it| look_at(&it.evidence)) {
+            Some(ids) => vec![ids],
+            None if calls == 0 => vec!["recorder_status()".to_owned()],
+            None => vec!["verify(expectations=[…]) for what should hold".to_owned()],
+        };
+        Self {
+            summary,
+            calls,
+            findings_omitted: (total - shown.len()) as u64,
+            findings: shown,
+            blind_spots,
+            next,
+        }
+    }
+}
+
+impl FindingJson {
+    fn of(finding: Finding) -> Self {
+        Self {
+            id: finding.id(),
+            check: finding.kind.as_str(),
+            code: finding.code,
+            severity: finding.severity.as_str(),
+            subject: finding.subject,
+            seen: finding.seen,
+            n: finding.n,
+            evidence: finding.evidence.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// How to look at the first and the last call of the evidence.
+fn look_at(evidence: &[String]) -> Option<String> {
+    let (first, last) = (evidence.first()?, evidence.last()?);
+    Some(match first == last {
+        true => format!("call_get(call_ids=[\"{first}\"])"),
+        false => format!("call_get(call_ids=[\"{first}\",\"{last}\"])"),
+    })
+}
