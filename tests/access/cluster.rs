@@ -1,13 +1,17 @@
 //! A hub that asks a real API server, with what pods of two namespaces recorded.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};
+use remora_injector::certificates::{Chain, Lifetimes, Names};
 use serde_json::{Value, json};
 
+use super::sidecar::Sidecar;
 use crate::chart::manifests;
 use crate::support::api::{Client, encoded};
 use crate::support::eventually;
@@ -23,12 +27,13 @@ pub struct Cluster {
     /// One who may see everything.
     pub admin: String,
     _running: Vec<Running>,
-    /// Tokens of the sidecars, and what the hub logs.
+    /// Tokens of the sidecars, certificates, and what the hub logs.
     folder: tempfile::TempDir,
 }
 
 const NAMESPACES: [&str; 2] = ["shop", "bank"];
 const LOG: &str = "hub.log";
+const AUTHORITIES: &str = "ca.crt";
 /// The role of who may see calls without their bodies.
 pub const HEADS: &str = "remora-reader";
 /// The role of who may see all of them.
@@ -44,7 +49,8 @@ impl Cluster {
         let place = HubPlace::new();
         let folder = tempfile::tempdir().unwrap();
         let log = File::create(folder.path().join(LOG)).unwrap();
-        let mut running = vec![start_hub(&server, &place, log)];
+        write_certificates(folder.path());
+        let mut running = vec![start_hub(&server, &place, folder.path(), log)];
         let client = Client::new();
         for namespace in NAMESPACES {
             server.ask(["create", "namespace", namespace]);
@@ -69,8 +75,11 @@ impl Cluster {
                 "claimed",
                 "--token-file",
                 token.to_str().unwrap(),
+                "--ingest-ca",
+                &folder.path().join(AUTHORITIES).display().to_string(),
             ];
-            let (sidecar, port) = start_mapped(&place.ingest(), "inbound", upstream, &options);
+            let ingest = place.ingest().replace("http:", "https:");
+            let (sidecar, port) = start_mapped(&ingest, "inbound", upstream, &options);
             running.push(sidecar);
             let uri = format!("http://127.0.0.1:{port}/{namespace}-path?q={namespace}-query");
             let question = Bytes::from(format!("planted-question-of-{namespace}"));
@@ -104,6 +113,18 @@ impl Cluster {
         lines
             .filter(|line: &Value| line["target"] == "audit")
             .collect()
+    }
+
+    /// Whatever holds the token of the pod of a namespace.
+    pub fn sidecar(&self, namespace: &str) -> Sidecar {
+        let token = std::fs::read_to_string(self.folder.path().join(namespace)).unwrap();
+        self.sidecar_with(&token)
+    }
+
+    /// Whatever holds a token.
+    pub fn sidecar_with(&self, token: &str) -> Sidecar {
+        let authorities = std::fs::read(self.folder.path().join(AUTHORITIES)).unwrap();
+        Sidecar::new(self.place.ingest_port, &authorities, token)
     }
 
     pub fn reader(&self, namespace: &str) -> String {
@@ -174,13 +195,17 @@ impl Cluster {
 }
 
 /// A hub with the rights that the chart gives it.
-fn start_hub(server: &ApiServer, place: &HubPlace, log: File) -> Running {
+fn start_hub(server: &ApiServer, place: &HubPlace, folder: &Path, log: File) -> Running {
     let token = server.ask(["-n", "remora", "create", "token", "remora-hub"]);
     let hub = Command::new(REMORA)
         .args(["hub", "--kubernetes", "--data"])
         .arg(place.data())
         .args(["--listen", &format!("127.0.0.1:{}", place.api_port)])
         .args(["--ingest", &format!("127.0.0.1:{}", place.ingest_port)])
+        .arg("--ingest-tls-cert")
+        .arg(folder.join("tls.crt"))
+        .arg("--ingest-tls-key")
+        .arg(folder.join("tls.key"))
         .env("KUBECONFIG", server.kubeconfig_of("hub", token.trim()))
         .env("REMORA_LOG", "warn,audit=info")
         .stdin(Stdio::null())
@@ -189,6 +214,27 @@ fn start_hub(server: &ApiServer, place: &HubPlace, log: File) -> Running {
         .spawn()
         .unwrap();
     Running::of(hub)
+}
+
+/// What the injector would make for the hub and those who trust it.
+fn write_certificates(folder: &Path) {
+    let names = Names {
+        webhook: vec!["remora-injector.remora.svc".to_owned()],
+        hub: vec!["127.0.0.1".to_owned()],
+    };
+    let now_s = now_ns().unsigned_abs() / 1_000_000_000;
+    let chain = Chain::next(None, &names, &Lifetimes::default(), now_s).unwrap();
+    let chain = chain.unwrap();
+    let (certificate, key) = chain.of_hub().unwrap();
+    std::fs::write(folder.join(AUTHORITIES), chain.bundle()).unwrap();
+    std::fs::write(folder.join("tls.crt"), certificate).unwrap();
+    std::fs::write(folder.join("tls.key"), key).unwrap();
+}
+
+/// The time, in nanoseconds since the Unix epoch.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_nanos()).unwrap()
 }
 
 /// Gives an account a role in a namespace, or in all.
