@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::eventually;
-use cluster::Cluster;
+use cluster::{Cluster, HEADS, bind};
 use sweep::answers;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +77,51 @@ async fn callers_see_the_namespaces_that_the_cluster_lets_them_see() {
             .filter(|answer| answer.contains(&format!("{mine}-")));
         assert!(seen.count() >= 10, "{own:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_shows_the_traffic_that_its_account_may_see() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let scrape = async |token: Option<&str>| {
+        let (status, seen) = cluster.get("/metrics", token).await.unwrap();
+        (status, seen.as_str().unwrap_or_default().to_owned())
+    };
+    let calls_of = |text: &str, namespace: &str| {
+        let label = format!("namespace=\"{namespace}\"");
+        let mut lines = text.lines();
+        lines.any(|line| line.starts_with("remora_calls_total{") && line.contains(&label))
+    };
+    // An account as the chart's README gives Prometheus one.
+    cluster
+        .server
+        .ask(["-n", "remora", "create", "serviceaccount", "prometheus"]);
+    bind(&cluster.server, HEADS, "remora:prometheus", None);
+    let prometheus = cluster.server.hub_token("remora", "prometheus", &[]);
+    let heads = cluster.server.hub_token("shop", "heads", &[]);
+    for (token, shop, bank) in [
+        (Some(&*prometheus), true, true),
+        (Some(&*heads), true, false),
+        (None, false, false),
+    ] {
+        let (status, text) = scrape(token).await;
+        assert_eq!(status, 200, "{text}");
+        assert_eq!(
+            (calls_of(&text, "shop"), calls_of(&text, "bank")),
+            (shop, bank),
+            "{text}"
+        );
+        let shown = format!("remora_hub_traffic_shown {}", u8::from(token.is_some()));
+        assert!(
+            text.contains(&shown) && text.contains("remora_hub_"),
+            "{text}"
+        );
+    }
+    // The one that it has for the API server.
+    let server = &cluster.server;
+    let other = server.ask(["-n", "remora", "create", "token", "prometheus"]);
+    assert_eq!(scrape(Some(other.trim())).await.0, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,6 +64,41 @@ fn hub_and_injector_know_every_variable_that_the_chart_sets(rendered: &str) {
 }
 
 #[test]
+fn what_prometheus_is_to_scrape_is_there() {
+    let text = manifests("everything.yaml");
+    let objects = text
+        .split("\n---\n")
+        .map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
+    let (monitors, objects): (Vec<_>, Vec<_>) =
+        objects.partition(|object| object["kind"] == "ServiceMonitor");
+    let services: Vec<_> = objects
+        .iter()
+        .filter(|object| object["kind"] == "Service")
+        .collect();
+    assert_eq!(monitors.len(), 2);
+    for monitor in monitors {
+        let wanted = monitor["spec"]["selector"]["matchLabels"]
+            .as_object()
+            .unwrap();
+        let chosen = services.iter().filter(|service| {
+            let labels = &service["metadata"]["labels"];
+            wanted.iter().all(|(name, value)| labels[name] == *value)
+        });
+        let chosen: Vec<_> = chosen.collect();
+        let [service] = chosen.as_slice() else {
+            panic!("{monitor} is of {} services", chosen.len());
+        };
+        let ports = service["spec"]["ports"].as_array().unwrap();
+        for endpoint in monitor["spec"]["endpoints"].as_array().unwrap() {
+            assert!(
+                ports.iter().any(|port| port["name"] == endpoint["port"]),
+                "{endpoint}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_injector_takes_the_values_and_misses_only_a_cluster() {
     let container = container("everything.yaml", "remora-injector");
     let output = run(
