@@ -10,6 +10,7 @@ pub mod api;
 mod app;
 pub mod auth;
 pub mod call_json;
+pub mod causality;
 pub mod checks;
 pub mod clock;
 pub mod cluster;
