@@ -29,6 +29,7 @@ mod hub_blocked;
 mod hub_drained;
 mod hub_killed;
 mod inject;
+mod joined;
 mod mcp_bridge;
 mod mcp_kubernetes;
 mod node;
