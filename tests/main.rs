@@ -43,4 +43,5 @@ mod secrets;
 mod sidecar_killed;
 mod snapshots;
 mod streams;
+mod verify;
 mod webhook;

@@ -5,6 +5,7 @@ mod inject;
 mod mcp;
 mod proxy;
 mod snapshot;
+mod verify;
 
 use std::net::SocketAddr;
 
@@ -16,6 +17,7 @@ pub(crate) use inject::{Inject, InjectedSidecar, Injector};
 pub(crate) use mcp::Mcp;
 pub(crate) use proxy::Proxy;
 pub(crate) use snapshot::{AtHub, Snapshot, SnapshotStart, SnapshotWait};
+pub(crate) use verify::Verify;
 
 /// Tells you, and your AI assistant, what your code really does on the wire.
 #[derive(Debug, Parser)]
@@ -39,6 +41,7 @@ impl Remora {
                 | Command::Inject(_)
                 | Command::Mcp(_)
                 | Command::Snapshot(_)
+                | Command::Verify(_)
                 | Command::Descriptors(_)
         );
         self.log
@@ -68,6 +71,8 @@ pub(crate) enum Command {
     /// Make, wait for, list and delete snapshots at a hub: named windows over recorded calls
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Judge expectations (YAML or JSON) by the calls that a hub has
+    Verify(Verify),
     /// Write the redirect rules into this network namespace (needs CAP_NET_ADMIN)
     Init(Init),
     /// Relay MCP between standard input and output and a hub, for clients that do not speak HTTP

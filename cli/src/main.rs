@@ -5,6 +5,7 @@ mod demo;
 mod descriptors;
 mod http;
 mod hub;
+mod hub_api;
 mod init;
 mod inject;
 mod injector;
@@ -12,6 +13,7 @@ mod mcp;
 mod proxy;
 mod runtime;
 mod snapshot;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,22 +35,23 @@ fn main() -> ExitCode {
         Command::Injector(options) => injector::run(*options),
         Command::Mcp(options) => mcp::run(options),
         Command::Snapshot(command) => snapshot::run(command),
+        Command::Verify(options) => verify::run(options),
         Command::Descriptors(options) => descriptors::run(&options),
     };
     runtime::exit_code(done)
 }
 
-/// Says what is wrong with the arguments, or shows the help that was asked for. Scripts that ask for
-/// a snapshot tell by the exit code that nothing was asked.
+/// Says what is wrong with the arguments, or shows the help that was asked for. Scripts that ask a hub
+/// tell by the exit code that nothing was asked.
 fn refuse(error: &clap::Error) -> ExitCode {
     // Nobody may read it.
     let _ = error.print();
-    let is_snapshot = std::env::args_os()
+    let asks_a_hub = std::env::args_os()
         .nth(1)
-        .is_some_and(|it| it == "snapshot");
+        .is_some_and(|it| it == "snapshot" || it == "verify");
     match u8::try_from(error.exit_code()).unwrap_or(2) {
         0 => ExitCode::SUCCESS,
-        _ if is_snapshot => ExitCode::from(snapshot::NOT_ASKED),
+        _ if asks_a_hub => ExitCode::from(hub_api::NOT_ASKED),
         code => ExitCode::from(code),
     }
 }
