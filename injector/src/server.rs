@@ -8,23 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use self::tls::{Acceptor, Tls, TlsError};
+use self::tls::{Tls, TlsError};
 use crate::bundles;
 use crate::certificates::{Cluster, KeepError, Keeper};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::webhook;
 
+mod admin;
+mod bounded;
 mod tls;
 
 /// How often the shared chain is looked at: a Secret that was deleted or a bundle that was overwritten is
@@ -135,7 +133,7 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
         let tls = Tls::default();
-        let admin = serve_admin(self.admin, self.metrics.clone(), tls.clone());
+        let admin = admin::serve(self.admin, self.metrics.clone(), tls.clone());
         let (bundle, published) = watch::channel(Arc::default());
         let keep = keep(&keeper, &pace, &tls, &bundle, &self.metrics);
         let distribute =
@@ -215,7 +213,7 @@ async fn serve_webhook(
 ) -> io::Result<()> {
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?
-        .acceptor(Acceptor::new(tls))
+        .acceptor(tls::acceptor(tls))
         .handle(handle.clone())
         .http1_only();
     server
@@ -232,37 +230,6 @@ async fn serve_webhook(
     tokio::select! {
         ended = serving => ended,
         () = stopping => Ok(()),
-    }
-}
-
-#[derive(Clone)]
-struct Admin {
-    metrics: Metrics,
-    tls: Tls,
-}
-
-async fn serve_admin(listener: TcpListener, metrics: Metrics, tls: Tls) -> io::Result<()> {
-    let router = Router::new()
-        .route("/metrics", get(show_metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(show_readiness))
-        .with_state(Admin { metrics, tls });
-    axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
-}
-
-async fn show_metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], admin.metrics.page())
-}
-
-async fn show_readiness(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.tls.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "there is no certificate yet\n",
-        )
     }
 }
 

@@ -1,22 +1,15 @@
 //! The certificate that is served, changed while connections are open, and how many of these there may be.
 
-use std::future::ready;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Extension;
-use axum::middleware::AddExtension;
-use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tower::Layer;
+use tokio::sync::Notify;
 
+use super::bounded::Bounded;
 use crate::certificates::Chain;
 
 /// Longest TLS handshake.
@@ -102,45 +95,7 @@ fn tls_config(chain: &Chain) -> Result<Arc<ServerConfig>, TlsError> {
 }
 
 /// Takes connections over TLS, and no more than [`MAX_CONNECTIONS`].
-#[derive(Debug, Clone)]
-pub(super) struct Acceptor {
-    tls: RustlsAcceptor,
-    room: Arc<Semaphore>,
-}
-
-/// The place of one connection among the many; free again when its service is gone.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
-impl Acceptor {
-    pub(super) fn new(tls: RustlsConfig) -> Self {
-        Self {
-            tls: RustlsAcceptor::new(tls).handshake_timeout(MAX_HANDSHAKE),
-            room: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        }
-    }
-}
-
-impl<S: Send + 'static> Accept<TcpStream, S> for Acceptor {
-    type Stream = <RustlsAcceptor as Accept<TcpStream, S>>::Stream;
-    type Service = AddExtension<<RustlsAcceptor as Accept<TcpStream, S>>::Service, Place>;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return Box::pin(ready(Err(io::Error::other(
-                "there are too many connections",
-            ))));
-        };
-        let place = Place {
-            _permit: Arc::new(permit),
-        };
-        let shaken = self.tls.accept(stream, service);
-        Box::pin(async move {
-            let (stream, service) = shaken.await?;
-            Ok((stream, Extension(place).layer(service)))
-        })
-    }
+pub(super) fn acceptor(tls: RustlsConfig) -> Bounded<RustlsAcceptor> {
+    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(MAX_HANDSHAKE);
+    Bounded::new(acceptor, MAX_CONNECTIONS)
 }
