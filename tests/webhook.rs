@@ -128,6 +128,19 @@ async fn the_api_server_has_pods_injected_as_their_labels_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_without_an_account_starts_as_it_is() {
+    let Some((server, _injectors)) = installed().await else {
+        return;
+    };
+    // This API server gives pods no account, and refuses tokens of none.
+    let pod = pod("a", "").replace("serviceAccountName: default, ", "");
+    let made = created(&server, "shop", &pod, &[]);
+    assert!(!is_injected(&made));
+    let status = made["metadata"]["annotations"]["remora.dev/status"].as_str();
+    assert!(status.unwrap().contains("no_service_account"), "{made}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_forbids_the_rules_is_told_on_the_pod() {
     let Some((server, _injectors)) = installed().await else {
         return;

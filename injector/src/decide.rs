@@ -4,7 +4,7 @@
 //! namespace's. The codes of reasons are an interface: people filter by them.
 
 use crate::annotations::{INJECT, STATUS};
-use crate::config::{Config, Sidecars};
+use crate::config::{Config, Sidecars, Token};
 use crate::patch::{HUB_VOLUME, INIT_CONTAINER, OWN_PORTS, PROXY_CONTAINER, SPOOL_VOLUME};
 use crate::pod::{Pod, name_of};
 
@@ -75,6 +75,8 @@ pub enum Reason {
     PodSecurity,
     /// It runs to its end, which a classic sidecar would keep it from.
     ClassicJob,
+    /// It has no service account, whose token the sidecar would show to the hub.
+    NoServiceAccount,
 }
 
 impl Reason {
@@ -96,6 +98,7 @@ impl Reason {
             Self::PortClash => "port_clash",
             Self::PodSecurity => "pod_security",
             Self::ClassicJob => "classic_job",
+            Self::NoServiceAccount => "no_service_account",
         }
     }
 
@@ -124,6 +127,9 @@ impl Reason {
             Self::ClassicJob => {
                 "without native sidecars (Kubernetes 1.29) a pod that runs to its end would never end"
             }
+            Self::NoServiceAccount => {
+                "the pod has no service account, whose token the hub knows sidecars by; name one in serviceAccountName"
+            }
         };
         text.to_owned()
     }
@@ -149,6 +155,17 @@ pub fn decide(pod: Pod<'_>, namespace: Namespace<'_>, config: &Config) -> Decisi
         Some(reason) => Decision::Skip(reason),
         None => Decision::Inject,
     }
+}
+
+/// Why a pod that is being made gets no sidecar although [`decide`] gave it one. The API server gives every pod a
+/// service account before it asks webhooks, unless its plugin for that is off; then it refuses projected tokens.
+/// Manifests say nothing of it yet.
+pub fn decide_at_admission(pod: Pod<'_>, config: &Config) -> Option<Reason> {
+    let has_account = pod
+        .text("/spec/serviceAccountName")
+        .is_some_and(|account| !account.is_empty());
+    let needs_account = matches!(config.token, Token::Projected(_));
+    (needs_account && !has_account).then_some(Reason::NoServiceAccount)
 }
 
 /// Whether nobody asked for a sidecar. The pod's label wins; any other word says nothing.

@@ -55,21 +55,28 @@ pub fn inject(
             };
             patch::inject(pod, &plan, config, &mut warnings)
         }
-        Decision::Skip(reason) if reason.is_news() => {
-            warnings.push(format!(
-                "not recorded ({}): {}",
-                reason.code(),
-                reason.message()
-            ));
-            patch::mark_skipped(pod, reason)
-        }
-        Decision::Skip(_) => Patch::default(),
+        Decision::Skip(reason) => return skip(pod, reason),
     };
     Injection {
         decision,
         patch,
         warnings: bounded(warnings),
     }
+}
+
+/// What is done with a pod that starts as it is: where somebody must be told why, it says so on itself.
+pub fn skip(pod: Pod<'_>, reason: Reason) -> Injection {
+    let mut injection = Injection {
+        decision: Decision::Skip(reason),
+        patch: Patch::default(),
+        warnings: Vec::new(),
+    };
+    if reason.is_news() {
+        let warning = format!("not recorded ({}): {}", reason.code(), reason.message());
+        injection.warnings = bounded(vec![warning]);
+        injection.patch = patch::mark_skipped(pod, reason);
+    }
+    injection
 }
 
 /// A word that is neither of the two says nothing, and the namespace decides.

@@ -23,9 +23,10 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Config;
-use crate::decide::{Decision, Namespace, PodSecurity};
-use crate::inject::{Injection, inject};
+use crate::decide::{Decision, Namespace, PodSecurity, decide_at_admission};
+use crate::inject::{Injection, inject, skip};
 use crate::metrics::{Metrics, Outcome};
+use crate::pod::Pod;
 
 /// Largest review that is read, in bytes. The API server takes no object above 3 MiB.
 pub const MAX_REVIEW_BYTES: usize = 4 * 1024 * 1024;
@@ -110,7 +111,7 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
         decision,
         patch,
         warnings,
-    } = inject(&pod, namespace, None, config);
+    } = decided(&pod, namespace, config);
     let mut response = AdmissionResponse::from(&request);
     response.warnings = (!warnings.is_empty()).then_some(warnings);
     let body = if patch.is_empty() {
@@ -126,6 +127,15 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
         dry_run: request.dry_run,
         namespace: request.namespace.unwrap_or_default(),
     }
+}
+
+/// What is done with a pod that is being made.
+fn decided(pod: &Value, namespace: Namespace<'_>, config: &Config) -> Injection {
+    let injection = inject(pod, namespace, None, config);
+    let skipped = Pod::new(pod)
+        .filter(|_| injection.decision == Decision::Inject)
+        .and_then(|pod| Some(skip(pod, decide_at_admission(pod, config)?)));
+    skipped.unwrap_or(injection)
 }
 
 /// Whether a pod is asked about that does not run yet: a configuration that sends more is not ours, and

@@ -44,8 +44,7 @@ fn answered(review: &Value, selected: Selected) -> (Answer, Value) {
 
 #[test]
 fn a_pod_is_answered_with_its_patch_under_its_uid() {
-    let pod =
-        json!({"metadata": {"generateName": "web-"}, "spec": {"containers": [{"name": "web"}]}});
+    let pod = json!({"metadata": {"generateName": "web-"}, "spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}});
     let (answer, body) = answered(&request(pod), BY_NAMESPACE);
     assert_eq!(answer.decision, Some(Decision::Inject));
     let response = body.get("response").unwrap();
@@ -65,7 +64,9 @@ fn a_pod_is_answered_with_its_patch_under_its_uid() {
 #[test_case("/request/operation", json!("UPDATE"); "an update")]
 #[test_case("/request/subResource", json!("ephemeralcontainers"); "a part of a pod")]
 fn what_is_no_new_pod_stays_as_it_is(place: &str, value: Value) {
-    let mut review = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+    let mut review = request(
+        json!({"spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}}),
+    );
     review["request"]["subResource"] = Value::Null;
     *review.pointer_mut(place).unwrap() = value;
     let (answer, body) = answered(&review, BY_NAMESPACE);
@@ -75,6 +76,26 @@ fn what_is_no_new_pod_stays_as_it_is(place: &str, value: Value) {
         (&response["allowed"], &response["patch"]),
         (&json!(true), &Value::Null)
     );
+}
+
+#[test]
+fn a_pod_whose_token_nobody_could_make_is_left_alone() {
+    let pod = json!({"spec": {"containers": [{"name": "web"}]}});
+    let (answer, body) = answered(&request(pod.clone()), BY_NAMESPACE);
+    assert_eq!(
+        answer.decision,
+        Some(Decision::Skip(Reason::NoServiceAccount))
+    );
+    let warning = body["response"]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("no_service_account"), "{warning}");
+    // A token from a Secret needs no account.
+    let config = Config {
+        token: crate::config::Token::Secret("token".to_owned()),
+        ..config()
+    };
+    let review = request(pod).to_string();
+    let answer = super::answer(review.as_bytes(), BY_NAMESPACE, &config);
+    assert_eq!(answer.decision, Some(Decision::Inject));
 }
 
 #[tokio::test]
@@ -89,7 +110,7 @@ async fn a_review_that_is_too_large_is_told_so() {
 fn fields_that_no_type_knows_do_not_keep_a_pod_from_its_sidecar() {
     let pod = json!({
         "metadata": {"name": "web", "newInMetadata": {"a": 1}},
-        "spec": {"containers": [{"name": "web", "newInContainer": []}], "newInSpec": true},
+        "spec": {"serviceAccountName": "default", "containers": [{"name": "web", "newInContainer": []}], "newInSpec": true},
     });
     let (answer, _) = answered(&request(pod), BY_NAMESPACE);
     assert_eq!(answer.decision, Some(Decision::Inject));
@@ -102,7 +123,9 @@ fn what_selected_a_pod_stands_for_the_labels_of_its_namespace(
     by: SelectedBy,
     pod_security: SelectedPodSecurity,
 ) -> Decision {
-    let pod = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+    let pod = request(
+        json!({"spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}}),
+    );
     answered(&pod, Selected { by, pod_security })
         .0
         .decision
@@ -123,7 +146,9 @@ fn a_reason_to_skip_is_a_warning_that_kubectl_shows() {
 
 #[test]
 fn a_dry_run_is_answered_alike_and_marked() {
-    let mut review = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+    let mut review = request(
+        json!({"spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}}),
+    );
     let (real, body) = answered(&review, BY_NAMESPACE);
     *review.pointer_mut("/request/dryRun").unwrap() = true.into();
     let (tried, same) = answered(&review, BY_NAMESPACE);
@@ -140,7 +165,9 @@ fn the_namespace_of_a_pod_is_told_without_waiting_and_not_of_one_that_is_tried()
     runtime.block_on(async {
         let (injecting, mut injected) = mpsc::channel(1);
         let mut router = router(config(), Metrics::default(), injecting);
-        let mut review = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+        let mut review = request(
+            json!({"spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}}),
+        );
         // The second is told of to nobody, since one waits already.
         for dry_run in [true, false, false] {
             *review.pointer_mut("/request/dryRun").unwrap() = dry_run.into();
