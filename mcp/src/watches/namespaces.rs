@@ -4,15 +4,22 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 
 use super::mirror::{Mirror, Mirrored};
-use super::pods::{labelled_ns, time_ns};
+use super::pods::labelled_ns;
 use super::{INJECT, State};
+
+/// The label that asks for sidecars.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Enabled {
+    /// When it was set, in nanoseconds since the Unix epoch; `None` where nobody kept it.
+    pub(super) since_ns: Option<i64>,
+}
 
 /// What is kept of a namespace.
 #[derive(Debug, Clone)]
 pub(super) struct NamespaceFacts {
     pub(super) name: String,
-    /// When its pods were asked to be recorded, if they are: nanoseconds since the Unix epoch.
-    pub(super) enabled_ns: Option<i64>,
+    /// What its label says of its pods; `None` where it does not ask for sidecars.
+    pub(super) enabled: Option<Enabled>,
 }
 
 impl Mirrored for NamespaceFacts {
@@ -23,11 +30,11 @@ impl Mirrored for NamespaceFacts {
             .labels()
             .get(INJECT)
             .is_some_and(|it| it == "enabled");
-        let set_ns = labelled_ns(&namespace.metadata)
-            .unwrap_or_else(|| time_ns(namespace.metadata.creation_timestamp.as_ref()));
         Some(Self {
             name: namespace.name_any(),
-            enabled_ns: is_enabled.then_some(set_ns),
+            enabled: is_enabled.then(|| Enabled {
+                since_ns: labelled_ns(&namespace.metadata),
+            }),
         })
     }
 

@@ -58,8 +58,8 @@ pub struct PodFacts {
 /// What the label of a pod says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inject {
-    /// It asks for a sidecar, since this time.
-    Enabled(i64),
+    /// It asks for a sidecar, since this time; `None` where nobody kept it.
+    Enabled(Option<i64>),
     /// It wants none.
     Disabled,
 }
@@ -121,9 +121,7 @@ impl Mirrored for PodFacts {
             created_ns,
             is_leaving: pod.metadata.deletion_timestamp.is_some(),
             inject: match pod.labels().get(INJECT).map(String::as_str) {
-                Some("enabled") => Some(Inject::Enabled(
-                    labelled_ns(&pod.metadata).unwrap_or(created_ns),
-                )),
+                Some("enabled") => Some(Inject::Enabled(labelled_ns(&pod.metadata))),
                 Some("disabled") => Some(Inject::Disabled),
                 _ => None,
             },

@@ -6,6 +6,7 @@ use remora_store::store::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::namespaces::Enabled;
 use super::pods::{Inject, Sidecar};
 use super::{PodFacts, State, Watches};
 use crate::clock::now_ns;
@@ -30,8 +31,8 @@ pub struct Unrecorded {
     pub kind: String,
     /// How many they are.
     pub pods: u64,
-    /// `older_than_label`, `skipped`, `webhook_not_reached`, `init_failed`, `sidecar_not_ready` or
-    /// `silent`.
+    /// `older_than_label`, `skipped`, `webhook_not_reached`, `label_time_unknown` (one of these two),
+    /// `init_failed`, `sidecar_not_ready` or `silent`.
     pub reason: &'static str,
     /// The same in words.
     pub message: String,
@@ -66,6 +67,8 @@ impl Watches {
 enum Why {
     OlderThanLabel,
     WebhookNotReached,
+    /// One of the two above.
+    LabelTimeUnknown,
     Skipped(String, String),
     InitFailed(String),
     NotReady(String),
@@ -73,20 +76,20 @@ enum Why {
 }
 
 fn find(state: &State, scope: &Scope, heard: &HashSet<PodName<'_>>, now_ns: i64) -> AllUnrecorded {
-    let enabled: BTreeMap<&str, i64> = state
+    let enabled: BTreeMap<&str, Enabled> = state
         .namespaces
         .iter()
-        .filter_map(|namespace| Some((&*namespace.name, namespace.enabled_ns?)))
+        .filter_map(|namespace| Some((&*namespace.name, namespace.enabled?)))
         .collect();
     let mut groups: BTreeMap<(&str, &str, &str, Why), Vec<&PodFacts>> = BTreeMap::new();
     for pod in state.pods.iter().filter(|pod| scope.sees(&pod.namespace)) {
-        let asked_ns = match pod.inject {
+        let asked = match pod.inject {
             Some(Inject::Disabled) => None,
-            Some(Inject::Enabled(since_ns)) => Some(since_ns),
+            Some(Inject::Enabled(since_ns)) => Some(Enabled { since_ns }),
             None => enabled.get(&*pod.namespace).copied(),
         };
         let is_heard = heard.contains(&(&*pod.namespace, &*pod.name));
-        if let Some(why) = why(pod, asked_ns, is_heard, now_ns) {
+        if let Some(why) = why(pod, asked, is_heard, now_ns) {
             let group = (&*pod.namespace, &*pod.workload, &*pod.kind, why);
             groups.entry(group).or_default().push(pod);
         }
@@ -103,19 +106,22 @@ fn find(state: &State, scope: &Scope, heard: &HashSet<PodName<'_>>, now_ns: i64)
 }
 
 /// Why a pod is not recorded; `None` if it is, may soon be, or need not be.
-fn why(pod: &PodFacts, asked_ns: Option<i64>, is_heard: bool, now_ns: i64) -> Option<Why> {
+fn why(pod: &PodFacts, asked: Option<Enabled>, is_heard: bool, now_ns: i64) -> Option<Why> {
     if pod.is_leaving || pod.ended_ns.is_some() {
         return None;
     }
     let is_starting = now_ns.saturating_sub(pod.created_ns) < STARTING_NS;
     match &pod.sidecar {
         Sidecar::Skipped { code, message } => {
-            asked_ns?;
+            asked?;
             Some(Why::Skipped(code.clone(), message.clone()))
         }
-        // Times of the API server are whole seconds: within one, the label came first.
-        Sidecar::None if pod.created_ns < asked_ns? => Some(Why::OlderThanLabel),
-        Sidecar::None => Some(Why::WebhookNotReached),
+        Sidecar::None => Some(match asked?.since_ns {
+            None => Why::LabelTimeUnknown,
+            // Times of the API server are whole seconds: within one, the label came first.
+            Some(since_ns) if pod.created_ns < since_ns => Why::OlderThanLabel,
+            Some(_) => Why::WebhookNotReached,
+        }),
         Sidecar::InitFailed(words) => Some(Why::InitFailed(words.clone())),
         Sidecar::NotReady(_) if is_starting => None,
         Sidecar::NotReady(reason) => Some(Why::NotReady(reason.clone())),
@@ -138,6 +144,13 @@ impl Unrecorded {
                 "webhook_not_reached",
                 "made after the label, but the API server did not reach the injector".to_owned(),
                 format!("see that the injector is up, then {}", restart(pods)),
+            ),
+            Why::LabelTimeUnknown => (
+                "label_time_unknown",
+                "older than the label remora.dev/inject=enabled, whose time is not known, or the API server did not \
+                 reach the injector"
+                    .to_owned(),
+                format!("{}, and if that does not help, see that the injector is up", restart(pods)),
             ),
             Why::Skipped(code, message) => ("skipped", format!("{code}: {message}"), String::new()),
             Why::InitFailed(words) => (
@@ -183,7 +196,7 @@ impl Unrecorded {
             format!("{pods} pods")
         };
         match self.reason {
-            "older_than_label" | "webhook_not_reached" => {
+            "older_than_label" | "webhook_not_reached" | "label_time_unknown" => {
                 format!("no sidecar: {pods} of {what}/{workload} in {namespace}: {message}")
             }
             _ => format!("not recorded: {pods} of {what}/{workload} in {namespace}: {message}"),

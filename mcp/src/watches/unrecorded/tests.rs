@@ -127,6 +127,28 @@ fn a_pod_that_is_not_recorded_is_told_with_the_reason(created: &str, more: Value
     texts.next().unwrap_or_default()
 }
 
+#[test_case(shop(), json!({}) => "older_than_label"; "of the namespace, and known")]
+#[test_case(without_history(shop()), json!({}) => "label_time_unknown"; "of the namespace, and unknown")]
+#[test_case(json!({"metadata": {"name": "shop"}}), json!({"metadata": {"labels": {"remora.dev/inject": "enabled"}}})
+    => "label_time_unknown"; "of the pod, and unknown")]
+fn without_the_time_of_the_label_nobody_is_blamed(namespace: Value, more: Value) -> &'static str {
+    let state = state(vec![namespace], vec![pod("a", BEFORE, more)]);
+    let found = find(&state, &Scope::ALL, &HashSet::new(), NOON_NS);
+    let group = found.groups.first().unwrap();
+    assert!(
+        group
+            .sentence()
+            .starts_with("no sidecar: 1 pod of deployment/orders in shop")
+    );
+    group.reason
+}
+
+/// As tools leave it that drop what they do not know the use of.
+fn without_history(mut namespace: Value) -> Value {
+    namespace["metadata"]["managedFields"].take();
+    namespace
+}
+
 #[test]
 fn nobody_is_missed_where_nobody_asked_or_the_hub_has_heard_or_the_pod_just_starts() {
     let running = || {
