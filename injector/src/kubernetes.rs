@@ -1,5 +1,9 @@
-//! The shared chain in a Secret, the hub's certificate in another, and the authorities in the webhook's
-//! configuration and in a ConfigMap of each namespace with sidecars.
+//! The shared chain in a Secret, the hub's certificate in another, the authorities in the webhook's
+//! configuration and in a ConfigMap of each namespace with sidecars; and Events.
+
+mod events;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -9,6 +13,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::events::Recorder;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Error};
 use serde_json::{Value, json};
@@ -32,6 +37,7 @@ pub struct Kubernetes {
     client: Client,
     secrets: Api<Secret>,
     webhooks: Api<MutatingWebhookConfiguration>,
+    recorder: Arc<Recorder>,
     secret: String,
     configuration: String,
 }
@@ -62,6 +68,7 @@ impl Kubernetes {
         Ok(Self {
             secrets: Api::namespaced(client.clone(), namespace),
             webhooks: Api::all(client.clone()),
+            recorder: events::recorder(client.clone()),
             client,
             secret: secret.to_owned(),
             configuration: configuration.to_owned(),
@@ -220,6 +227,10 @@ impl Cluster for Kubernetes {
             }
         });
         names.boxed()
+    }
+
+    async fn tell(&self, event: &crate::events::Event) -> Result<(), ClusterError> {
+        events::tell(&self.recorder, event).await
     }
 }
 

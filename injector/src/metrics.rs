@@ -22,6 +22,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reviews: Family<ReviewLabels, Counter>,
     answers: Histogram,
+    events: Family<EventLabels, Counter>,
     /// When the served certificate runs out, in seconds since 1970.
     pub(crate) certificate_expiry: Gauge,
     /// How often the certificates could not be kept.
@@ -41,6 +42,24 @@ pub(crate) enum Outcome {
     Busy,
 }
 
+/// What became of an Event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventOutcome {
+    /// It was told.
+    Told,
+    /// The same was told a while ago.
+    Repeated,
+    /// Too many waited.
+    Dropped,
+    /// The API server did not take it.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    outcome: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReviewLabels {
     outcome: &'static str,
@@ -52,6 +71,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("remora_injector");
         let reviews = Family::default();
         let answers = Histogram::new(ANSWER_SECONDS);
+        let events = Family::default();
         let certificate_expiry = Gauge::default();
         let certificate_failures = Counter::default();
         let bundles = Gauge::default();
@@ -65,6 +85,11 @@ impl Default for Metrics {
             "answer_seconds",
             "Time from the whole review to the answer",
             answers.clone(),
+        );
+        registry.register(
+            "events",
+            "Events about pods that somebody should act on, by what became of the Event",
+            events.clone(),
         );
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -90,6 +115,7 @@ impl Default for Metrics {
             registry: Arc::new(registry),
             reviews,
             answers,
+            events,
             certificate_expiry,
             certificate_failures,
             bundles,
@@ -109,6 +135,16 @@ impl Metrics {
         self.reviews
             .get_or_create(&ReviewLabels { outcome, reason })
             .inc();
+    }
+
+    pub(crate) fn tell(&self, outcome: EventOutcome) {
+        let outcome = match outcome {
+            EventOutcome::Told => "told",
+            EventOutcome::Repeated => "repeated",
+            EventOutcome::Dropped => "dropped",
+            EventOutcome::Failed => "failed",
+        };
+        self.events.get_or_create(&EventLabels { outcome }).inc();
     }
 
     pub(crate) fn observe(&self, took: Duration) {

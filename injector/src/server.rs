@@ -18,8 +18,9 @@ use self::tls::{Tls, TlsError};
 use crate::bundles;
 use crate::certificates::{Cluster, KeepError, Keeper};
 use crate::config::Config;
+use crate::events::{self, Event};
 use crate::metrics::Metrics;
-use crate::webhook;
+use crate::webhook::{self, Listeners};
 
 mod admin;
 mod bounded;
@@ -73,6 +74,7 @@ pub struct Server {
     admin: TcpListener,
     router: Router,
     injected: mpsc::Receiver<String>,
+    events: mpsc::Receiver<Event>,
     metrics: Metrics,
 }
 
@@ -106,11 +108,17 @@ impl Server {
     pub fn bind(config: Config, webhook: SocketAddr, admin: SocketAddr) -> Result<Self, RunError> {
         let metrics = Metrics::default();
         let (injecting, injected) = mpsc::channel(bundles::WAITING);
+        let (event_sender, events) = mpsc::channel(events::WAITING);
+        let listeners = Listeners {
+            injected: injecting,
+            events: event_sender,
+        };
         Ok(Self {
             webhook: listen(webhook)?,
             admin: listen(admin)?,
-            router: webhook::router(config, metrics.clone(), injecting),
+            router: webhook::router(config, metrics.clone(), listeners),
             injected,
+            events,
             metrics,
         })
     }
@@ -138,6 +146,11 @@ impl Server {
         let keep = keep(&keeper, &pace, &tls, &bundle, &self.metrics);
         let distribute =
             bundles::distribute(keeper.cluster(), published, self.injected, &self.metrics);
+        let tell = events::tell(
+            async |event: &Event| keeper.cluster().tell(event).await,
+            self.events,
+            &self.metrics,
+        );
         let webhook = async {
             let mut stop = pin!(stop);
             let config = tokio::select! {
@@ -155,6 +168,7 @@ impl Server {
             ended = admin => ended,
             never = keep => match never {},
             never = distribute => match never {},
+            never = tell => match never {},
         };
         ended.map_err(RunError::from)
     }

@@ -24,8 +24,10 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Config;
 use crate::decide::{Decision, Namespace, PodSecurity, decide_at_admission};
+use crate::events::Event;
 use crate::inject::{Injection, inject, skip};
-use crate::metrics::{Metrics, Outcome};
+use crate::maker::Maker;
+use crate::metrics::{EventOutcome, Metrics, Outcome};
 use crate::pod::Pod;
 
 /// Largest review that is read, in bytes. The API server takes no object above 3 MiB.
@@ -77,6 +79,8 @@ pub struct Answer {
     pub dry_run: bool,
     /// The namespace that the pod goes into; empty where the review could not be read.
     pub namespace: String,
+    /// What somebody should be told of it.
+    pub event: Option<Event>,
 }
 
 /// Answers a review. Total: any bytes have an answer, and no answer forbids anything.
@@ -107,11 +111,15 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
             SelectedPodSecurity::Refuses => PodSecurity::Refuses,
         },
     };
+    let injection = decided(&pod, namespace, config);
+    let event = Pod::new(&pod)
+        .map(|pod| Maker::of(pod, namespace.name))
+        .and_then(|maker| Event::of(&maker, &injection));
     let Injection {
         decision,
         patch,
         warnings,
-    } = decided(&pod, namespace, config);
+    } = injection;
     let mut response = AdmissionResponse::from(&request);
     response.warnings = (!warnings.is_empty()).then_some(warnings);
     let body = if patch.is_empty() {
@@ -126,6 +134,7 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
         decision: Some(decision),
         dry_run: request.dry_run,
         namespace: request.namespace.unwrap_or_default(),
+        event,
     }
 }
 
@@ -154,6 +163,7 @@ fn unreadable(uid: &str) -> Answer {
         decision: None,
         dry_run: false,
         namespace: String::new(),
+        event: None,
     }
 }
 
@@ -184,19 +194,27 @@ struct Webhook {
     metrics: Metrics,
     /// In KiB.
     room: Arc<Semaphore>,
-    injected: mpsc::Sender<String>,
+    listeners: Listeners,
 }
 
-/// The routes of the webhook. `injected` is told the namespaces that pods are injected into, and never
-/// waited for.
-pub fn router(config: Config, metrics: Metrics, injected: mpsc::Sender<String>) -> Router {
+/// Who is told of answers that were given. Nobody is waited for.
+#[derive(Debug, Clone)]
+pub struct Listeners {
+    /// The namespaces that pods are injected into.
+    pub injected: mpsc::Sender<String>,
+    /// What somebody should act on.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// The routes of the webhook.
+pub fn router(config: Config, metrics: Metrics, listeners: Listeners) -> Router {
     Router::new()
         .route(INJECT_PATH, post(review))
         .with_state(Webhook {
             config: Arc::new(config),
             metrics,
             room: Arc::new(Semaphore::new(MAX_HELD_KIB)),
-            injected,
+            listeners,
         })
 }
 
@@ -227,7 +245,12 @@ async fn review(
         webhook.metrics.observe(begun.elapsed());
         if answer.decision == Some(Decision::Inject) {
             // Where it is full, many wait already; the label of the namespace brings the rest.
-            let _ = webhook.injected.try_send(answer.namespace);
+            let _ = webhook.listeners.injected.try_send(answer.namespace);
+        }
+        if let Some(event) = answer.event
+            && webhook.listeners.events.try_send(event).is_err()
+        {
+            webhook.metrics.tell(EventOutcome::Dropped);
         }
     }
     ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::chain::{CertificateError, Chain, Lifetimes, Names};
+use crate::events::Event;
 
 /// How often a write is tried again because another replica was faster.
 const MOST_ATTEMPTS: u32 = 4;
 
-/// What the replicas share, and where authorities are published.
+/// What the replicas share, where authorities are published, and where people are told.
 #[async_trait]
 pub trait Cluster: Send + Sync {
     /// What is kept, and its version; `None` if there is nothing.
@@ -37,6 +38,13 @@ pub trait Cluster: Send + Sync {
     /// The namespaces whose label asks for sidecars: those that are there, then each that is labelled
     /// later; some more than once. Never ends.
     fn labelled(&self) -> BoxStream<'static, String>;
+
+    /// Has people find `event` where they look. Telling the same again within some minutes counts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::NoSuchPlace`] if the namespace is gone, or about to be.
+    async fn tell(&self, event: &Event) -> Result<(), ClusterError>;
 }
 
 /// What is kept.

@@ -164,7 +164,12 @@ fn the_namespace_of_a_pod_is_told_without_waiting_and_not_of_one_that_is_tried()
         .unwrap();
     runtime.block_on(async {
         let (injecting, mut injected) = mpsc::channel(1);
-        let mut router = router(config(), Metrics::default(), injecting);
+        let (telling, _events) = mpsc::channel(1);
+        let listeners = Listeners {
+            injected: injecting,
+            events: telling,
+        };
+        let mut router = router(config(), Metrics::default(), listeners);
         let mut review = request(
             json!({"spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}}),
         );
@@ -181,6 +186,42 @@ fn the_namespace_of_a_pod_is_told_without_waiting_and_not_of_one_that_is_tried()
         assert_eq!(injected.recv().await.as_deref(), Some(namespace));
         assert!(injected.try_recv().is_err());
     });
+}
+
+#[tokio::test]
+async fn somebody_hears_of_a_pod_that_needs_them_unless_it_is_tried_and_no_pod_waits_for_that() {
+    let (injecting, _injected) = mpsc::channel(1);
+    let (telling, mut events) = mpsc::channel(1);
+    let listeners = Listeners {
+        injected: injecting,
+        events: telling,
+    };
+    let metrics = Metrics::default();
+    let mut router = router(config(), metrics.clone(), listeners);
+    let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "8", "controller": true});
+    let mut review = request(json!({
+        "metadata": {"ownerReferences": [owner]},
+        "spec": {"hostNetwork": true, "containers": [{"name": "web"}]},
+    }));
+    for dry_run in [true, false, false] {
+        review["request"]["dryRun"] = dry_run.into();
+        let asked = axum::http::Request::post("/inject/namespace/permits")
+            .body(Body::from(review.to_string()))
+            .unwrap();
+        let answer = tower::Service::call(&mut router, asked).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    let event = events.try_recv().unwrap();
+    assert_eq!(
+        (event.reason, event.action),
+        ("SidecarSkipped", "host_network")
+    );
+    assert_eq!((&*event.maker.kind, &*event.maker.uid), ("ReplicaSet", "8"));
+    assert!(events.try_recv().is_err());
+    // The first was tried, the second waits, and there was no room for the third.
+    let page = metrics.page();
+    let dropped = r#"remora_injector_events_total{outcome="dropped"} 1"#;
+    assert!(page.contains(dropped), "{page}");
 }
 
 #[test_case(b"" ; "nothing")]

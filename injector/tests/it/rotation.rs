@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use remora_injector::certificates::{Cluster, ClusterError, Keeper, Kept, Lifetimes, Names};
+use remora_injector::events::Event;
 use remora_injector::server::{Pace, Server};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -101,6 +102,10 @@ impl Cluster for Shared {
         }
         let mut bundles = self.0.bundles.lock().unwrap();
         bundles.insert(namespace.to_owned(), bundle.to_owned());
+        Ok(())
+    }
+
+    async fn tell(&self, _: &Event) -> Result<(), ClusterError> {
         Ok(())
     }
 
