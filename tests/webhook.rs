@@ -1,5 +1,7 @@
 //! The webhook as a real API server asks it: installed by the chart, with the rights that the chart gives.
 
+mod controllers;
+
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -71,56 +73,6 @@ pub fn pod(name: &str, labels: &str) -> String {
         "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{{labels}}}}}, \
          spec: {{serviceAccountName: default, containers: [{{name: app, image: registry.example/app:1}}]}}}}"
     )
-}
-
-/// A ReplicaSet of a Deployment; gives its uid. Nobody makes its pods here but the test.
-fn replica_set(server: &ApiServer, workload: &str) -> String {
-    let labels = format!("{{app: {workload}, pod-template-hash: 5d8f}}");
-    server.apply(&format!(
-        "{{apiVersion: apps/v1, kind: ReplicaSet, metadata: {{name: {workload}-5d8f, namespace: shop}}, \
-         spec: {{replicas: 0, selector: {{matchLabels: {labels}}}, template: {{metadata: {{labels: {labels}}}, \
-         spec: {{containers: [{{name: app, image: registry.example/app:1}}]}}}}}}}}"
-    ));
-    let name = format!("{workload}-5d8f");
-    let uid = [
-        "-n",
-        "shop",
-        "get",
-        "replicaset",
-        &name,
-        "-o",
-        "jsonpath={.metadata.uid}",
-    ];
-    server.ask(uid)
-}
-
-/// A pod as the controller of [`replica_set`] makes it.
-fn pod_of(workload: &str, uid: &str, spec: &str) -> String {
-    format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{generateName: {workload}-5d8f-, \
-         labels: {{app: {workload}, pod-template-hash: 5d8f}}, ownerReferences: [{{apiVersion: apps/v1, \
-         kind: ReplicaSet, name: {workload}-5d8f, uid: {uid}, controller: true}}]}}, \
-         spec: {{{spec}serviceAccountName: default, containers: [{{name: app, image: registry.example/app:1}}]}}}}"
-    )
-}
-
-/// The Events about an object that have a reason of the injector's.
-fn events(server: &ApiServer, about: &str) -> Vec<Value> {
-    let all = server.ask([
-        "-n",
-        "shop",
-        "get",
-        "events",
-        "-o",
-        "json",
-        "--field-selector",
-        about,
-    ]);
-    let all: Value = serde_json::from_str(&all).unwrap();
-    let all = all["items"].as_array().unwrap().iter();
-    all.filter(|event| event["reason"].as_str().unwrap().starts_with("Sidecar"))
-        .cloned()
-        .collect()
 }
 
 /// What would become of a pod.
@@ -208,69 +160,6 @@ async fn a_level_that_forbids_the_rules_is_told_on_the_pod() {
     .await;
     let status = pod["metadata"]["annotations"]["remora.dev/status"].as_str();
     assert!(status.unwrap().contains("pod_security"), "{pod}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_should_act_on_is_an_event_of_whatever_makes_the_pods() {
-    let Some((server, injectors)) = installed().await else {
-        return;
-    };
-    let (tried, made) = (replica_set(&server, "tried"), replica_set(&server, "made"));
-    let host_network = "hostNetwork: true, ";
-    for _ in 0..6 {
-        let pod = pod_of("tried", &tried, host_network);
-        created(&server, "shop", &pod, &["--dry-run=server"]);
-    }
-    for _ in 0..12 {
-        created(&server, "shop", &pod_of("made", &made, host_network), &[]);
-    }
-    eventually("an Event about the ReplicaSet", async || {
-        let described = server.ask(["-n", "shop", "describe", "replicaset", "made-5d8f"]);
-        let words = [
-            "SidecarSkipped",
-            "(host_network): the pod uses the network of its node",
-        ];
-        words
-            .iter()
-            .all(|word| described.contains(word))
-            .then_some(())
-    })
-    .await;
-    // One of each injector that was asked, however many the pods.
-    let about_made = events(&server, &format!("involvedObject.uid={made}"));
-    assert!(about_made.len() <= injectors.len(), "{about_made:?}");
-    assert!(about_made.iter().all(|event| event["type"] == "Warning"));
-    assert_eq!(
-        events(&server, &format!("involvedObject.uid={tried}")),
-        Vec::<Value>::new()
-    );
-
-    // Pods that nobody controls.
-    let alone = pod("shell", "").replace("labels: {}", "annotations: {remora.dev/cpu-limit: lots}");
-    created(&server, "shop", &alone, &[]);
-    created(
-        &server,
-        "shop",
-        &alone.replace("name: shell", "generateName: shell-"),
-        &[],
-    );
-    for about in [
-        "involvedObject.kind=Pod,involvedObject.name=shell",
-        "involvedObject.kind=Namespace",
-    ] {
-        let event = eventually("an Event about a pod alone", async || {
-            events(&server, about).pop()
-        })
-        .await;
-        assert_eq!(event["reason"], "SidecarWarning");
-        assert!(
-            event["message"]
-                .as_str()
-                .unwrap()
-                .contains("remora.dev/cpu-limit: "),
-            "{event}"
-        );
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,8 @@ pub enum Reason {
     ClassicJob,
     /// It has no service account, whose token the sidecar would show to the hub.
     NoServiceAccount,
+    /// A pod of its workload was refused after it was given a sidecar.
+    RefusedByPolicy,
 }
 
 impl Reason {
@@ -99,6 +101,7 @@ impl Reason {
             Self::PodSecurity => "pod_security",
             Self::ClassicJob => "classic_job",
             Self::NoServiceAccount => "no_service_account",
+            Self::RefusedByPolicy => "refused_by_policy",
         }
     }
 
@@ -130,6 +133,10 @@ impl Reason {
             Self::NoServiceAccount => {
                 "the pod has no service account, whose token the hub knows sidecars by; name one in serviceAccountName"
             }
+            Self::RefusedByPolicy => {
+                "the cluster refused a pod of this workload that had a sidecar, so for an hour its pods start without \
+                 one; the FailedCreate Events of its controller say which policy or quota it was"
+            }
         };
         text.to_owned()
     }
@@ -157,15 +164,17 @@ pub fn decide(pod: Pod<'_>, namespace: Namespace<'_>, config: &Config) -> Decisi
     }
 }
 
-/// Why a pod that is being made gets no sidecar although [`decide`] gave it one. The API server gives every pod a
-/// service account before it asks webhooks, unless its plugin for that is off; then it refuses projected tokens.
-/// Manifests say nothing of it yet.
-pub fn decide_at_admission(pod: Pod<'_>, config: &Config) -> Option<Reason> {
+/// Why a pod that is being made gets no sidecar although [`decide`] gave it one; `is_refused` where pods of its workload
+/// were refused with a sidecar. The API server gives every pod a service account before it asks webhooks, unless its
+/// plugin for that is off; then it refuses projected tokens. Manifests say nothing of either.
+pub fn decide_at_admission(pod: Pod<'_>, is_refused: bool, config: &Config) -> Option<Reason> {
     let has_account = pod
         .text("/spec/serviceAccountName")
         .is_some_and(|account| !account.is_empty());
     let needs_account = matches!(config.token, Token::Projected(_));
-    (needs_account && !has_account).then_some(Reason::NoServiceAccount)
+    (needs_account && !has_account)
+        .then_some(Reason::NoServiceAccount)
+        .or(is_refused.then_some(Reason::RefusedByPolicy))
 }
 
 /// Whether nobody asked for a sidecar. The pod's label wins; any other word says nothing.

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::annotations::INJECT;
 use crate::certificates::{Cluster, ClusterError, Kept};
 use crate::config::{CA_CONFIG_MAP, CA_KEY};
+use crate::refusals::Refusal;
 
 /// Key of the Secret under which the chain lies.
 const CHAIN_KEY: &str = "chain.json";
@@ -231,6 +232,10 @@ impl Cluster for Kubernetes {
 
     async fn tell(&self, event: &crate::events::Event) -> Result<(), ClusterError> {
         events::tell(&self.recorder, event).await
+    }
+
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        events::refusals(&self.client)
     }
 }
 

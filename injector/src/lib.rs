@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod patch;
 pub mod pod;
 pub mod quantity;
+pub mod refusals;
 pub mod server;
 pub mod webhook;
 pub mod workload;

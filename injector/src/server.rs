@@ -20,6 +20,7 @@ use crate::certificates::{Cluster, KeepError, Keeper};
 use crate::config::Config;
 use crate::events::{self, Event};
 use crate::metrics::Metrics;
+use crate::refusals::{self, Refusals};
 use crate::webhook::{self, Listeners};
 
 mod admin;
@@ -73,6 +74,7 @@ pub struct Server {
     webhook: TcpListener,
     admin: TcpListener,
     router: Router,
+    refusals: Refusals,
     injected: mpsc::Receiver<String>,
     events: mpsc::Receiver<Event>,
     metrics: Metrics,
@@ -109,6 +111,7 @@ impl Server {
         let metrics = Metrics::default();
         let (injecting, injected) = mpsc::channel(bundles::WAITING);
         let (event_sender, events) = mpsc::channel(events::WAITING);
+        let refusals = Refusals::default();
         let listeners = Listeners {
             injected: injecting,
             events: event_sender,
@@ -116,7 +119,8 @@ impl Server {
         Ok(Self {
             webhook: listen(webhook)?,
             admin: listen(admin)?,
-            router: webhook::router(config, metrics.clone(), listeners),
+            router: webhook::router(config, metrics.clone(), refusals.clone(), listeners),
+            refusals,
             injected,
             events,
             metrics,
@@ -151,6 +155,7 @@ impl Server {
             self.events,
             &self.metrics,
         );
+        let hear = refusals::hear(keeper.cluster().refusals(), &self.refusals);
         let webhook = async {
             let mut stop = pin!(stop);
             let config = tokio::select! {
@@ -169,6 +174,7 @@ impl Server {
             never = keep => match never {},
             never = distribute => match never {},
             never = tell => match never {},
+            never = hear => match never {},
         };
         ended.map_err(RunError::from)
     }

@@ -1,43 +1,27 @@
-//! AdmissionReview in and out; the only file that knows it.
+//! AdmissionReview in and out; the only place that knows it.
 //!
 //! Always an answer, and always `allowed`: whatever cannot be read is let through as it is. What the API server
 //! selected by, the labels of the namespace, comes in the path of the URL, since the review does not tell it; so
-//! nothing is asked of the API server while a pod waits.
+//! nothing is asked of the API server while a pod waits. [`answer`] is pure; [`router`] serves it.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod served;
 
-use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use json_patch::Patch;
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Config;
 use crate::decide::{Decision, Namespace, PodSecurity, decide_at_admission};
 use crate::events::Event;
-use crate::inject::{Injection, inject, skip};
+use crate::inject::{inject, skip};
 use crate::maker::Maker;
-use crate::metrics::{EventOutcome, Metrics, Outcome};
 use crate::pod::Pod;
 
-/// Largest review that is read, in bytes. The API server takes no object above 3 MiB.
-pub const MAX_REVIEW_BYTES: usize = 4 * 1024 * 1024;
-/// Longest that a review may take to arrive. The API server waits 3 s for the answer.
-const MAX_ARRIVAL: Duration = Duration::from_secs(3);
-/// Most of reviews that is held at a time, in KiB; the pods of further ones start as they are.
-const MAX_HELD_KIB: usize = 16 * 1024;
-/// Path of the webhook, such as `/inject/namespace/permits`. The API server takes no query there.
-const INJECT_PATH: &str = "/inject/{by}/{pod_security}";
+pub use served::{Listeners, MAX_REVIEW_BYTES, router};
 
 /// What the webhook's configuration selected the pod by, as the path of its URL says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,31 +61,30 @@ pub struct Answer {
     pub decision: Option<Decision>,
     /// Whether the pod is only tried, so that nothing may be counted or told.
     pub dry_run: bool,
-    /// The namespace that the pod goes into; empty where the review could not be read.
-    pub namespace: String,
+    /// Whatever makes the pod; `None` where there is no pod to be read.
+    pub maker: Option<Maker>,
     /// What somebody should be told of it.
     pub event: Option<Event>,
 }
 
-/// Answers a review. Total: any bytes have an answer, and no answer forbids anything.
-pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
-    let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
-        return unreadable("");
-    };
-    // The pod stays as it came; types would lose what they do not know.
-    let pod = review.pointer_mut("/request/object").map(Value::take);
-    let uid = review
-        .pointer("/request/uid")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let request: Option<AdmissionRequest<_>> =
-        serde_json::from_value::<AdmissionReview<DynamicObject>>(review)
-            .ok()
-            .and_then(|review| review.try_into().ok());
-    let request = request.filter(creates_pod);
-    let (Some(request), Some(pod)) = (request, pod) else {
-        return unreadable(&uid);
+/// A review that was read.
+struct Review {
+    request: AdmissionRequest<DynamicObject>,
+    /// As it came; types would lose what they do not know.
+    pod: Value,
+}
+
+/// Answers a review; `is_refused` tells whether pods of a maker were refused with a sidecar. Total: any bytes have an
+/// answer, and no answer forbids anything.
+pub fn answer(
+    body: &[u8],
+    selected: Selected,
+    config: &Config,
+    is_refused: impl Fn(&Maker) -> bool,
+) -> Answer {
+    let Review { request, pod } = match read(body) {
+        Ok(review) => review,
+        Err(uid) => return unreadable(&uid),
     };
     let namespace = Namespace {
         name: request.namespace.as_deref().unwrap_or_default(),
@@ -111,40 +94,53 @@ pub fn answer(body: &[u8], selected: Selected, config: &Config) -> Answer {
             SelectedPodSecurity::Refuses => PodSecurity::Refuses,
         },
     };
-    let injection = decided(&pod, namespace, config);
-    let event = Pod::new(&pod)
-        .map(|pod| Maker::of(pod, namespace.name))
-        .and_then(|maker| Event::of(&maker, &injection));
-    let Injection {
-        decision,
-        patch,
-        warnings,
-    } = injection;
-    let mut response = AdmissionResponse::from(&request);
-    response.warnings = (!warnings.is_empty()).then_some(warnings);
-    let body = if patch.is_empty() {
-        encode(response)
-    } else {
-        response
-            .with_patch(patch)
-            .map_or_else(|_| encode(allowed(&uid)), encode)
-    };
+    let maker = Pod::new(&pod).map(|pod| Maker::of(pod, namespace.name));
+    let mut injection = inject(&pod, namespace, None, config);
+    if let (Decision::Inject, Some(pod), Some(maker)) = (injection.decision, Pod::new(&pod), &maker)
+        && let Some(reason) = decide_at_admission(pod, is_refused(maker), config)
+    {
+        injection = skip(pod, reason);
+    }
     Answer {
-        body,
-        decision: Some(decision),
+        decision: Some(injection.decision),
         dry_run: request.dry_run,
-        namespace: request.namespace.unwrap_or_default(),
-        event,
+        event: maker
+            .as_ref()
+            .and_then(|maker| Event::of(maker, &injection)),
+        maker,
+        body: respond(&request, injection.patch, injection.warnings),
     }
 }
 
-/// What is done with a pod that is being made.
-fn decided(pod: &Value, namespace: Namespace<'_>, config: &Config) -> Injection {
-    let injection = inject(pod, namespace, None, config);
-    let skipped = Pod::new(pod)
-        .filter(|_| injection.decision == Decision::Inject)
-        .and_then(|pod| Some(skip(pod, decide_at_admission(pod, config)?)));
-    skipped.unwrap_or(injection)
+/// Reads a review of a pod that is being made; else gives its uid, if it has one.
+fn read(body: &[u8]) -> Result<Review, String> {
+    let mut review: Value = serde_json::from_slice(body).map_err(|_| String::new())?;
+    let pod = review.pointer_mut("/request/object").map(Value::take);
+    let uid = review.pointer("/request/uid").and_then(Value::as_str);
+    let uid = uid.unwrap_or_default().to_owned();
+    let request: Option<AdmissionRequest<_>> =
+        serde_json::from_value::<AdmissionReview<DynamicObject>>(review)
+            .ok()
+            .and_then(|review| review.try_into().ok());
+    match (request.filter(creates_pod), pod) {
+        (Some(request), Some(pod)) => Ok(Review { request, pod }),
+        _ => Err(uid),
+    }
+}
+
+fn respond(
+    request: &AdmissionRequest<DynamicObject>,
+    patch: Patch,
+    warnings: Vec<String>,
+) -> Vec<u8> {
+    let mut response = AdmissionResponse::from(request);
+    response.warnings = (!warnings.is_empty()).then_some(warnings);
+    if patch.is_empty() {
+        return encode(response);
+    }
+    response
+        .with_patch(patch)
+        .map_or_else(|_| encode(allowed(&request.uid)), encode)
 }
 
 /// Whether a pod is asked about that does not run yet: a configuration that sends more is not ours, and
@@ -162,7 +158,7 @@ fn unreadable(uid: &str) -> Answer {
         body: encode(allowed(uid)),
         decision: None,
         dry_run: false,
-        namespace: String::new(),
+        maker: None,
         event: None,
     }
 }
@@ -185,95 +181,6 @@ fn encode(response: AdmissionResponse) -> Vec<u8> {
         *place = patch.into();
     }
     review.to_string().into_bytes()
-}
-
-/// What the webhook needs to answer.
-#[derive(Debug, Clone)]
-struct Webhook {
-    config: Arc<Config>,
-    metrics: Metrics,
-    /// In KiB.
-    room: Arc<Semaphore>,
-    listeners: Listeners,
-}
-
-/// Who is told of answers that were given. Nobody is waited for.
-#[derive(Debug, Clone)]
-pub struct Listeners {
-    /// The namespaces that pods are injected into.
-    pub injected: mpsc::Sender<String>,
-    /// What somebody should act on.
-    pub events: mpsc::Sender<Event>,
-}
-
-/// The routes of the webhook.
-pub fn router(config: Config, metrics: Metrics, listeners: Listeners) -> Router {
-    Router::new()
-        .route(INJECT_PATH, post(review))
-        .with_state(Webhook {
-            config: Arc::new(config),
-            metrics,
-            room: Arc::new(Semaphore::new(MAX_HELD_KIB)),
-            listeners,
-        })
-}
-
-async fn review(
-    State(webhook): State<Webhook>,
-    Path((by, pod_security)): Path<(SelectedBy, SelectedPodSecurity)>,
-    body: Body,
-) -> Response {
-    let Ok(_held) = webhook.room.try_acquire_many(most_kib(&body)) else {
-        webhook.metrics.count(Outcome::Busy);
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let body = match arrived(body).await {
-        Ok(body) => body,
-        Err(status) => {
-            webhook.metrics.count(Outcome::Unreadable);
-            return status.into_response();
-        }
-    };
-    let begun = Instant::now();
-    let answer = answer(&body, Selected { by, pod_security }, &webhook.config);
-    if !answer.dry_run {
-        webhook.metrics.count(match answer.decision {
-            None => Outcome::Unreadable,
-            Some(Decision::Inject) => Outcome::Injected,
-            Some(Decision::Skip(reason)) => Outcome::Skipped(reason),
-        });
-        webhook.metrics.observe(begun.elapsed());
-        if answer.decision == Some(Decision::Inject) {
-            // Where it is full, many wait already; the label of the namespace brings the rest.
-            let _ = webhook.listeners.injected.try_send(answer.namespace);
-        }
-        if let Some(event) = answer.event
-            && webhook.listeners.events.try_send(event).is_err()
-        {
-            webhook.metrics.tell(EventOutcome::Dropped);
-        }
-    }
-    ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
-}
-
-/// How large a body may become.
-fn most_kib(body: &Body) -> u32 {
-    let announced = body.size_hint().upper().unwrap_or(u64::MAX);
-    let most = announced.min(MAX_REVIEW_BYTES as u64);
-    u32::try_from(most / 1024 + 1).unwrap_or(u32::MAX)
-}
-
-/// The whole body, if it comes in time and is not too large.
-async fn arrived(body: Body) -> Result<Bytes, StatusCode> {
-    let whole = Limited::new(body, MAX_REVIEW_BYTES).collect();
-    let whole = tokio::time::timeout(MAX_ARRIVAL, whole).await;
-    let whole = whole.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
-    whole
-        .map(Collected::to_bytes)
-        .map_err(|error| match error.is::<LengthLimitError>() {
-            true => StatusCode::PAYLOAD_TOO_LARGE,
-            false => StatusCode::BAD_REQUEST,
-        })
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair};
+use serde_json::Value;
 
 use super::left_out;
 use super::process::free_port;
@@ -126,6 +127,19 @@ impl ApiServer {
         stdin.write_all(manifests.as_bytes()).unwrap();
         drop(stdin);
         printed(child.wait_with_output().unwrap())
+    }
+
+    /// Posts an object, as a program does that no `kubectl` explains the answer to.
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        let output = Command::new("curl")
+            .args(["-sS", "--noproxy", "*", "--cacert"])
+            .arg(self.file("authority.crt"))
+            .args(["-H", &format!("authorization: Bearer {ADMIN_TOKEN}")])
+            .args(["-H", "content-type: application/json", "--data-binary"])
+            .args([&body.to_string(), &format!("{}{path}", self.url())])
+            .output()
+            .unwrap();
+        serde_json::from_str(&printed(output)).unwrap()
     }
 
     /// A token of a service account, for the hub. `more` is for `kubectl create token`, such as
@@ -250,7 +264,9 @@ fn write_keys(folder: &Path) {
 
     let key = KeyPair::generate().unwrap();
     let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-    let server = CertificateParams::new(names).unwrap();
+    let mut server = CertificateParams::new(names).unwrap();
+    // With the name of its authority OpenSSL takes it for one that signed itself.
+    server.distinguished_name = DistinguishedName::new();
     write("server.crt", server.signed_by(&key, &issuer).unwrap().pem());
     write("server.key", key.serialize_pem());
 

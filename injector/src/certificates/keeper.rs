@@ -5,6 +5,7 @@ use futures_util::stream::BoxStream;
 
 use super::chain::{CertificateError, Chain, Lifetimes, Names};
 use crate::events::Event;
+use crate::refusals::Refusal;
 
 /// How often a write is tried again because another replica was faster.
 const MOST_ATTEMPTS: u32 = 4;
@@ -45,6 +46,9 @@ pub trait Cluster: Send + Sync {
     ///
     /// [`ClusterError::NoSuchPlace`] if the namespace is gone, or about to be.
     async fn tell(&self, event: &Event) -> Result<(), ClusterError>;
+
+    /// What controllers say from now on of pods that they could not make. Never ends.
+    fn refusals(&self) -> BoxStream<'static, Refusal>;
 }
 
 /// What is kept.

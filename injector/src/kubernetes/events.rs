@@ -1,14 +1,23 @@
-//! Events as they are told.
+//! Events: those that are told, and those by which controllers tell that they could not make a pod.
 
 use std::sync::Arc;
 
+use futures_util::stream::{BoxStream, StreamExt as _};
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event as Kept;
+use kube::api::Api;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event as New, EventType, Recorder, Reporter};
+use kube::runtime::watcher::{self, Event as Change};
 use kube::{Client, Error};
 
 use super::{FIELD_MANAGER, refused};
 use crate::certificates::ClusterError;
 use crate::events::Event;
+use crate::refusals::Refusal;
+
+/// Reason by which the controllers of Kubernetes say that the API server took no pod of theirs.
+const FAILED_CREATE: &str = "FailedCreate";
 
 /// Tells Events under the name of this replica.
 pub(super) fn recorder(client: Client) -> Arc<Recorder> {
@@ -40,4 +49,24 @@ pub(super) async fn tell(recorder: &Recorder, event: &Event) -> Result<(), Clust
             Err(refused(format!("make an Event about {kind} {name}"), error))
         }
     }
+}
+
+/// What controllers tell from now on. What they told before is of pods that this replica did not change.
+pub(super) fn refusals(client: &Client) -> BoxStream<'static, Refusal> {
+    let events: Api<Kept> = Api::all(client.clone());
+    let selector = watcher::Config::default().fields(&format!("reason={FAILED_CREATE}"));
+    let changes = watcher::watcher(events, selector).default_backoff();
+    let refusals = changes.filter_map(async |change| match change {
+        Ok(Change::Apply(event)) => Some(Refusal {
+            maker_uid: event.regarding?.uid?,
+            message: event.note.unwrap_or_default(),
+        }),
+        Ok(Change::Init | Change::InitApply(_) | Change::InitDone | Change::Delete(_)) => None,
+        Err(error) => {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::warn!(error, "Events cannot be watched");
+            None
+        }
+    });
+    refusals.boxed()
 }

@@ -15,7 +15,12 @@ const BY_NAMESPACE: Selected = Selected {
     pod_security: SelectedPodSecurity::Permits,
 };
 
-fn config() -> Config {
+/// No pod was refused.
+pub(super) fn nobody(_: &Maker) -> bool {
+    false
+}
+
+pub(super) fn config() -> Config {
     Config::check(Options {
         image: "registry.example/remora:1".to_owned(),
         ..Options::default()
@@ -23,7 +28,7 @@ fn config() -> Config {
     .unwrap()
 }
 
-fn request(pod: Value) -> Value {
+pub(super) fn request(pod: Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -37,7 +42,7 @@ fn request(pod: Value) -> Value {
 }
 
 fn answered(review: &Value, selected: Selected) -> (Answer, Value) {
-    let answer = answer(review.to_string().as_bytes(), selected, &config());
+    let answer = answer(review.to_string().as_bytes(), selected, &config(), nobody);
     let body = serde_json::from_slice(&answer.body).unwrap();
     (answer, body)
 }
@@ -94,16 +99,8 @@ fn a_pod_whose_token_nobody_could_make_is_left_alone() {
         ..config()
     };
     let review = request(pod).to_string();
-    let answer = super::answer(review.as_bytes(), BY_NAMESPACE, &config);
+    let answer = super::answer(review.as_bytes(), BY_NAMESPACE, &config, nobody);
     assert_eq!(answer.decision, Some(Decision::Inject));
-}
-
-#[tokio::test]
-async fn a_review_that_is_too_large_is_told_so() {
-    let whole = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES])).await;
-    assert_eq!(whole.map(|body| body.len()), Ok(MAX_REVIEW_BYTES));
-    let larger = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES + 1])).await;
-    assert_eq!(larger, Err(StatusCode::PAYLOAD_TOO_LARGE));
 }
 
 #[test]
@@ -156,81 +153,13 @@ fn a_dry_run_is_answered_alike_and_marked() {
     assert_eq!(body, same);
 }
 
-#[test]
-fn the_namespace_of_a_pod_is_told_without_waiting_and_not_of_one_that_is_tried() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (injecting, mut injected) = mpsc::channel(1);
-        let (telling, _events) = mpsc::channel(1);
-        let listeners = Listeners {
-            injected: injecting,
-            events: telling,
-        };
-        let mut router = router(config(), Metrics::default(), listeners);
-        let mut review = request(
-            json!({"spec": {"serviceAccountName": "default", "containers": [{"name": "web"}]}}),
-        );
-        // The second is told of to nobody, since one waits already.
-        for dry_run in [true, false, false] {
-            *review.pointer_mut("/request/dryRun").unwrap() = dry_run.into();
-            let asked = axum::http::Request::post("/inject/namespace/permits")
-                .body(Body::from(review.to_string()))
-                .unwrap();
-            let answer = tower::Service::call(&mut router, asked).await.unwrap();
-            assert_eq!(answer.status(), StatusCode::OK);
-        }
-        let namespace = review["request"]["namespace"].as_str().unwrap();
-        assert_eq!(injected.recv().await.as_deref(), Some(namespace));
-        assert!(injected.try_recv().is_err());
-    });
-}
-
-#[tokio::test]
-async fn somebody_hears_of_a_pod_that_needs_them_unless_it_is_tried_and_no_pod_waits_for_that() {
-    let (injecting, _injected) = mpsc::channel(1);
-    let (telling, mut events) = mpsc::channel(1);
-    let listeners = Listeners {
-        injected: injecting,
-        events: telling,
-    };
-    let metrics = Metrics::default();
-    let mut router = router(config(), metrics.clone(), listeners);
-    let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "8", "controller": true});
-    let mut review = request(json!({
-        "metadata": {"ownerReferences": [owner]},
-        "spec": {"hostNetwork": true, "containers": [{"name": "web"}]},
-    }));
-    for dry_run in [true, false, false] {
-        review["request"]["dryRun"] = dry_run.into();
-        let asked = axum::http::Request::post("/inject/namespace/permits")
-            .body(Body::from(review.to_string()))
-            .unwrap();
-        let answer = tower::Service::call(&mut router, asked).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-    }
-    let event = events.try_recv().unwrap();
-    assert_eq!(
-        (event.reason, event.action),
-        ("SidecarSkipped", "host_network")
-    );
-    assert_eq!((&*event.maker.kind, &*event.maker.uid), ("ReplicaSet", "8"));
-    assert!(events.try_recv().is_err());
-    // The first was tried, the second waits, and there was no room for the third.
-    let page = metrics.page();
-    let dropped = r#"remora_injector_events_total{outcome="dropped"} 1"#;
-    assert!(page.contains(dropped), "{page}");
-}
-
 #[test_case(b"" ; "nothing")]
 #[test_case(b"\xff\xfe" ; "no text")]
 #[test_case(b"[]" ; "another JSON")]
 #[test_case(b"{\"request\": null}" ; "no request")]
 #[test_case(b"{\"request\": {\"uid\": \"1\", \"object\": {\"spec\": {\"containers\": 7}}}}" ; "half a request")]
 fn what_cannot_be_read_is_let_through(bytes: &[u8]) {
-    let answer = answer(bytes, BY_NAMESPACE, &config());
+    let answer = answer(bytes, BY_NAMESPACE, &config(), nobody);
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body.pointer("/response/allowed").unwrap(), true);
     assert_eq!(body.pointer("/response/patch"), None);
@@ -241,7 +170,7 @@ fn what_cannot_be_read_is_let_through(bytes: &[u8]) {
 fn json_that_nests_without_end_is_let_through() {
     let deep = "[".repeat(1_000_000);
     assert_eq!(
-        answer(deep.as_bytes(), BY_NAMESPACE, &config()).decision,
+        answer(deep.as_bytes(), BY_NAMESPACE, &config(), nobody).decision,
         None
     );
 }
@@ -281,7 +210,7 @@ proptest! {
 }
 
 fn is_allowed(review: &[u8]) -> bool {
-    let answer = answer(review, BY_NAMESPACE, &config());
+    let answer = answer(review, BY_NAMESPACE, &config(), nobody);
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     body.pointer("/response/allowed") == Some(&Value::Bool(true))
 }

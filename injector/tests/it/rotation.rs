@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use remora_injector::certificates::{Cluster, ClusterError, Keeper, Kept, Lifetimes, Names};
 use remora_injector::events::Event;
+use remora_injector::refusals::Refusal;
 use remora_injector::server::{Pace, Server};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -107,6 +108,10 @@ impl Cluster for Shared {
 
     async fn tell(&self, _: &Event) -> Result<(), ClusterError> {
         Ok(())
+    }
+
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        stream::pending().boxed()
     }
 
     fn labelled(&self) -> BoxStream<'static, String> {
