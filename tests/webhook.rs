@@ -1,5 +1,6 @@
 //! The webhook as a real API server asks it: installed by the chart, with the rights that the chart gives.
 
+mod check;
 mod controllers;
 
 use std::process::{Command, Stdio};

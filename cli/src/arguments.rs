@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use hub::Hub;
-pub(crate) use inject::{Inject, InjectedSidecar, Injector};
+pub(crate) use inject::{CheckWebhook, Inject, InjectedSidecar, Injector};
 pub(crate) use mcp::Mcp;
 pub(crate) use proxy::Proxy;
 pub(crate) use snapshot::{AtHub, Snapshot, SnapshotStart, SnapshotWait};
@@ -39,6 +39,7 @@ impl Remora {
             Command::Demo(_)
                 | Command::Init(Init { print: true, .. })
                 | Command::Inject(_)
+                | Command::CheckWebhook(_)
                 | Command::Mcp(_)
                 | Command::Snapshot(_)
                 | Command::Verify(_)
@@ -81,6 +82,9 @@ pub(crate) enum Command {
     Injector(Box<Injector>),
     /// Print Kubernetes manifests with a sidecar in each pod, as the webhook would put it there
     Inject(Inject),
+    /// Try a pod in a namespace and say in words whether it gets a sidecar; exit 0 if it does, 1 if not, 3 if
+    /// that could not be asked
+    CheckWebhook(CheckWebhook),
     /// Ask a server of gRPC for its descriptors by reflection, and print them as a descriptor set
     Descriptors(Descriptors),
 }

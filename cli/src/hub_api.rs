@@ -13,9 +13,6 @@ use serde_json::Value;
 use crate::arguments::AtHub;
 use crate::http::Client;
 
-/// What a script is told when it asked wrongly, or the hub could not be asked.
-pub(crate) const NOT_ASKED: u8 = 3;
-
 /// Longest wait that one request asks for; more of it is asked for again.
 const ONE_WAIT: Duration = Duration::from_secs(45);
 

@@ -1,6 +1,7 @@
 //! `remora`: the one program that serves every role.
 
 mod arguments;
+mod check_webhook;
 mod demo;
 mod descriptors;
 mod http;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Init(options) => init::run(options),
         Command::Inject(options) => inject::run(options),
         Command::Injector(options) => injector::run(*options),
+        Command::CheckWebhook(options) => check_webhook::run(&options),
         Command::Mcp(options) => mcp::run(options),
         Command::Snapshot(command) => snapshot::run(command),
         Command::Verify(options) => verify::run(options),
@@ -41,17 +43,17 @@ fn main() -> ExitCode {
     runtime::exit_code(done)
 }
 
-/// Says what is wrong with the arguments, or shows the help that was asked for. Scripts that ask a hub
-/// tell by the exit code that nothing was asked.
+/// Says what is wrong with the arguments, or shows the help that was asked for. Scripts that ask a hub or
+/// a cluster tell by the exit code that nothing was asked.
 fn refuse(error: &clap::Error) -> ExitCode {
     // Nobody may read it.
     let _ = error.print();
-    let asks_a_hub = std::env::args_os()
+    let asks = std::env::args_os()
         .nth(1)
-        .is_some_and(|it| it == "snapshot" || it == "verify");
+        .is_some_and(|it| it == "snapshot" || it == "verify" || it == "check-webhook");
     match u8::try_from(error.exit_code()).unwrap_or(2) {
         0 => ExitCode::SUCCESS,
-        _ if asks_a_hub => ExitCode::from(hub_api::NOT_ASKED),
+        _ if asks => ExitCode::from(runtime::NOT_ASKED),
         code => ExitCode::from(code),
     }
 }

@@ -8,6 +8,9 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// What a script is told when it asked wrongly, or there was nobody to be asked.
+pub(crate) const NOT_ASKED: u8 = 3;
+
 /// Sends logs to standard error, as text for a person and as JSON for a machine.
 pub(crate) fn init_logs(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));

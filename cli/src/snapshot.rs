@@ -9,8 +9,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::arguments::{AtHub, Snapshot, SnapshotStart, SnapshotWait};
-use crate::hub_api::{HubApi, NOT_ASKED, holds, part, segment, text};
-use crate::runtime::{self, OutputClosed, print};
+use crate::hub_api::{HubApi, holds, part, segment, text};
+use crate::runtime::{self, NOT_ASKED, OutputClosed, print};
 
 /// What a script is told when a window has not settled.
 const NOT_SETTLED: u8 = 1;

@@ -14,8 +14,8 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Verify;
-use crate::hub_api::{HubApi, NOT_ASKED, holds, part, text};
-use crate::runtime::{self, OutputClosed, print};
+use crate::hub_api::{HubApi, holds, part, text};
+use crate::runtime::{self, NOT_ASKED, OutputClosed, print};
 
 /// Largest file that is read, in bytes; a hub takes no more.
 const MOST_BYTES: u64 = 256 * 1024;

@@ -19,6 +19,10 @@ pub const INJECT: &str = "remora.dev/inject";
 /// Annotation that is written: JSON that says what was done to the pod, or why nothing was.
 pub const STATUS: &str = "remora.dev/status";
 
+/// Label of pods that are only tried, to learn whether the API server reaches the injector; and the annotation by which
+/// it says that it does.
+pub const CHECK: &str = "remora.dev/check";
+
 /// Annotation that is written: the `tcpSocket` probes as the user had them, where they were rewritten.
 pub const TCP_PROBES: &str = "remora.dev/tcp-probes";
 
@@ -56,7 +60,8 @@ const RESERVED: [&str; 5] = [
 ];
 
 /// Names that are acted on, or were written by the injector itself.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
+    CHECK,
     STATUS,
     TCP_PROBES,
     SKIP_INBOUND_PORTS,

@@ -9,6 +9,7 @@
 pub mod annotations;
 mod bundles;
 pub mod certificates;
+pub mod check;
 pub mod config;
 pub mod decide;
 pub mod events;

@@ -13,7 +13,7 @@ mod uid;
 use json_patch::Patch;
 use serde_json::{Value, json};
 
-use crate::annotations::{Options, STATUS, TCP_PROBES};
+use crate::annotations::{CHECK, Options, STATUS, TCP_PROBES};
 use crate::config::{CA_CONFIG_MAP, CA_KEY, Config, Sidecars, TOKEN_KEY, Token};
 use crate::decide::Reason;
 use crate::pod::{Pod, name_of};
@@ -81,6 +81,13 @@ pub fn mark_skipped(pod: Pod<'_>, reason: Reason) -> Patch {
     let status = json!({"injected": false, "reason": reason.code(), "message": reason.message()});
     let mut edits = Edits::new(pod);
     edits.annotate(STATUS, &status.to_string());
+    edits.finish()
+}
+
+/// The patch that says on `pod` that the injector was asked.
+pub fn mark_checked(pod: Pod<'_>) -> Patch {
+    let mut edits = Edits::new(pod);
+    edits.annotate(CHECK, "reached");
     edits.finish()
 }
 

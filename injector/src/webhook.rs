@@ -19,6 +19,7 @@ use crate::decide::{Decision, Namespace, PodSecurity, decide_at_admission};
 use crate::events::Event;
 use crate::inject::{inject, skip};
 use crate::maker::Maker;
+use crate::patch;
 use crate::pod::Pod;
 
 pub use served::{Listeners, MAX_REVIEW_BYTES, router};
@@ -110,6 +111,17 @@ pub fn answer(
         maker,
         body: respond(&request, injection.patch, injection.warnings),
     }
+}
+
+/// Answers a review of a pod that is only tried, to learn whether the API server reaches the injector: the pod says that
+/// it did. As total as [`answer`].
+pub fn answer_check(body: &[u8]) -> Vec<u8> {
+    let Review { request, pod } = match read(body) {
+        Ok(review) => review,
+        Err(uid) => return unreadable(&uid).body,
+    };
+    let patch = Pod::new(&pod).map(patch::mark_checked);
+    respond(&request, patch.unwrap_or_default(), Vec::new())
 }
 
 /// Reads a review of a pod that is being made; else gives its uid, if it has one.

@@ -152,3 +152,13 @@ pub(crate) struct Injector {
     #[command(flatten)]
     pub(crate) sidecar: InjectedSidecar,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckWebhook {
+    /// Namespace in which a pod is tried; nothing is made
+    #[arg(short, long, env = "REMORA_CHECK_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: String,
+    /// Give the pod the label itself, so that it is asked about whether or not its namespace has it
+    #[arg(long, env = "REMORA_CHECK_LABEL_POD")]
+    pub(crate) label_pod: bool,
+}

@@ -12,7 +12,7 @@ use axum::routing::post;
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Selected, SelectedBy, SelectedPodSecurity, answer};
+use super::{Selected, SelectedBy, SelectedPodSecurity, answer, answer_check};
 use crate::config::Config;
 use crate::decide::Decision;
 use crate::events::Event;
@@ -28,6 +28,8 @@ const MAX_ARRIVAL: Duration = Duration::from_secs(3);
 const MAX_HELD_KIB: usize = 16 * 1024;
 /// Path of the webhook, such as `/inject/namespace/permits`. The API server takes no query there.
 const INJECT_PATH: &str = "/inject/{by}/{pod_security}";
+/// Path that tells of being reached.
+const CHECK_PATH: &str = "/check";
 
 /// What the webhook needs to answer.
 #[derive(Debug, Clone)]
@@ -58,6 +60,7 @@ pub fn router(
 ) -> Router {
     Router::new()
         .route(INJECT_PATH, post(review))
+        .route(CHECK_PATH, post(check))
         .with_state(Webhook {
             config: Arc::new(config),
             metrics,
@@ -72,29 +75,46 @@ async fn review(
     Path((by, pod_security)): Path<(SelectedBy, SelectedPodSecurity)>,
     body: Body,
 ) -> Response {
-    let Ok(_held) = webhook.room.try_acquire_many(most_kib(&body)) else {
-        webhook.metrics.count(Outcome::Busy);
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let body = match arrived(body).await {
-        Ok(body) => body,
-        Err(status) => {
-            webhook.metrics.count(Outcome::Unreadable);
-            return status.into_response();
-        }
-    };
-    let begun = Instant::now();
     let selected = Selected { by, pod_security };
-    let is_refused = |maker: &Maker| webhook.refusals.hold(maker, begun);
-    let answer = answer(&body, selected, &webhook.config, is_refused);
-    if !answer.dry_run {
-        webhook.metrics.observe(begun.elapsed());
-        webhook.tell(answer.decision, answer.maker, answer.event);
-    }
-    ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
+    webhook
+        .serve(body, |body| webhook.answer(body, selected))
+        .await
+}
+
+async fn check(State(webhook): State<Webhook>, body: Body) -> Response {
+    webhook.serve(body, answer_check).await
 }
 
 impl Webhook {
+    /// Has a review answered that is not too large, comes in time, and has room.
+    async fn serve(&self, body: Body, answer: impl FnOnce(&[u8]) -> Vec<u8>) -> Response {
+        let Ok(_held) = self.room.try_acquire_many(most_kib(&body)) else {
+            self.metrics.count(Outcome::Busy);
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        };
+        match arrived(body).await {
+            Ok(body) => {
+                let content_type = [(header::CONTENT_TYPE, "application/json")];
+                (content_type, answer(&body)).into_response()
+            }
+            Err(status) => {
+                self.metrics.count(Outcome::Unreadable);
+                status.into_response()
+            }
+        }
+    }
+
+    fn answer(&self, body: &[u8], selected: Selected) -> Vec<u8> {
+        let begun = Instant::now();
+        let is_refused = |maker: &Maker| self.refusals.hold(maker, begun);
+        let answer = answer(body, selected, &self.config, is_refused);
+        if !answer.dry_run {
+            self.metrics.observe(begun.elapsed());
+            self.tell(answer.decision, answer.maker, answer.event);
+        }
+        answer.body
+    }
+
     /// Tells whoever listens of an answer, and waits for nobody.
     fn tell(&self, decision: Option<Decision>, maker: Option<Maker>, event: Option<Event>) {
         self.metrics.count(match decision {

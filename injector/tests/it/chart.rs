@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -110,6 +110,7 @@ fn kubernetes_knows_every_field_that_is_rendered(name: &str) {
             "Ingress" => reencoded::<Ingress>(&object),
             "MutatingWebhookConfiguration" => reencoded::<MutatingWebhookConfiguration>(&object),
             "NetworkPolicy" => reencoded::<NetworkPolicy>(&object),
+            "Pod" => reencoded::<Pod>(&object),
             "PersistentVolumeClaim" => reencoded::<PersistentVolumeClaim>(&object),
             "PodDisruptionBudget" => reencoded::<PodDisruptionBudget>(&object),
             "Role" => reencoded::<Role>(&object),
@@ -154,6 +155,7 @@ fn sidecars_under_an_api_server_of(version: &str) -> String {
     sidecars["value"].as_str().unwrap().to_owned()
 }
 
+#[test_case("test.namespace=Shop", "/test/namespace"; "a namespace that can have no such name")]
 #[test_case("hub.ingress.enabled=true", "/hub/ingress/host"; "an Ingress without a host")]
 #[test_case("sidecar.mode=ambient", "/sidecar/mode"; "a mode that is none")]
 #[test_case("hub.retianAge=1d", "retianAge"; "a value that is misspelt")]
