@@ -167,6 +167,17 @@ fn what_cannot_be_read_is_let_through(bytes: &[u8]) {
 }
 
 #[test]
+fn an_answer_is_of_the_kind_that_is_waited_for_whatever_the_question_says() {
+    let mut review = request(json!({"spec": {"containers": [{"name": "web"}]}}));
+    for place in ["/kind", "/apiVersion"] {
+        *review.pointer_mut(place).unwrap() = "another".into();
+        let (_, body) = answered(&review, BY_NAMESPACE);
+        assert_eq!(body["kind"], "AdmissionReview");
+        assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
+    }
+}
+
+#[test]
 fn json_that_nests_without_end_is_let_through() {
     let deep = "[".repeat(1_000_000);
     assert_eq!(
