@@ -2,9 +2,7 @@
 //! MCP alike: what is said here is in JSON, and all of its text is trusted.
 
 pub mod ground;
-
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod picks;
 
 use remora_store::store::Scope;
 use schemars::JsonSchema;
@@ -19,8 +17,9 @@ use crate::snapshot::sight::Sight;
 use crate::tools::filter::FilterInput;
 use crate::tools::window;
 use crate::traffic::View;
-use crate::traffic::gather::{Gathered, Picked, gather, pick};
+use crate::traffic::gather::gather;
 use ground::Surroundings;
+use picks::Picks;
 
 /// Most expectations at a time.
 pub const EXPECTATIONS: usize = 20;
@@ -165,7 +164,8 @@ pub async fn verify(
             .map(|filter| picks.of(*filter, &gathered))
             .collect();
         let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
-        let ground = surroundings.ground(&gathered.traffic, &filters);
+        let undecided = picks.undecided_by(&filters);
+        let ground = surroundings.ground(&gathered.traffic, &filters, undecided);
         let judgement = expectation.check.judge(&views, &ground);
         checks.push(CheckJson::new(expectation, judgement));
     }
@@ -231,49 +231,6 @@ impl Read {
         }
         Ok(Self { name, kind, check })
     }
-}
-
-/// What each filter lets through, so that two expectations with the same one ask once.
-#[derive(Default)]
-struct Picks {
-    by_filter: HashMap<String, Picked>,
-}
-
-impl Picks {
-    async fn read(
-        &mut self,
-        app: &App,
-        sight: &Sight,
-        filter: Option<&FilterInput>,
-    ) -> Result<(), ApiError> {
-        let Some(key) = key(filter) else {
-            return Ok(());
-        };
-        if let Entry::Vacant(vacant) = self.by_filter.entry(key) {
-            let lowered = FilterInput::read(filter.cloned())?;
-            vacant.insert(pick(app, sight, lowered).await?);
-        }
-        Ok(())
-    }
-
-    /// The places of the calls that a filter lets through.
-    fn of(&self, filter: Option<&FilterInput>, gathered: &Gathered) -> Vec<usize> {
-        match key(filter).and_then(|key| self.by_filter.get(&key)) {
-            None => gathered.traffic.pick(|_| true),
-            Some(picked) => gathered.traffic.pick(|id| picked.ids.contains(&id)),
-        }
-    }
-
-    /// How many calls no filter could decide over.
-    fn undecided(&self) -> u64 {
-        self.by_filter.values().map(|it| it.undecided).sum()
-    }
-}
-
-/// `None` for the filter that lets everything through.
-fn key(filter: Option<&FilterInput>) -> Option<String> {
-    let key = format!("{:?}", filter?);
-    (key != format!("{:?}", FilterInput::default())).then_some(key)
 }
 
 impl CheckJson {

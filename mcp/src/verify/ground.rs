@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use remora_store::call::Leg;
 
-use super::Picks;
+use super::picks::Picks;
 use crate::app::App;
 use crate::checks::Ground;
 use crate::clock::now_ns;
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
 use crate::tools::filter::FilterInput;
@@ -53,15 +53,19 @@ impl Surroundings {
         spots.extend(self.cut.clone());
         match picks.undecided() {
             0 => {}
-            n => spots.push(format!(
-                "{n} calls that might match were left out: what the filter asks for was not kept of them"
-            )),
+            n => spots.push(left_out(n)),
         }
         spots
     }
 
     /// What may be said of the calls that one expectation is about.
-    pub(super) fn ground(&self, traffic: &Traffic, filters: &[Option<&FilterInput>]) -> Ground {
+    /// `undecided` calls might be among them.
+    pub(super) fn ground(
+        &self,
+        traffic: &Traffic,
+        filters: &[Option<&FilterInput>],
+        undecided: u64,
+    ) -> Ground {
         let mut doubts = Vec::new();
         if !self.is_sealed {
             doubts.push(
@@ -82,6 +86,9 @@ impl Surroundings {
             ));
         }
         doubts.extend(self.cut.clone());
+        if undecided > 0 {
+            doubts.push(left_out(undecided));
+        }
         let ends = filters.iter().map(|filter| FilterInput::ends(*filter));
         for ends in ends.filter(|ends| !ends.is_empty()) {
             if !ends.iter().any(|(_, name)| self.is_recorded(traffic, name)) {
@@ -119,4 +126,8 @@ impl Surroundings {
                 party.service == name || party.pod == name
             })
     }
+}
+
+fn left_out(undecided: u64) -> String {
+    format!("{undecided} calls that might match were left out; {UNDECIDED_BECAUSE}")
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper::Method;
+use remora_store::call::Omitted;
 use serde_json::{Value, json};
 use test_case::test_case;
 
@@ -88,24 +89,49 @@ async fn absence_passes_only_in_a_snapshot_that_was_sealed() {
     };
     let live = verify(&hub, absent("live:15m")).await.json();
     assert_eq!(live["verdict"], "inconclusive", "{live}");
-    let made = json!({"since": "-5m"}).to_string();
-    let made = send(
-        hub.api_address(),
-        Method::POST,
-        "/api/v1/snapshots",
-        &[],
-        made.into(),
-    )
-    .await;
-    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let id = snapshot(&hub).await;
     let open = verify(&hub, absent(&id)).await.json();
     assert_eq!(open["verdict"], "inconclusive", "{open}");
+    seal(&hub, &id).await;
+    let sealed = verify(&hub, absent(&id)).await.json();
+    assert_eq!(sealed["verdict"], "pass", "{sealed}");
+}
+
+/// Makes a snapshot of the last minutes; its id.
+async fn snapshot(hub: &TestHub) -> String {
+    let made = json!({"since": "-5m"}).to_string();
+    let api = hub.api_address();
+    let made = send(api, Method::POST, "/api/v1/snapshots", &[], made.into()).await;
+    made.json()["id"].as_str().unwrap().to_owned()
+}
+
+async fn seal(hub: &TestHub, id: &str) {
     let wait = json!({"idle_ms": 0}).to_string();
     let path = format!("/api/v1/snapshots/{id}/wait");
     let waited = send(hub.api_address(), Method::POST, &path, &[], wait.into()).await;
     assert_eq!(waited.json()["sealed"], true, "{}", waited.text());
-    let sealed = verify(&hub, absent(&id)).await.json();
-    assert_eq!(sealed["verdict"], "pass", "{sealed}");
+}
+
+#[test_case("request.json.items[0].sku == \"coffee\"", "inconclusive"; "what the cut body may have had")]
+#[test_case("status == 404 && request.json.items[0].sku == \"coffee\"", "pass"; "what it is not asked for")]
+#[tokio::test]
+async fn absence_does_not_pass_over_calls_that_might_match(filter: &str, expected: &str) {
+    let hub = TestHub::start().await;
+    let mut calls = vec![crate::shop::inbound().remove(13); 2];
+    calls[1].request.body.truncate(20);
+    calls[1].request.omitted = Some(Omitted::Limit);
+    let calls = block(origin("orders", 0xaa), 1, &calls);
+    assert_eq!(hub.ingest(&[calls]).await.status, 200);
+    let id = snapshot(&hub).await;
+    seal(&hub, &id).await;
+    let absent = json!({"snapshot": id, "expectations": [
+        {"check": "no_call", "args": {"filter": {"where": filter}}},
+    ]});
+    let answer = verify(&hub, absent).await.json();
+    assert_eq!(answer["verdict"], expected, "{answer}");
+    let why = answer["checks"][0]["why"].as_str().unwrap_or_default();
+    let says = why.contains("1 calls that might match were left out");
+    assert_eq!(says, expected == "inconclusive", "{answer}");
 }
 
 #[tokio::test]
