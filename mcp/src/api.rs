@@ -12,4 +12,5 @@ pub mod query;
 pub mod snapshots;
 pub mod status;
 pub mod summary;
+pub mod tree;
 pub mod verify;

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::clock::rfc3339;
 use crate::descriptors::Descriptors;
+use crate::related::{JoinedJson, ParentJson};
 
 mod stream;
 mod withheld;
@@ -85,6 +86,13 @@ pub struct CallJson {
     /// WebSocket are not shown beside them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<StreamMessageJson>>,
+    /// Its other leg; only in an answer about one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<JoinedJson>,
+    /// The inbound call of the calling pod that it was made for; only in an answer about one call of which the
+    /// caller's leg was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentJson>,
     /// Its ClientHello, for TLS that was passed through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsJson>,
@@ -260,6 +268,8 @@ impl CallJson {
                 .stream
                 .as_deref()
                 .map(|stream| stream::messages(call, stream, descriptors)),
+            joined: None,
+            parent: None,
             tls,
             opaque,
         };

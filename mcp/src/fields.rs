@@ -9,6 +9,7 @@ use crate::call_json::CallJson;
 use crate::descriptors::Descriptors;
 use crate::error::ApiError;
 use crate::params::quoted;
+use crate::related::Related;
 
 /// Most paths in one selection.
 const PATHS_AT_A_TIME: usize = 64;
@@ -95,6 +96,18 @@ pub const PATHS: &[&str] = &[
     "message_counts.client",
     "message_counts.server",
     "messages",
+    "joined",
+    "joined.id",
+    "joined.how",
+    "joined.confidence",
+    "joined.missing",
+    "joined.alternatives",
+    "joined.clock_ahead_ns",
+    "parent",
+    "parent.id",
+    "parent.confidence",
+    "parent.how",
+    "parent.alternatives",
     "tls",
     "tls.sni",
     "tls.alpn",
@@ -169,8 +182,20 @@ impl Fields {
         })
     }
 
-    fn whole(&self, found: &FoundCall) -> Value {
-        let call = CallJson::new(found, &self.descriptors);
+    /// Whether what a call belongs to is among them.
+    pub fn show_relations(&self) -> bool {
+        let is_relation = |path: &&str| path.starts_with("joined") || path.starts_with("parent");
+        self.paths
+            .as_ref()
+            .is_none_or(|paths| paths.iter().any(is_relation))
+    }
+
+    fn whole(&self, found: &FoundCall, related: Related) -> Value {
+        let call = CallJson {
+            joined: related.joined,
+            parent: related.parent,
+            ..CallJson::new(found, &self.descriptors)
+        };
         serde_json::to_value(call).expect("a call has only text keys and finite numbers")
     }
 
@@ -181,7 +206,7 @@ impl Fields {
 
     /// What is at each of the chosen paths; `null` for what the call does not have.
     pub fn values(&self, found: &FoundCall) -> Vec<Value> {
-        let whole = self.whole(found);
+        let whole = self.whole(found, Related::default());
         let at = |path: &&str| {
             let found = path
                 .split('.')
@@ -193,7 +218,12 @@ impl Fields {
 
     /// The call with only the chosen parts. One that the call does not have is `null`.
     pub fn select(&self, found: &FoundCall) -> Value {
-        let whole = self.whole(found);
+        self.select_related(found, Related::default())
+    }
+
+    /// The same, of a call of which it is known what it belongs to.
+    pub fn select_related(&self, found: &FoundCall, related: Related) -> Value {
+        let whole = self.whole(found, related);
         let Some(paths) = &self.paths else {
             return whole;
         };

@@ -84,7 +84,7 @@ Find out which secrets travel between the workloads of namespace {namespace}, an
 1. recorder_status(namespace=\"{namespace}\"): which workloads are recorded, and what is not seen.
 2. traffic_summary(snapshot=\"live:1h\", filter={\"namespace\":\"{namespace}\"}, group_by=[\"edge\"]): who calls whom.
 3. calls_search(snapshot=\"live:1h\", filter={\"namespace\":\"{namespace}\",\"header\":\"authorization\"}) and the same with \"cookie\": one call of each edge.
-4. call_get(call_ids=[up to 3 ids of one chain], parts=[\"headers\"]): secrets are shown as tags such as [redacted bearer #7k2m9x4p1q]; the same tag means the same secret.
+4. call_tree(call_id=one of them) for the chain that it is part of, then call_get(call_ids=[up to 3 ids of the chain], parts=[\"headers\"]): secrets are shown as tags such as [redacted bearer #7k2m9x4p1q]; the same tag means the same secret.
 5. Report each tag with the edges it was seen on and the call ids; say which hops leave the namespace, and what was not recorded.",
     },
     Prompt {

@@ -18,6 +18,7 @@ use crate::descriptors::Descriptors;
 use crate::error::ApiError;
 use crate::metrics::Asked;
 use crate::params::quoted;
+use crate::related::Related;
 use crate::snapshot::{self, SnapshotJson};
 use crate::tools::fence::Fence;
 use crate::tools::{ToolError, call_get, snapshot_start};
@@ -168,7 +169,7 @@ pub async fn read(app: &App, scope: &Scope, uri: &str) -> Result<Contents, ReadE
         ))
     })?;
     match part {
-        Part::Whole => Ok(whole(app, &found)),
+        Part::Whole => whole(app, scope, &found).await,
         Part::Request | Part::Response => body(&found, part),
     }
 }
@@ -197,14 +198,17 @@ enum Part {
     Response,
 }
 
-fn whole(app: &App, found: &FoundCall) -> Contents {
-    Contents {
+async fn whole(app: &App, scope: &Scope, found: &FoundCall) -> Result<Contents, ReadError> {
+    let related = Related::of(app, scope, found).await;
+    let related = related.map_err(|error| ReadError::Failed(error.into()))?;
+    Ok(Contents {
         mime_type: "text/plain",
-        payload: Payload::Text(call_get::whole(found, &app.descriptors.now())),
+        payload: Payload::Text(call_get::whole(found, &related, &app.descriptors.now())),
         untrusted: true,
         public: false,
-        lasting: is_complete(found),
-    }
+        // Its other leg may come later.
+        lasting: false,
+    })
 }
 
 fn body(found: &FoundCall, part: Part) -> Result<Contents, ReadError> {

@@ -22,6 +22,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/status",
     "/api/v1/calls",
     "/api/v1/calls/{id}",
+    "/api/v1/calls/{id}/tree",
     "/api/v1/summary",
     "/api/v1/map",
     "/api/v1/snapshots",
@@ -46,6 +47,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         .route("/api/v1/status", get(api::status::status))
         .route("/api/v1/calls", get(api::calls::calls))
         .route("/api/v1/calls/{id}", get(api::call::call))
+        .route("/api/v1/calls/{id}/tree", get(api::tree::tree))
         .route("/api/v1/summary", get(api::summary::summary))
         .route("/api/v1/map", get(api::map::map))
         .route("/api/v1/findings", get(api::findings::findings))

@@ -5,6 +5,7 @@
 //! have been checked ([`text`]); recorded bytes only ever appear inside a fence ([`fence`]).
 
 pub mod call_get;
+pub mod call_tree;
 pub mod calls_search;
 pub mod check;
 pub mod fence;
@@ -145,6 +146,11 @@ pub fn definitions() -> Vec<Definition> {
             )
         },
         definition::<call_get::Input>(call_get::NAME, "Read calls", call_get::DESCRIPTION),
+        definition::<call_tree::Input>(
+            call_tree::NAME,
+            "What a call caused",
+            call_tree::DESCRIPTION,
+        ),
         Definition {
             output_schema: Some(schema::of_output::<FindingsAnswer>()),
             ..definition::<find_issues::Input>(
@@ -203,6 +209,10 @@ pub async fn call(
         },
         call_get::NAME => match read(name, arguments) {
             Ok(input) => call_get::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        call_tree::NAME => match read(name, arguments) {
+            Ok(input) => call_tree::run(app, scope, input).await,
             Err(error) => Err(error),
         },
         snapshot_start::NAME => match read(name, arguments) {

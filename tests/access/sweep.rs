@@ -40,6 +40,7 @@ pub(super) async fn answers(cluster: &Cluster, token: &str, id: &str) -> Vec<Str
                 {"check": "connections"}, {"check": "count", "args": {"max": 0}},
             ]}),
             "call_get" => json!({"call_ids": [id]}),
+            "call_tree" => json!({"call_id": id}),
             "snapshot_start" => json!({"name": "mine", "since": "-5m"}),
             "snapshot_wait" | "snapshot_delete" => json!({"snapshot": "live:15m"}),
             "recorder_status" | "snapshot_list" => json!({}),

@@ -17,6 +17,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::fields::Fields;
 use crate::metrics::Asked;
 use crate::params::Params;
+use crate::related::Related;
 
 /// One call.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,10 +52,7 @@ pub async fn call(
 ) -> Result<Json<CallAnswer>, ApiError> {
     let params = Params::parse(query.as_deref(), &["fields"])?;
     let fields = Fields::parse(params.text("fields"))?.read_by(&app.descriptors.now());
-    let Path(id) = id.map_err(|error| bad_id(error.body_text()))?;
-    let id: CallId = id
-        .parse()
-        .map_err(|error: BadCallId| bad_id(error.to_string()))?;
+    let id = read_id(id)?;
     let found = ask(&app, Asked::Get, app.store.get(&caller.scope, id)).await?;
     let Some(found) = found else {
         return Err(
@@ -67,10 +65,25 @@ pub async fn call(
         since_ns: Some(found.call.time_ns),
         until_ns: Some(found.call.time_ns.saturating_add(1)),
     };
+    let related = match fields.show_relations() {
+        true => Related::of(&app, &caller.scope, &found).await?,
+        false => Related::default(),
+    };
     Ok(Json(CallAnswer {
-        call: fields.select(&found),
+        call: fields.select_related(&found, related),
         coverage: Coverage::of(&app, &caller.scope, window).await?,
     }))
+}
+
+/// Reads the name of a call in a path.
+///
+/// # Errors
+///
+/// It is none.
+pub(super) fn read_id(id: Result<Path<String>, PathRejection>) -> Result<CallId, ApiError> {
+    let Path(id) = id.map_err(|error| bad_id(error.body_text()))?;
+    id.parse()
+        .map_err(|error: BadCallId| bad_id(error.to_string()))
 }
 
 fn bad_id(message: String) -> ApiError {

@@ -5,7 +5,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{call, calls, findings, map, snapshots, status, summary, verify};
+use crate::api::{call, calls, findings, map, snapshots, status, summary, tree, verify};
 use crate::error::ErrorBody;
 
 #[derive(OpenApi)]
@@ -16,7 +16,7 @@ use crate::error::ErrorBody;
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        status::status, calls::calls, call::call, summary::summary, map::map,
+        status::status, calls::calls, call::call, tree::tree, summary::summary, map::map,
         snapshots::start, snapshots::list, snapshots::one, snapshots::wait, snapshots::delete,
         findings::findings, verify::verify,
     ),
@@ -28,6 +28,8 @@ struct Contract;
 /// The schemas of a call and its parts, of which `fields=` shows some.
 const SELECTABLE: &[&str] = &[
     "Call",
+    "Joined",
+    "Parent",
     "Party",
     "Message",
     "Phases",

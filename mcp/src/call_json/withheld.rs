@@ -59,6 +59,7 @@ mod tests {
     use super::*;
     use crate::descriptors::Descriptors;
     use crate::har::Entry;
+    use crate::related::Related;
     use crate::tools::call_get;
 
     const PLANTED: &str = "planted-in-a-body";
@@ -126,7 +127,7 @@ mod tests {
         for text in [
             serde_json::to_string(&json).unwrap(),
             serde_json::to_string(&Entry::new(&found)).unwrap(),
-            call_get::whole(&found, &descriptors),
+            call_get::whole(&found, &Related::default(), &descriptors),
         ] {
             assert!(!text.contains(PLANTED), "{text}");
             // An archive has no place for messages of gRPC, and so none to say it in.

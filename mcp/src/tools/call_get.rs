@@ -20,8 +20,10 @@ use crate::app::App;
 use crate::call_json::{
     BODIES_TAKE, CallJson, MessageJson, NOT_PERMITTED, PhasesJson, milliseconds,
 };
+use crate::causality::How;
 use crate::descriptors::Descriptors;
 use crate::metrics::Asked;
+use crate::related::{AlternativeJson, ParentJson, Related};
 
 mod messages;
 
@@ -99,7 +101,8 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
                  Find ids with calls_search()."
             )));
         };
-        view.write(&found, &descriptors, &mut text);
+        let related = Related::of(app, scope, &found).await?;
+        view.write(&found, &related, &descriptors, &mut text);
     }
     Ok(Outcome {
         untrusted: true,
@@ -108,7 +111,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
 }
 
 /// Everything recorded of one call, as long as one call can be shown.
-pub fn whole(found: &FoundCall, descriptors: &Descriptors) -> String {
+pub fn whole(found: &FoundCall, related: &Related, descriptors: &Descriptors) -> String {
     let view = View {
         parts: ALL_PARTS.to_vec(),
         body_bytes: MOST_BODY_BYTES,
@@ -116,7 +119,7 @@ pub fn whole(found: &FoundCall, descriptors: &Descriptors) -> String {
         fields_bytes: RESULT_BYTES,
     };
     let mut text = String::new();
-    view.write(found, descriptors, &mut text);
+    view.write(found, related, descriptors, &mut text);
     text
 }
 
@@ -176,9 +179,16 @@ impl View {
         self.parts.contains(&part)
     }
 
-    fn write(&self, found: &FoundCall, descriptors: &Descriptors, text: &mut String) {
+    fn write(
+        &self,
+        found: &FoundCall,
+        related: &Related,
+        descriptors: &Descriptors,
+        text: &mut String,
+    ) {
         let json = CallJson::new(found, descriptors);
         write_first_line(found, &json, text);
+        write_related(related, text);
         if self.shows(Part::Timing) {
             write_timing(&json, text);
         }
@@ -326,6 +336,47 @@ fn write_first_line(found: &FoundCall, json: &CallJson, text: &mut String) {
             "bodies and messages are withheld, {NOT_PERMITTED}: {BODIES_TAKE}"
         );
     }
+}
+
+/// What the call belongs to.
+fn write_related(related: &Related, text: &mut String) {
+    let listed = |alternatives: &[AlternativeJson]| {
+        let ids: Vec<&str> = alternatives.iter().map(|one| one.id.as_str()).collect();
+        ids.join(" or ")
+    };
+    let Some(joined) = &related.joined else {
+        return;
+    };
+    match (&joined.id, joined.how, joined.confidence) {
+        (Some(id), Some(how), Some(confidence)) => {
+            let _ = write!(text, "other leg {id} ({how} {confidence})");
+        }
+        _ if joined.alternatives.is_empty() => text.push_str("other leg not seen"),
+        _ => {
+            let _ = write!(text, "other leg one of {}", listed(&joined.alternatives));
+        }
+    }
+    match &related.parent {
+        None => {}
+        Some(ParentJson {
+            id: Some(id),
+            how,
+            confidence,
+            ..
+        }) => {
+            let _ = write!(text, "; caused by {id} ({how} {confidence})");
+        }
+        Some(parent) if parent.how == How::Background.as_str() => {
+            text.push_str("; no call caused it");
+        }
+        Some(parent) => {
+            text.push_str("; which call caused it cannot be told");
+            if !parent.alternatives.is_empty() {
+                let _ = write!(text, ", perhaps {}", listed(&parent.alternatives));
+            }
+        }
+    }
+    text.push('\n');
 }
 
 /// When the parts of the call passed, counted from the first byte of the request.

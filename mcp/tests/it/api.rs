@@ -12,4 +12,5 @@ mod paths;
 mod snapshots;
 mod status;
 mod summary;
+mod tree;
 mod verify;

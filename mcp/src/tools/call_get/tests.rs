@@ -56,7 +56,7 @@ proptest! {
     fn any_call_is_shown_with_recorded_text_inside_the_fence_only(call in any_call(), name in any::<String>()) {
         let input = Input { call_ids: vec![], parts: None, body_bytes: None, json_pointer: None };
         let mut text = String::new();
-        View::new(&input, 1).unwrap().write(&found(call, &name), &Descriptors::default(), &mut text);
+        View::new(&input, 1).unwrap().write(&found(call, &name), &Related::default(), &Descriptors::default(), &mut text);
         let (before, inside, after) = split_at_fence(&text);
         prop_assert!(is_plain(before) && is_plain(after), "{text:?}");
         prop_assert!(inside.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()), "{inside:?}");
