@@ -4,6 +4,7 @@
 //! calls, same bytes. All text that leaves this module is made of templates, numbers, and names that
 //! [`crate::tools::text`] let through; recorded bytes are reached by the ids of the evidence.
 
+pub mod cache;
 pub mod connections;
 pub mod count;
 pub mod finding;
@@ -11,10 +12,12 @@ pub mod headers;
 pub mod judgement;
 pub mod kind;
 pub mod latency;
+pub mod n_plus_one;
 pub mod no_call;
 pub mod order;
 pub mod reference;
 pub mod retries;
+pub mod secrets;
 pub mod status;
 #[cfg(test)]
 mod testing;
@@ -40,6 +43,12 @@ use crate::traffic::View;
 pub enum Check {
     /// See [`retries`].
     Retries(retries::Args),
+    /// See [`n_plus_one`].
+    NPlusOne(n_plus_one::Args),
+    /// See [`cache`].
+    Cache(cache::Args),
+    /// See [`secrets`].
+    Secrets(secrets::Args),
     /// See [`connections`].
     Connections(connections::Args),
     /// See [`headers`].
@@ -65,6 +74,9 @@ impl Check {
     pub fn read(kind: Kind, args: Map<String, Value>) -> Result<Self, ApiError> {
         let check = match kind {
             Kind::Retries => Self::Retries(arguments(args)?),
+            Kind::NPlusOne => Self::NPlusOne(arguments(args)?),
+            Kind::Cache => Self::Cache(arguments(args)?),
+            Kind::Secrets => Self::Secrets(arguments(args)?),
             Kind::Connections => Self::Connections(arguments(args)?),
             Kind::Headers => Self::Headers(arguments(args)?),
             Kind::Latency => Self::Latency(arguments(args)?),
@@ -80,6 +92,9 @@ impl Check {
     fn validate(&self) -> Result<(), ApiError> {
         match self {
             Self::Retries(args) => args.validate(),
+            Self::NPlusOne(args) => args.validate(),
+            Self::Cache(args) => args.validate(),
+            Self::Secrets(args) => args.validate(),
             Self::Connections(args) => args.validate(),
             Self::Headers(args) => args.validate(),
             Self::Latency(args) => args.validate(),
@@ -95,6 +110,9 @@ impl Check {
     pub fn filters(&self) -> Vec<Option<&FilterInput>> {
         match self {
             Self::Retries(args) => vec![args.filter.as_ref()],
+            Self::NPlusOne(args) => vec![args.filter.as_ref()],
+            Self::Cache(args) => vec![args.filter.as_ref()],
+            Self::Secrets(args) => vec![args.filter.as_ref()],
             Self::Connections(args) => vec![args.filter.as_ref()],
             Self::Headers(args) => vec![args.filter.as_ref()],
             Self::Latency(args) => vec![args.filter.as_ref()],
@@ -112,6 +130,9 @@ impl Check {
         };
         match self {
             Self::Retries(args) => retries::judge(view, args, ground),
+            Self::NPlusOne(args) => n_plus_one::judge(view, args),
+            Self::Cache(args) => cache::judge(view, args),
+            Self::Secrets(args) => secrets::judge(view, args, ground),
             Self::Connections(args) => connections::judge(view, args),
             Self::Headers(args) => headers::judge(view, args, ground),
             Self::Latency(args) => latency::judge(view, args),
@@ -129,6 +150,9 @@ pub fn find(kinds: &[Kind], view: &View<'_>) -> Vec<Finding> {
     for kind in kinds {
         match kind {
             Kind::Retries => findings.extend(retries::find(view)),
+            Kind::NPlusOne => findings.extend(n_plus_one::find(view)),
+            Kind::Cache => findings.extend(cache::find(view)),
+            Kind::Secrets => findings.extend(secrets::find(view)),
             Kind::Connections => findings.extend(connections::find(view)),
             Kind::Status => findings.extend(status::find(view)),
             // What these would have to find, somebody has to say first.

@@ -2,6 +2,7 @@
 //! are between (pure). How they are read from the store is [`gather`]'s business.
 
 pub mod gather;
+pub mod tag;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -12,20 +13,50 @@ use remora_store::outcome::Ending;
 use remora_store::query::{FoundCall, Outcome};
 use remora_store::route::route;
 
+use crate::causality::{Causes, How};
+use crate::confidence::Confidence;
 use crate::join::{Clocks, Exchange, Joined};
 use crate::tools::text;
+use tag::Tag;
 
 /// The calls of a stretch of time.
 #[derive(Debug, Default)]
 pub struct Traffic {
     observed: Vec<Observed>,
     joined: Joined,
+    causes: Causes,
+}
+
+/// How sure it has to be that a call was caused by another one before checks count it so.
+const SURE: Confidence = Confidence::thousandths(850);
+
+/// One leg as it was read, without its bodies.
+#[derive(Debug)]
+pub struct Seen {
+    found: FoundCall,
+    /// The secrets in its request, those in the body among them.
+    tags: Vec<Tag>,
+}
+
+impl Seen {
+    /// Takes from the bodies what checks ask of them, and lets them go: of many calls they would fill the
+    /// memory.
+    pub fn new(mut found: FoundCall) -> Self {
+        let tags = Tag::all_of(&found.call.request);
+        found.call.request.body.clear();
+        found.call.response.body.clear();
+        found.call.stream = found.call.stream.map(|mut stream| {
+            stream.messages.clear();
+            stream
+        });
+        Self { found, tags }
+    }
 }
 
 /// One leg of a call, with what most checks ask of it.
 #[derive(Debug)]
 pub struct Observed {
-    /// The leg itself; its bodies were not read.
+    /// The leg itself, without its bodies.
     pub found: FoundCall,
     /// Method of the request; empty where none was seen.
     pub method: String,
@@ -37,6 +68,8 @@ pub struct Observed {
     pub route: String,
     /// How it ended.
     pub ending: Ending,
+    /// The secrets in its request.
+    pub tags: Vec<Tag>,
 }
 
 /// Some of the calls of a stretch of time: what one check is about.
@@ -49,12 +82,19 @@ pub struct View<'a> {
 
 impl Traffic {
     /// Takes the legs that were found, in any order, each of them once.
-    pub fn new(mut found: Vec<FoundCall>) -> Self {
-        found.sort_by_key(|it| (it.call.time_ns, it.id));
+    pub fn new(mut legs: Vec<Seen>) -> Self {
+        legs.sort_by_key(|it| (it.found.call.time_ns, it.found.id));
+        let split = legs.into_iter().map(|it| (it.found, it.tags));
+        let (found, tags): (Vec<FoundCall>, Vec<Vec<Tag>>) = split.unzip();
         let joined = Joined::of(&found);
+        let causes = Causes::of(&found);
+        let observed = found.into_iter().zip(tags);
         Self {
-            observed: found.into_iter().map(Observed::new).collect(),
+            observed: observed
+                .map(|(found, tags)| Observed::new(found, tags))
+                .collect(),
             joined,
+            causes,
         }
     }
 
@@ -67,6 +107,35 @@ impl Traffic {
     /// began.
     pub fn exchanges(&self) -> &[Exchange] {
         self.joined.exchanges()
+    }
+
+    /// The leg at a place of [`Traffic::observed`].
+    pub fn leg(&self, place: usize) -> Option<&Observed> {
+        self.observed.get(place)
+    }
+
+    /// The calls that an inbound leg surely caused, as its pod sent them, in the order in which they began.
+    pub fn effects(&self, inbound: usize) -> impl Iterator<Item = &Observed> {
+        let effects = self.causes.effects(inbound).iter();
+        effects
+            .filter(|leg| self.cause(**leg).is_some())
+            .filter_map(|leg| self.leg(*leg))
+    }
+
+    /// The inbound leg that surely caused an outbound one.
+    pub fn cause(&self, outbound: usize) -> Option<usize> {
+        let cause = self.causes.of_leg(outbound)?;
+        cause.parent.filter(|_| cause.confidence >= SURE)
+    }
+
+    /// How many outbound legs have a cause that is not sure.
+    pub fn unsure(&self) -> usize {
+        let outbound = (0..self.observed.len()).filter_map(|leg| self.causes.of_leg(leg));
+        outbound
+            .filter(|cause| {
+                cause.how != How::Background && (cause.parent.is_none() || cause.confidence < SURE)
+            })
+            .count()
     }
 
     /// What is known of the clocks of those who recorded them.
@@ -118,6 +187,13 @@ impl<'a> View<'a> {
         picked.filter_map(move |place| traffic.told(traffic.exchanges().get(*place)?))
     }
 
+    /// The picked calls by their legs.
+    pub fn exchanges(&self) -> impl Iterator<Item = &'a Exchange> + use<'a> {
+        let exchanges = self.traffic.exchanges();
+        let picked = self.picked.iter();
+        picked.filter_map(move |place| exchanges.get(*place))
+    }
+
     /// How many were picked.
     pub fn len(&self) -> usize {
         self.picked.len()
@@ -130,7 +206,7 @@ impl<'a> View<'a> {
 }
 
 impl Observed {
-    fn new(found: FoundCall) -> Self {
+    fn new(found: FoundCall, tags: Vec<Tag>) -> Self {
         let (method, path, query) = {
             let head = RequestHead::parse(&found.call.request.head);
             (
@@ -142,6 +218,7 @@ impl Observed {
         Self {
             route: route(&path),
             ending: Ending::of(&found.call),
+            tags,
             found,
             method,
             path,

@@ -46,7 +46,7 @@ pub struct VerifyRequest {
 pub struct Expectation {
     /// What to call it in the answer
     pub name: Option<String>,
-    /// retries, connections, headers, latency, status, count, no_call or order
+    /// retries, n_plus_one, cache, secrets, connections, headers, latency, status, count, no_call or order
     pub check: String,
     /// Of that check; all take filter
     #[serde(default)]
@@ -150,7 +150,8 @@ pub async fn verify(
 ) -> Result<VerifyAnswer, ApiError> {
     let expectations = read(request.expectations)?;
     let sight = sight(app, caller, request.snapshot.as_deref()).await?;
-    let gathered = gather(app, &sight).await?;
+    let bodies = expectations.iter().any(|it| it.kind.reads_bodies());
+    let gathered = gather(app, &sight, bodies).await?;
     let surroundings = Surroundings::of(app, &sight, &gathered).await?;
     let mut picks = Picks::default();
     let mut checks = Vec::new();
@@ -187,7 +188,8 @@ pub async fn find(
     let sight = sight(app, caller, snapshot).await?;
     let mut picks = Picks::default();
     picks.read(app, &sight, filter).await?;
-    let gathered = gather(app, &sight).await?;
+    let bodies = kinds.iter().any(|kind| kind.reads_bodies());
+    let gathered = gather(app, &sight, bodies).await?;
     let surroundings = Surroundings::of(app, &sight, &gathered).await?;
     let picked = picks.of(filter, &gathered);
     let view = gathered.traffic.view(&picked);

@@ -12,6 +12,12 @@ use crate::params::quoted;
 pub enum Kind {
     /// Requests that were sent again.
     Retries,
+    /// One call that causes many of a kind.
+    NPlusOne,
+    /// What is asked again.
+    Cache,
+    /// Where secrets go.
+    Secrets,
     /// How connections are used.
     Connections,
     /// What heads say, and what they should not.
@@ -30,8 +36,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every check.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Retries,
+        Self::NPlusOne,
+        Self::Cache,
+        Self::Secrets,
         Self::Connections,
         Self::Headers,
         Self::Latency,
@@ -42,12 +51,22 @@ impl Kind {
     ];
 
     /// Those that find what is wrong without being told what to expect.
-    pub const FINDERS: [Self; 3] = [Self::Retries, Self::Connections, Self::Status];
+    pub const FINDERS: [Self; 6] = [
+        Self::Retries,
+        Self::NPlusOne,
+        Self::Cache,
+        Self::Secrets,
+        Self::Connections,
+        Self::Status,
+    ];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Retries => "retries",
+            Self::NPlusOne => "n_plus_one",
+            Self::Cache => "cache",
+            Self::Secrets => "secrets",
             Self::Connections => "connections",
             Self::Headers => "headers",
             Self::Latency => "latency",
@@ -56,6 +75,11 @@ impl Kind {
             Self::NoCall => "no_call",
             Self::Order => "order",
         }
+    }
+
+    /// Whether it asks what bodies say, which takes longer.
+    pub const fn reads_bodies(self) -> bool {
+        matches!(self, Self::Secrets)
     }
 
     /// The check of a name.

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::{Kind, connections, count, headers, latency, no_call, order, retries, status};
+use super::{
+    Kind, cache, connections, count, headers, latency, n_plus_one, no_call, order, retries,
+    secrets, status,
+};
 use crate::tools::schema::of_input;
 
 const HEAD: &str = "\
@@ -55,6 +58,9 @@ pub fn page() -> String {
 fn arguments(kind: Kind) -> Map<String, Value> {
     match kind {
         Kind::Retries => of_input::<retries::Args>(),
+        Kind::NPlusOne => of_input::<n_plus_one::Args>(),
+        Kind::Cache => of_input::<cache::Args>(),
+        Kind::Secrets => of_input::<secrets::Args>(),
         Kind::Connections => of_input::<connections::Args>(),
         Kind::Headers => of_input::<headers::Args>(),
         Kind::Latency => of_input::<latency::Args>(),
@@ -72,6 +78,17 @@ const fn about(kind: Kind) -> &'static str {
              had failed: a status of 500 or above, 408, 425 or 429, a gRPC status that stands for one, or no answer at all. A delay \
              runs from the end of the failed attempt to the first byte of the next. Without `expect_…` it asks whether anything is \
              wrong: delays that do not grow, `Retry-After` passed over, retries that hide a fault, more than six of them."
+        }
+        Kind::NPlusOne => {
+            "How many calls with the same destination, method and route one call caused, counting those of which that is sure \
+             ([how](causality.md)), and not attempts after a failure. Found are one call for each of something (five or more \
+             different ones), and the same asked again though the first answer was good."
+        }
+        Kind::Cache => {
+            "Requests (GET and HEAD, answered well) with the same destination, path and query: a hit is one that made its service ask nobody, or that was answered with 304. It needs a sidecar beside the service, on both of its sides. Found are answers that never change, that anybody may have, and that are made anew each of five times or more."
+        }
+        Kind::Secrets => {
+            "Where secrets go, by the tags that stand in their place: in a URL; and what somebody had sent to a pod, sent on by it, out of the cluster, to another namespace or to another workload. A request that is passed through as it came, as gateways do, is none. `may_receive` names those who may have what was received."
         }
         Kind::Connections => {
             "How many connections the calls were made on, how many of them were on one that was used before, and how many were \

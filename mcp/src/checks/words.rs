@@ -34,9 +34,10 @@ pub(super) fn spans(all_ns: impl IntoIterator<Item = f64>) -> String {
     text
 }
 
-/// `1 call`, `2 calls`, `3 retries`.
+/// `1 call`, `2 calls`, `3 retries`, `4 keys`.
 pub(super) fn counted(n: usize, one: &str) -> String {
-    match (n, one.strip_suffix('y')) {
+    let stem = one.strip_suffix('y');
+    match (n, stem.filter(|stem| !stem.ends_with(['a', 'e', 'o']))) {
         (1, _) => format!("1 {one}"),
         (n, Some(stem)) => format!("{n} {stem}ies"),
         (n, None) => format!("{n} {one}s"),

@@ -14,13 +14,13 @@ use crate::verify::{Expectation, VerifyRequest};
 pub const NAME: &str = "check";
 /// What it does.
 pub const DESCRIPTION: &str = "One check over the calls that match: what was measured, and whether it is as expected. \
-kind and args are those of verify; retries and connections without args ask whether anything is wrong.";
+kind and args are those of verify; retries, cache, n_plus_one, secrets, connections and status without args ask whether anything is wrong.";
 
 /// What it takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// retries, connections, headers, latency, status, count, no_call or order
+    /// retries, n_plus_one, cache, secrets, connections, headers, latency, status, count, no_call or order
     pub kind: String,
     /// Id of a snapshot, or a window that ends now, such as live:15m (default)
     pub snapshot: Option<String>,

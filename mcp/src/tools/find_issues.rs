@@ -16,7 +16,8 @@ use crate::verify::{self, FindingsAnswer};
 pub const NAME: &str = "find_issues";
 /// What it does.
 pub const DESCRIPTION: &str = "What is wrong with the calls of a snapshot, the worst first, each with numbers and the ids that prove it: \
-retries without backoff or against Retry-After, retries that hide a fault, connections that are never used again, calls that fail. \
+retries without backoff or against Retry-After, retries that hide a fault, one call for each row, answers never cached, secrets sent on or in URLs, \
+connections never used again, calls that fail. \
 No finding means that none of these was seen in what was recorded; blind_spots says what was not.";
 
 /// What it takes.
@@ -25,7 +26,7 @@ No finding means that none of these was seen in what was recorded; blind_spots s
 pub struct Input {
     /// Id of a snapshot, or a window that ends now, such as live:15m (default)
     pub snapshot: Option<String>,
-    /// Any of retries, connections, status; default all
+    /// Any of retries, n_plus_one, cache, secrets, connections, status; default all
     pub checks: Option<Vec<String>>,
     /// Only calls that match
     pub filter: Option<FilterInput>,

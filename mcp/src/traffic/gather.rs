@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use remora_store::call::CallId;
 use remora_store::filter::Filter;
-use remora_store::query::{FoundCall, Order, Page, Query};
+use remora_store::query::{Order, Page, Query};
 use tokio::task::spawn_blocking;
 
-use super::Traffic;
+use super::{Seen, Traffic};
 use crate::api::query::{TIME_BUDGET, ask};
 use crate::app::App;
 use crate::clock::rfc3339;
@@ -20,6 +20,8 @@ use crate::snapshot::sight::Sight;
 pub const MOST_RECORDS: usize = 100_000;
 /// Records that are read from the store at a time.
 const PAGE: usize = 1_000;
+/// The same with their bodies: some sixteen megabytes.
+const PAGE_WITH_BODIES: usize = 250;
 /// How long reading them may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,20 +34,22 @@ pub struct Gathered {
     pub cut: Option<String>,
 }
 
-/// Reads every call of a sight, without bodies: the newest, where there are too many.
+/// Reads every call of a sight, the newest where there are too many; with what their `bodies` say, where a
+/// check asks for it.
 ///
 /// # Errors
 ///
 /// The store failed, or the turn of this question did not come in time.
-pub async fn gather(app: &App, sight: &Sight) -> Result<Gathered, ApiError> {
-    let mut found: Vec<FoundCall> = Vec::new();
-    let cut = read(app, sight, Filter::default(), |page| {
-        found.extend(page.calls);
-        found.len() < MOST_RECORDS
+pub async fn gather(app: &App, sight: &Sight, bodies: bool) -> Result<Gathered, ApiError> {
+    let mut legs: Vec<Seen> = Vec::new();
+    let query = query(sight, Filter::default(), bodies);
+    let cut = read(app, sight, query, |page| {
+        legs.extend(page.calls.into_iter().map(Seen::new));
+        legs.len() < MOST_RECORDS
     })
     .await?;
-    let oldest_ns = found.last().map_or(0, |it| it.call.time_ns);
-    let traffic = spawn_blocking(move || Traffic::new(found)).await;
+    let oldest_ns = legs.last().map_or(0, |it| it.found.call.time_ns);
+    let traffic = spawn_blocking(move || Traffic::new(legs)).await;
     Ok(Gathered {
         traffic: traffic
             .map_err(|_| ApiError::unavailable("failed", "the calls could not be joined", 1))?,
@@ -74,7 +78,7 @@ pub struct Picked {
 /// As for [`gather`]; or the filter takes more work than is allowed.
 pub async fn pick(app: &App, sight: &Sight, filter: Filter) -> Result<Picked, ApiError> {
     let mut picked = Picked::default();
-    read(app, sight, filter, |page| {
+    read(app, sight, query(sight, filter, false), |page| {
         picked.undecided += page.undecided;
         picked.ids.extend(page.calls.iter().map(|found| found.id));
         picked.ids.len() < MOST_RECORDS
@@ -83,27 +87,33 @@ pub async fn pick(app: &App, sight: &Sight, filter: Filter) -> Result<Picked, Ap
     Ok(picked)
 }
 
+fn query(sight: &Sight, filter: Filter, bodies: bool) -> Query {
+    Query {
+        filter,
+        since_ns: sight.window.since_ns,
+        until_ns: sight.window.until_ns,
+        order: Order::Newest,
+        limit: match bodies {
+            true => PAGE_WITH_BODIES,
+            false => PAGE,
+        },
+        cursor: None,
+        probes: false,
+        view: sight.view.clone(),
+        bodies,
+        time_budget: TIME_BUDGET,
+    }
+}
+
 /// Shows one page after the other, the newest calls first, until `more` has enough of them; says
 /// whether there were more.
 async fn read(
     app: &App,
     sight: &Sight,
-    filter: Filter,
+    mut query: Query,
     mut more: impl FnMut(Page) -> bool,
 ) -> Result<bool, ApiError> {
     let began = Instant::now();
-    let mut query = Query {
-        filter,
-        since_ns: sight.window.since_ns,
-        until_ns: sight.window.until_ns,
-        order: Order::Newest,
-        limit: PAGE,
-        cursor: None,
-        probes: false,
-        view: sight.view.clone(),
-        bodies: false,
-        time_budget: TIME_BUDGET,
-    };
     loop {
         let mut page = ask(app, Asked::List, app.store.list(&sight.scope, &query)).await?;
         let next = page.next.take();

@@ -9,7 +9,7 @@ use remora_store::names::Party;
 use remora_store::query::FoundCall;
 use remora_store::testing::call;
 
-use super::Traffic;
+use super::{Seen, Traffic};
 
 const MS: i64 = 1_000_000;
 const START_NS: i64 = 1_700_000_000_000_000_000;
@@ -19,6 +19,8 @@ const START_NS: i64 = 1_700_000_000_000_000_000;
 pub(crate) struct Told {
     src: &'static str,
     dst: &'static str,
+    namespaces: [&'static str; 2],
+    key: &'static str,
     leg: Leg,
     call: Call,
 }
@@ -31,6 +33,8 @@ pub(crate) fn get(at_ms: i64, path: &str, status: u16) -> Told {
     Told {
         src: "web",
         dst: "orders",
+        namespaces: ["local"; 2],
+        key: "k-1",
         leg: Leg::Outbound,
         call,
     }
@@ -55,6 +59,30 @@ impl Told {
         let first = self.call.phases.request_first.unwrap_or_default();
         self.call.phases.response_first = Some(first + ms * 1_000_000 - 1);
         self.call.phases.response_last = Some(first + ms * 1_000_000);
+        self
+    }
+
+    /// To an address of which nobody knows whose it is.
+    pub(crate) fn at_unknown(mut self, ip: [u8; 4]) -> Self {
+        self.call.dst = SocketAddr::from((ip, 443));
+        Self { dst: "", ..self }
+    }
+
+    /// From one namespace to another.
+    pub(crate) fn in_namespaces(self, src: &'static str, dst: &'static str) -> Self {
+        let namespaces = [src, dst];
+        Self { namespaces, ..self }
+    }
+
+    /// With digests and tags under this key.
+    pub(crate) fn under_key(self, key: &'static str) -> Self {
+        Self { key, ..self }
+    }
+
+    /// As the sidecar of the callee saw it.
+    pub(crate) fn received(mut self) -> Self {
+        self.leg = Leg::Inbound;
+        self.call.leg = Leg::Inbound;
         self
     }
 
@@ -92,32 +120,36 @@ impl Told {
     }
 
     fn found(self, place: usize) -> FoundCall {
-        let (recorder, incarnation) = match self.leg {
-            Leg::Outbound => (self.src, 1),
-            Leg::Inbound => (self.dst, 2),
+        let recorder = match self.leg {
+            Leg::Outbound => self.src,
+            Leg::Inbound => self.dst,
         };
         let name_hash = |name: &str| name.bytes().map(u128::from).sum::<u128>();
-        let party = |name: &str, address: SocketAddr| Party {
-            workload: name.to_owned(),
-            namespace: "local".to_owned(),
-            ..Party::unknown(address)
+        let party = |name: &str, namespace: &str, address: SocketAddr| match name {
+            "" => Party::unknown(address),
+            name => Party {
+                workload: name.to_owned(),
+                namespace: namespace.to_owned(),
+                ..Party::unknown(address)
+            },
         };
+        let [src_namespace, dst_namespace] = self.namespaces;
         FoundCall {
             id: CallId {
                 block: 1,
                 ordinal: u32::try_from(place).unwrap_or(u32::MAX),
             },
-            src: party(self.src, self.call.src),
-            dst: party(self.dst, self.call.dst),
+            src: party(self.src, src_namespace, self.call.src),
+            dst: party(self.dst, dst_namespace, self.call.dst),
             origin: Arc::new(Origin {
-                incarnation: incarnation * 1_000_000 + name_hash(recorder),
+                incarnation: name_hash(recorder),
                 workload: recorder.to_owned(),
                 namespace: "local".to_owned(),
                 ..Origin::default()
             }),
             call: self.call,
             withheld: false,
-            redaction_key: "k-1".into(),
+            redaction_key: self.key.into(),
         }
     }
 }
@@ -130,7 +162,11 @@ fn with_field(head: &[u8], field: &str) -> bytes::Bytes {
 /// What somebody finds who reads these calls; the first is `c1-0`, the next `c1-1`.
 pub(crate) fn traffic(told: impl IntoIterator<Item = Told>) -> Traffic {
     let found = told.into_iter().enumerate();
-    Traffic::new(found.map(|(place, told)| told.found(place)).collect())
+    Traffic::new(
+        found
+            .map(|(place, told)| Seen::new(told.found(place)))
+            .collect(),
+    )
 }
 
 /// The first moment after `at_ms`, as checks count time.

@@ -69,7 +69,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-const TOOLS: [&str; 11] = [
+const TOOLS: [&str; 12] = [
     "recorder_status",
     "snapshot_start",
     "snapshot_wait",
@@ -78,6 +78,7 @@ const TOOLS: [&str; 11] = [
     "traffic_summary",
     "calls_search",
     "call_get",
+    "call_tree",
     "find_issues",
     "check",
     "verify",

@@ -1,0 +1,366 @@
+//! One call that causes many of a kind: a query for each row, or the same question again and again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use remora_store::call::{CallId, Digest};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::retries::attempts::has_failed;
+use super::words::{counted, evidence, span, subject};
+use super::{Finding, Judgement, Kind, Severity, Verdict};
+use crate::error::ApiError;
+use crate::tools::filter::FilterInput;
+use crate::traffic::{Observed, View};
+
+/// So many calls of a kind are one for each of something.
+const MANY: usize = 5;
+/// So many, one after the other, are a page that gets slower with each row.
+const VERY_MANY: usize = 20;
+/// Most that one call may cause of a kind, if nothing is said.
+const DEFAULT_MOST: u64 = 4;
+
+/// How many calls of a kind one call may cause.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
+#[schema(as = NPlusOneArgs)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// Which of the calls that are caused
+    pub filter: Option<FilterInput>,
+    /// Most of them with the same destination, method and route that one call may cause; default 4
+    pub max_calls_per_request: Option<u64>,
+}
+
+impl Args {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    ///
+    /// The most is none at all: that no call is made, `no_call` says.
+    pub fn validate(&self) -> Result<(), ApiError> {
+        if self.max_calls_per_request != Some(0) {
+            return Ok(());
+        }
+        let message = "args.max_calls_per_request: 0 calls";
+        let error =
+            ApiError::bad_request("bad_arguments", message).field("args.max_calls_per_request");
+        Err(error.hint("1 or more; that there is none at all, no_call says"))
+    }
+
+    fn most(&self) -> usize {
+        usize::try_from(self.max_calls_per_request.unwrap_or(DEFAULT_MOST)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Calls of a kind that one call caused.
+struct Group<'a> {
+    parent: &'a Observed,
+    children: Vec<&'a Observed>,
+}
+
+/// What is asked: two that are equal are the same question.
+#[derive(PartialEq, Eq, Hash)]
+struct Question<'a> {
+    path: &'a str,
+    query: &'a str,
+    body: Option<Digest>,
+    body_size: u64,
+}
+
+impl Group<'_> {
+    /// Whether each but a few of the calls began when the one before it was over.
+    fn is_serial(&self) -> bool {
+        let pairs = self.children.iter().zip(self.children.iter().skip(1));
+        let after = pairs
+            .filter(|(one, next)| one.ended_ns().is_some_and(|ended| ended <= next.began_ns()));
+        after.count() * 10 >= (self.children.len().saturating_sub(1)) * 8
+    }
+
+    /// What the calls took together beside the longest of them: what one call for all would save.
+    fn wasted_ns(&self) -> u64 {
+        let took = self
+            .children
+            .iter()
+            .filter_map(|call| call.found.call.phases.latency_ns());
+        let longest = took.clone().max().unwrap_or_default();
+        match self.is_serial() {
+            true => took.sum::<u64>().saturating_sub(longest),
+            false => 0,
+        }
+    }
+
+    fn distinct(&self) -> usize {
+        self.questions().len()
+    }
+
+    /// How often the same was asked, at most.
+    fn most_of_the_same(&self) -> usize {
+        self.questions().into_values().max().unwrap_or_default()
+    }
+
+    fn questions(&self) -> HashMap<Question<'_>, usize> {
+        let mut questions = HashMap::new();
+        for call in &self.children {
+            let request = &call.found.call.request;
+            let question = Question {
+                path: &call.path,
+                query: &call.query,
+                body: request.body_digest,
+                body_size: request.body_size,
+            };
+            *questions.entry(question).or_insert(0) += 1;
+        }
+        questions
+    }
+
+    /// The call, and what it caused first.
+    fn ids(&self) -> Vec<CallId> {
+        let children = self.children.iter().map(|call| call.id());
+        evidence(std::iter::once(self.parent.id()).chain(children))
+    }
+
+    fn describe(&self) -> String {
+        let how = match self.is_serial() {
+            true => "one after the other",
+            false => "at the same time",
+        };
+        let wasted = match self.wasted_ns() {
+            0 => String::new(),
+            wasted => format!(", {} of it waiting", span(wasted as f64)),
+        };
+        format!(
+            "one call caused {}, {} of them different, {how}{wasted}",
+            counted(self.children.len(), "call"),
+            self.distinct()
+        )
+    }
+}
+
+/// The calls in `view` that were surely caused, by what caused them and by kind; without attempts after a
+/// failure, which `retries` judges.
+fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
+    let traffic = view.traffic();
+    let mut groups: BTreeMap<(usize, String), Group<'a>> = BTreeMap::new();
+    for leg in view.exchanges().filter_map(|exchange| exchange.outbound) {
+        let (Some(parent), Some(call)) = (traffic.cause(leg), traffic.leg(leg)) else {
+            continue;
+        };
+        if !call.is_request() || call.found.call.is_stream() || has_failed(call) {
+            continue;
+        }
+        let Some(cause) = traffic.leg(parent) else {
+            continue;
+        };
+        let group = groups.entry((parent, subject(call))).or_insert(Group {
+            parent: cause,
+            children: Vec::new(),
+        });
+        group.children.push(call);
+    }
+    groups.into_values().collect()
+}
+
+/// Whether one call causes as few of the calls in `view` as it should.
+pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
+    let expected = format!(
+        "at most {} of a kind for each call",
+        counted(args.most(), "call")
+    );
+    let groups = groups(view);
+    let Some(worst) = groups.iter().max_by_key(|group| group.children.len()) else {
+        let why = match view.is_empty() {
+            true => return Judgement::nothing_matched(expected),
+            false => {
+                "none of the calls can be told to be caused by another one: is the caller's sidecar there, on both of its sides?"
+            }
+        };
+        return Judgement {
+            expected,
+            actual: format!(
+                "{}, of none the cause is known",
+                counted(view.len(), "call")
+            ),
+            ..Judgement::inconclusive(why)
+        };
+    };
+    let over = groups
+        .iter()
+        .filter(|group| group.children.len() > args.most())
+        .count();
+    let parents = counted(groups.len(), "call");
+    Judgement {
+        verdict: match over {
+            0 => Verdict::Pass,
+            _ => Verdict::Fail,
+        },
+        expected,
+        actual: format!(
+            "{over} of {parents} caused more; at worst {}",
+            worst.describe()
+        ),
+        n: groups.len() as u64,
+        evidence: worst.ids(),
+        why: String::new(),
+    }
+}
+
+/// Calls that cause one call for each of something, and calls that ask the same again.
+pub fn find(view: &View<'_>) -> Vec<Finding> {
+    let mut kinds: BTreeMap<String, Vec<Group<'_>>> = BTreeMap::new();
+    for group in groups(view) {
+        let Some(first) = group.children.first() else {
+            continue;
+        };
+        let kind = format!("{} causes {}", subject(group.parent), subject(first));
+        kinds.entry(kind).or_default().push(group);
+    }
+    let mut findings = Vec::new();
+    for (subject, groups) in kinds {
+        findings.extend(one_for_each(&subject, &groups));
+        findings.extend(the_same_again(&subject, &groups));
+    }
+    findings
+}
+
+fn one_for_each(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
+    let many = groups.iter().filter(|group| group.distinct() >= MANY);
+    let worst = many.clone().max_by_key(|group| group.distinct())?;
+    let severity = match (worst.distinct(), worst.is_serial()) {
+        (n, true) if n >= VERY_MANY => Severity::High,
+        (n, false) if n < VERY_MANY => Severity::Low,
+        _ => Severity::Medium,
+    };
+    Some(Finding {
+        kind: Kind::NPlusOne,
+        code: "one_call_for_each",
+        severity,
+        subject: subject.to_owned(),
+        seen: format!(
+            "{}; so do {} of {}",
+            worst.describe(),
+            many.clone().count(),
+            counted(groups.len(), "call")
+        ),
+        n: many.map(|group| group.children.len() as u64).sum(),
+        evidence: worst.ids(),
+    })
+}
+
+fn the_same_again(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
+    let repeats = groups.iter().filter(|group| {
+        let method = group.children.first().map(|call| call.method.as_str());
+        matches!(method, Some("GET" | "HEAD")) && group.most_of_the_same() > 1
+    });
+    let worst = repeats
+        .clone()
+        .max_by_key(|group| group.most_of_the_same())?;
+    let most = worst.most_of_the_same();
+    Some(Finding {
+        kind: Kind::NPlusOne,
+        code: "same_call_again",
+        severity: match most {
+            2 => Severity::Low,
+            _ => Severity::Medium,
+        },
+        subject: subject.to_owned(),
+        seen: format!(
+            "one call asked the same {most} times, though the first answer was good; so do {} of {}",
+            repeats.clone().count(),
+            counted(groups.len(), "call")
+        ),
+        n: repeats
+            .map(|group| group.most_of_the_same() as u64 - 1)
+            .sum(),
+        evidence: worst.ids(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use test_case::test_case;
+
+    use super::super::testing::{findings, firm, judge, refused_field};
+    use super::*;
+    use crate::traffic::testing::{Told, get};
+
+    /// A call of `orders` from 0 to `lasting_ms`, and what `orders` asks `stock` meanwhile.
+    fn caused(lasting_ms: u64, children: Vec<Told>) -> Vec<Told> {
+        let parent = get(0, "/cart", 200).taking_ms(lasting_ms).received();
+        let children = children.into_iter().map(|it| it.between("orders", "stock"));
+        std::iter::once(parent).chain(children).collect()
+    }
+
+    fn items(n: i64, every_ms: i64) -> Vec<Told> {
+        (0..n)
+            .map(|it| get(10 + it * every_ms, &format!("/items/{it}"), 200))
+            .collect()
+    }
+
+    fn same(n: i64, status: u16) -> Vec<Told> {
+        (0..n)
+            .map(|it| get(10 + it * 5, "/rates", status))
+            .collect()
+    }
+
+    #[test_case(items(25, 5), &[("one_call_for_each", "high")]; "many, one after the other")]
+    #[test_case(items(5, 5), &[("one_call_for_each", "medium")]; "a few")]
+    #[test_case(items(5, 0), &[("one_call_for_each", "low")]; "at the same time")]
+    #[test_case(items(4, 5), &[]; "too few to tell")]
+    #[test_case(same(3, 200), &[("same_call_again", "medium")]; "the same three times")]
+    #[test_case(same(2, 200), &[("same_call_again", "low")]; "the same twice")]
+    #[test_case(same(3, 503), &[]; "attempts are not asked again in vain")]
+    #[test_case(same(1, 200), &[]; "once")]
+    fn what_one_call_causes(children: Vec<Told>, expected: &[(&str, &str)]) {
+        let found = findings(Kind::NPlusOne, caused(900, children));
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.code, it.severity.as_str()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_call_that_caused_them_is_the_first_evidence() {
+        let found = findings(Kind::NPlusOne, caused(900, items(6, 10)));
+        let [finding] = found.as_slice() else {
+            panic!("there is one finding: {found:?}");
+        };
+        assert_eq!(
+            finding.subject,
+            "web -> orders GET /cart causes orders -> stock GET /items/{id}"
+        );
+        assert_eq!(
+            finding.seen,
+            "one call caused 6 calls, 6 of them different, one after the other, 10 ms of it waiting; so do 1 of 1 call"
+        );
+        let ids: Vec<_> = finding.evidence.iter().map(ToString::to_string).collect();
+        assert_eq!(ids, ["c1-0", "c1-1", "c1-2", "c1-3", "c1-4"]);
+    }
+
+    #[test_case(2, Verdict::Pass)]
+    #[test_case(4, Verdict::Pass)]
+    #[test_case(5, Verdict::Fail)]
+    fn so_many_of_a_kind_may_be_caused(children: i64, expected: Verdict) {
+        let told = caused(900, items(children, 5));
+        let judgement = judge(Kind::NPlusOne, json!({}), told, &firm());
+        assert_eq!(judgement.verdict, expected, "{judgement:?}");
+    }
+
+    #[test]
+    fn calls_without_a_cause_prove_nothing() {
+        let told = items(30, 5)
+            .into_iter()
+            .map(|it| it.between("orders", "stock"));
+        let judgement = judge(Kind::NPlusOne, json!({}), told.clone().collect(), &firm());
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+        assert_eq!(findings(Kind::NPlusOne, told.collect()), []);
+    }
+
+    #[test]
+    fn none_at_all_is_said_in_another_way() {
+        let field = refused_field(Kind::NPlusOne, json!({"max_calls_per_request": 0}));
+        assert_eq!(field, "args.max_calls_per_request");
+    }
+}

@@ -1,0 +1,370 @@
+//! Where secrets go: by their tags, never by their values.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use remora_store::call::{CallId, Leg};
+use remora_store::names::Party;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::words::{counted, evidence, subject};
+use super::{Finding, Ground, Judgement, Kind, Severity, Verdict};
+use crate::error::ApiError;
+use crate::tools::filter::FilterInput;
+use crate::traffic::tag::{Place, Tag};
+use crate::traffic::{Observed, View};
+
+/// Most workloads and services that may have what was received.
+const MOST_NAMES: usize = 50;
+
+/// Which secrets may go where. Everything that is found fails.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
+#[schema(as = SecretsArgs)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// Which of the requests that carry them
+    pub filter: Option<FilterInput>,
+    /// Workloads or services to which what was received may be sent on
+    #[serde(default)]
+    pub may_receive: Vec<String>,
+}
+
+impl Args {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    ///
+    /// There are more names than anybody means.
+    pub fn validate(&self) -> Result<(), ApiError> {
+        match self.may_receive.len() {
+            0..=MOST_NAMES => Ok(()),
+            n => Err(ApiError::bad_request(
+                "bad_arguments",
+                format!("args.may_receive: {n} names"),
+            )
+            .field("args.may_receive")
+            .hint("at most 50")),
+        }
+    }
+}
+
+/// What is wrong with a secret in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wrong {
+    /// Sent on to somebody outside the cluster.
+    LeavesCluster,
+    /// Addresses are logged, kept and passed on everywhere.
+    InUrl,
+    /// Sent on to another namespace.
+    CrossesNamespace,
+    /// Sent on to another workload.
+    Forwarded,
+}
+
+impl Wrong {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::LeavesCluster => "leaves_cluster",
+            Self::InUrl => "in_url",
+            Self::CrossesNamespace => "crosses_namespace",
+            Self::Forwarded => "forwarded",
+        }
+    }
+
+    const fn severity(self) -> Severity {
+        match self {
+            Self::LeavesCluster | Self::InUrl => Severity::High,
+            Self::CrossesNamespace | Self::Forwarded => Severity::Medium,
+        }
+    }
+}
+
+/// A secret that a pod got from somebody: the request that brought it first.
+type Received<'a> = HashMap<(u128, &'a str, [u8; 10]), &'a Observed>;
+
+/// What was found of one kind of request.
+struct Leak<'a> {
+    tag: Tag,
+    /// What brought the secret to whoever sent it on.
+    brought: Option<&'a Observed>,
+    calls: Vec<&'a Observed>,
+}
+
+/// Whether no secret in the requests of `view` goes where it should not.
+pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
+    let expected = "no secret in a URL, and none sent on to whom it was not sent".to_owned();
+    if view.is_empty() {
+        return Judgement::nothing_matched(expected);
+    }
+    let found = look(view, &args.may_receive);
+    let carrying = view.calls().filter(|call| !call.tags.is_empty()).count();
+    let base = Judgement {
+        verdict: Verdict::Pass,
+        expected,
+        actual: format!(
+            "{carrying} of {} carried a secret",
+            counted(view.len(), "call")
+        ),
+        n: view.len() as u64,
+        evidence: Vec::new(),
+        why: String::new(),
+    };
+    match found.first() {
+        Some(worst) => Judgement {
+            verdict: Verdict::Fail,
+            actual: format!("{}: {}", worst.subject, worst.seen),
+            evidence: worst.evidence.clone(),
+            why: match found.len() {
+                1 => String::new(),
+                n => format!("and {} more", counted(n - 1, "finding")),
+            },
+            ..base
+        },
+        None if ground.is_firm() => base,
+        None => Judgement {
+            verdict: Verdict::Inconclusive,
+            why: ground.doubt(),
+            ..base
+        },
+    }
+}
+
+/// Secrets that go where they should not.
+pub fn find(view: &View<'_>) -> Vec<Finding> {
+    look(view, &[])
+}
+
+fn look(view: &View<'_>, may_receive: &[String]) -> Vec<Finding> {
+    let received = received(view);
+    let mut leaks: BTreeMap<(Wrong, String, &'static str), Leak<'_>> = BTreeMap::new();
+    for exchange in view.exchanges() {
+        let Some(call) = view.traffic().told(exchange) else {
+            continue;
+        };
+        let cause = exchange.outbound.and_then(|leg| view.traffic().cause(leg));
+        let cause = cause.and_then(|leg| view.traffic().leg(leg));
+        for tag in &call.tags {
+            let brought = brought(call, tag, &received);
+            let Some(wrong) = wrong(call, tag, brought, cause, may_receive) else {
+                continue;
+            };
+            leaks
+                .entry((wrong, subject(call), tag.kind))
+                .or_insert(Leak {
+                    tag: *tag,
+                    brought: brought.filter(|_| wrong != Wrong::InUrl),
+                    calls: Vec::new(),
+                })
+                .calls
+                .push(call);
+        }
+    }
+    let mut findings: Vec<Finding> = leaks
+        .into_iter()
+        .map(|((wrong, subject, _), leak)| leak.finding(wrong, subject))
+        .collect();
+    findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    findings
+}
+
+/// The secrets that each pod was sent, whatever of the calls is looked at.
+fn received<'a>(view: &View<'a>) -> Received<'a> {
+    let mut received = Received::new();
+    let all = view.traffic().observed().iter();
+    for call in all.filter(|call| call.found.call.leg == Leg::Inbound) {
+        for tag in &call.tags {
+            received.entry(key(call, tag)).or_insert(call);
+        }
+    }
+    received
+}
+
+/// Tags are compared within a pod, and only under one key.
+fn key<'a>(call: &'a Observed, tag: &Tag) -> (u128, &'a str, [u8; 10]) {
+    (
+        call.found.origin.incarnation,
+        &call.found.redaction_key,
+        tag.shown,
+    )
+}
+
+/// What brought a secret to the pod that sends it.
+fn brought<'a>(call: &'a Observed, tag: &Tag, received: &Received<'a>) -> Option<&'a Observed> {
+    if call.found.call.leg != Leg::Outbound {
+        return None;
+    }
+    let brought = received.get(&key(call, tag))?;
+    (brought.began_ns() <= call.began_ns()).then_some(*brought)
+}
+
+fn wrong(
+    call: &Observed,
+    tag: &Tag,
+    brought: Option<&Observed>,
+    cause: Option<&Observed>,
+    may_receive: &[String],
+) -> Option<Wrong> {
+    let (src, dst) = (&call.found.src, &call.found.dst);
+    let is_sent_on = brought.is_some() && !is_allowed(dst, may_receive);
+    let leaves = is_sent_on && is_outside(dst);
+    let crosses =
+        !dst.namespace.is_empty() && !src.namespace.is_empty() && dst.namespace != src.namespace;
+    match tag.place {
+        _ if leaves => Some(Wrong::LeavesCluster),
+        Place::Url => Some(Wrong::InUrl),
+        _ if is_sent_on && crosses => Some(Wrong::CrossesNamespace),
+        _ if is_sent_on && !is_passed_through(call, tag, cause) => Some(Wrong::Forwarded),
+        _ => None,
+    }
+}
+
+fn is_allowed(dst: &Party, may_receive: &[String]) -> bool {
+    may_receive
+        .iter()
+        .any(|name| *name == dst.workload || *name == dst.service)
+}
+
+/// Nobody knows whose address it is, and it is one of the internet.
+fn is_outside(dst: &Party) -> bool {
+    let is_known = !dst.workload.is_empty() || !dst.service.is_empty() || !dst.pod.is_empty();
+    let is_public = match dst.address.ip().to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+        IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local()),
+    };
+    !is_known && is_public
+}
+
+/// The same request, sent on as it came: a gateway, whose trade that is.
+fn is_passed_through(call: &Observed, tag: &Tag, cause: Option<&Observed>) -> bool {
+    cause.is_some_and(|cause| {
+        cause.method == call.method
+            && cause.path == call.path
+            && cause
+                .tags
+                .iter()
+                .any(|it| it.is_same_secret(tag) && it.place == tag.place)
+    })
+}
+
+impl Leak<'_> {
+    fn finding(&self, wrong: Wrong, subject: String) -> Finding {
+        let place = self.tag.place.as_str();
+        let name = self.tag.name();
+        let calls = counted(self.calls.len(), "call");
+        let seen = match (wrong, self.brought) {
+            (Wrong::InUrl, _) | (_, None) => format!("{name} stands in {place} of {calls}"),
+            (Wrong::LeavesCluster, Some(from)) => format!(
+                "{name}, which {} had sent, left the cluster in {place} of {calls}",
+                from.src()
+            ),
+            (Wrong::CrossesNamespace, Some(from)) => format!(
+                "{name}, which {} had sent, was sent on to another namespace in {place} of {calls}",
+                from.src()
+            ),
+            (Wrong::Forwarded, Some(from)) => format!(
+                "{name}, which {} had sent, was sent on in {place} of {calls}",
+                from.src()
+            ),
+        };
+        Finding {
+            kind: Kind::Secrets,
+            code: wrong.code(),
+            severity: wrong.severity(),
+            subject,
+            seen,
+            n: self.calls.len() as u64,
+            evidence: self.ids(),
+        }
+    }
+
+    fn ids(&self) -> Vec<CallId> {
+        let brought = self.brought.map(Observed::id);
+        evidence(
+            brought
+                .into_iter()
+                .chain(self.calls.iter().map(|call| call.id())),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use test_case::test_case;
+
+    use super::super::testing::{findings, firm, judge, shaky};
+    use super::*;
+    use crate::traffic::testing::{Told, get};
+
+    const TOKEN: &str = "Authorization: Bearer [redacted bearer #7k2m9x4p1q]";
+
+    fn login() -> Told {
+        get(0, "/login", 200)
+            .taking_ms(90)
+            .received()
+            .sending(TOKEN)
+    }
+
+    fn onward(path: &str) -> Told {
+        get(10, path, 200).between("orders", "stock")
+    }
+
+    fn other_key(told: Told) -> Told {
+        told.under_key("local-2")
+    }
+
+    #[test_case(vec![login(), onward("/rows").sending(TOKEN)], &[("forwarded", "medium")]; "sent on")]
+    #[test_case(vec![login(), onward("/rows")], &[]; "kept")]
+    #[test_case(vec![login(), onward("/rows").sending("Authorization: Bearer [redacted bearer #0000000000]")], &[]; "one of its own")]
+    #[test_case(vec![onward("/rows").sending(TOKEN)], &[]; "never received")]
+    #[test_case(vec![login(), onward("/login").sending(TOKEN)], &[]; "passed through by a gateway")]
+    #[test_case(vec![login(), other_key(onward("/rows").sending(TOKEN))], &[]; "tagged under another key")]
+    #[test_case(vec![login(), onward("/rows?t=[redacted%20bearer%20%237k2m9x4p1q]")], &[("in_url", "high")]; "in a URL")]
+    #[test_case(vec![login(), onward("/rows").sending(TOKEN).at_unknown([93, 184, 215, 14])], &[("leaves_cluster", "high")]; "out of the cluster")]
+    #[test_case(vec![login(), onward("/rows").sending(TOKEN).at_unknown([10, 0, 0, 9])], &[("forwarded", "medium")]; "to somebody unknown inside")]
+    #[test_case(vec![login(), onward("/rows").sending(TOKEN).in_namespaces("shop", "billing")], &[("crosses_namespace", "medium")]; "to another namespace")]
+    fn where_a_token_goes(told: Vec<Told>, expected: &[(&str, &str)]) {
+        let found = findings(Kind::Secrets, told);
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.code, it.severity.as_str()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn who_had_sent_it_is_told_and_proved() {
+        let found = findings(Kind::Secrets, vec![login(), onward("/rows").sending(TOKEN)]);
+        let [finding] = found.as_slice() else {
+            panic!("there is one finding: {found:?}");
+        };
+        assert_eq!(finding.subject, "orders -> stock GET /rows");
+        assert_eq!(
+            finding.seen,
+            "bearer #7k2m9x4p1q, which web had sent, was sent on in a header of 1 call"
+        );
+        let ids: Vec<_> = finding.evidence.iter().map(ToString::to_string).collect();
+        assert_eq!(ids, ["c1-0", "c1-1"]);
+    }
+
+    #[test]
+    fn whoever_may_have_it_is_no_leak() {
+        let told = || vec![login(), onward("/rows").sending(TOKEN)];
+        let verdict = |args, ground: &Ground| judge(Kind::Secrets, args, told(), ground).verdict;
+        assert_eq!(verdict(json!({}), &firm()), Verdict::Fail);
+        assert_eq!(
+            verdict(json!({"may_receive": ["stock"]}), &firm()),
+            Verdict::Pass
+        );
+        assert_eq!(
+            verdict(json!({"may_receive": ["stock"]}), &shaky()),
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            judge(Kind::Secrets, json!({}), vec![], &firm()).verdict,
+            Verdict::Inconclusive
+        );
+    }
+}
