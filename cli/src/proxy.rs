@@ -41,6 +41,7 @@ fn options(arguments: arguments::Proxy) -> Options {
         capture_budget: arguments.capture_budget,
         spool_dir: arguments.spool,
         spool_limit: arguments.spool_limit,
+        engine: arguments.engine,
         record: arguments.record,
         redact: arguments.redact,
         redact_names: arguments.redact_names,

@@ -38,6 +38,9 @@ pub const SKIP_OUTBOUND_CIDRS: &str = "remora.dev/skip-outbound-cidrs";
 /// Largest part of a body that is kept, each way, such as `16KiB`. Default 64 KiB, at most 1 MiB.
 pub const BODY_LIMIT: &str = "remora.dev/body-limit";
 
+/// Which engine carries the pod's connections: `auto` (the default), `splice` or `terminate`.
+pub const ENGINE: &str = "remora.dev/engine";
+
 /// CPU that the sidecar asks for, such as `20m`. Default: the injector's.
 pub const CPU_REQUEST: &str = "remora.dev/cpu-request";
 
@@ -51,16 +54,15 @@ pub const MEMORY_REQUEST: &str = "remora.dev/memory-request";
 pub const MEMORY_LIMIT: &str = "remora.dev/memory-limit";
 
 /// Names that Remora reserves and this version does not act on; who sets one is told so.
-const RESERVED: [&str; 5] = [
+const RESERVED: [&str; 4] = [
     "remora.dev/opaque-ports",
     "remora.dev/intercept-tls",
-    "remora.dev/engine",
     "remora.dev/faults",
     "remora.dev/capture-probes",
 ];
 
 /// Names that are acted on, or were written by the injector itself.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     CHECK,
     STATUS,
     TCP_PROBES,
@@ -68,6 +70,7 @@ const KNOWN: [&str; 11] = [
     SKIP_OUTBOUND_PORTS,
     SKIP_OUTBOUND_CIDRS,
     BODY_LIMIT,
+    ENGINE,
     CPU_REQUEST,
     CPU_LIMIT,
     MEMORY_REQUEST,
@@ -85,6 +88,8 @@ pub struct Options {
     pub skip_outbound_cidrs: Option<String>,
     /// In bytes.
     pub body_limit_bytes: Option<u64>,
+    /// Name of the engine.
+    pub engine: Option<&'static str>,
     /// What the sidecar asks for and may use.
     pub resources: ResourceOptions,
 }
@@ -112,6 +117,7 @@ impl Options {
             skip_outbound_ports: reader.read(SKIP_OUTBOUND_PORTS, values::ports),
             skip_outbound_cidrs: reader.read(SKIP_OUTBOUND_CIDRS, values::networks),
             body_limit_bytes: reader.read(BODY_LIMIT, values::body_limit),
+            engine: reader.read(ENGINE, values::engine),
             resources: ResourceOptions {
                 cpu_request: reader.read(CPU_REQUEST, values::cpu),
                 cpu_limit: reader.read(CPU_LIMIT, values::cpu),

@@ -75,6 +75,8 @@ pub struct Options {
     pub spool_dir: Option<PathBuf>,
     /// Most that the spool may take up, such as `64MiB`. Default 64 MiB.
     pub spool_limit: String,
+    /// `auto`, `splice` or `terminate`: see [`EngineChoice`]. Default `auto`.
+    pub engine: String,
     /// `on` or `off`: off makes the sidecar a plain relay. Default `on`.
     pub record: String,
     /// `on` or `off`: off ships secrets as they are. Default `on`.
@@ -102,6 +104,7 @@ impl Default for Options {
             capture_budget: "32MiB".to_owned(),
             spool_dir: None,
             spool_limit: "64MiB".to_owned(),
+            engine: "auto".to_owned(),
             record: "on".to_owned(),
             redact: "on".to_owned(),
             redact_names: Vec::new(),
@@ -134,6 +137,8 @@ pub struct Config {
     pub spool_dir: Option<PathBuf>,
     /// Most that the spool may take up, in bytes.
     pub spool_limit_bytes: u64,
+    /// Which engine carries connections.
+    pub engine: EngineChoice,
     /// Whether calls are recorded; else the sidecar is a plain relay.
     pub record: bool,
     /// Whether secrets are replaced before a call is shipped.
@@ -144,6 +149,18 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long the last blocks may take to be shipped or spooled after that. Default 2 s.
     pub flush_timeout: Duration,
+}
+
+/// Which engine carries connections. Both record alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineChoice {
+    /// The splice, wherever nothing has to act on what passes.
+    #[default]
+    Auto,
+    /// The splice: bytes go through as they come.
+    Splice,
+    /// HTTP is read and sent anew, message by message; everything else is spliced.
+    Terminate,
 }
 
 /// A listener whose connections all go to one server.
@@ -265,6 +282,9 @@ impl Config {
             spool_dir: options.spool_dir,
             spool_limit_bytes: check.size("--spool-limit", &options.spool_limit, 0, usize::MAX)
                 as u64,
+            engine: check
+                .take("--engine", parse::engine(&options.engine))
+                .unwrap_or_default(),
             record: check
                 .take("--record", switch(&options.record))
                 .unwrap_or_default(),

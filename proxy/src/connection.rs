@@ -1,4 +1,4 @@
-//! The life of one connection: destination, dial, splice, end.
+//! The life of one connection: destination, dial, engine, end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -11,13 +11,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::Upstream;
+use crate::config::{EngineChoice, Upstream};
 use crate::metrics::{Metrics, Traffic};
 use crate::observe::ConnectionFacts;
 use crate::record::{Recorder, wall_clock_ns};
 use crate::socket;
 use crate::splice::{Outcome, Scratch, Watchers, reset_by_peer, splice};
 use crate::tap::Tap;
+use crate::terminate;
 
 /// Whether connections are watched.
 pub(crate) enum Recording {
@@ -30,6 +31,7 @@ pub(crate) enum Recording {
 
 /// What the connections of a data-plane thread have in common.
 pub(crate) struct Plane {
+    engine: EngineChoice,
     pub(crate) recording: Recording,
     pub(crate) scratch: Scratch,
     pub(crate) metrics: Metrics,
@@ -42,8 +44,9 @@ pub(crate) struct Plane {
 
 impl Plane {
     /// A plane without connections.
-    pub(crate) fn new(recording: Recording, metrics: Metrics) -> Rc<Self> {
+    pub(crate) fn new(engine: EngineChoice, recording: Recording, metrics: Metrics) -> Rc<Self> {
         Rc::new(Self {
+            engine,
             recording,
             scratch: Scratch::new(),
             metrics,
@@ -125,7 +128,13 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
         traffic: &accepted.traffic,
         tap: tap.as_deref(),
     };
-    if let Outcome::Closed(_) = splice(&client.stream, &server.leash.stream, watchers).await {
+    let (near, far) = (&client.stream, &server.leash.stream);
+    let outcome = match plane.engine {
+        EngineChoice::Auto | EngineChoice::Splice => splice(near, far, watchers).await,
+        // Boxed, so that connections which are spliced stay small.
+        EngineChoice::Terminate => Box::pin(terminate::terminate(near, far, watchers)).await,
+    };
+    if let Outcome::Closed(_) = outcome {
         client.release();
         server.leash.release();
     }
@@ -278,7 +287,7 @@ mod tests {
         let client = TcpStream::connect(address).await.unwrap();
         let metrics = Metrics::register(&mut registry());
         let traffic = metrics.traffic(Leg::Inbound);
-        let plane = Plane::new(Recording::Off, metrics);
+        let plane = Plane::new(EngineChoice::Auto, Recording::Off, metrics);
         let accepted = Accepted {
             client,
             peer: address,

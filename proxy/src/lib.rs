@@ -50,6 +50,7 @@ pub mod ship;
 mod socket;
 mod splice;
 mod tap;
+mod terminate;
 
 /// Largest head that is parsed and kept.
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
@@ -178,6 +179,7 @@ impl Proxy {
         let mut plane = DataPlane {
             listeners: self.listeners,
             outlet,
+            engine: self.config.engine,
             suspended: run.as_ref().is_some_and(Run::keeps_crashing),
             limits: limits(&self.config),
             budget,

@@ -3,7 +3,7 @@
 //! An observer sees both directions of one connection. It is synchronous and bounded, it never
 //! waits, and it can neither stop nor change a byte.
 
-mod body;
+pub(crate) mod body;
 mod connection;
 mod draft;
 mod events;
@@ -19,7 +19,7 @@ mod websocket;
 
 use std::net::SocketAddr;
 
-use remora_store::call::{Call, CallError, Detail, Leg, Protocol, Side};
+use remora_store::call::{Call, CallError, Detail, Engine, Leg, Protocol, Side};
 
 use crate::budget::Budget;
 use crate::detect::{self, Family};
@@ -123,6 +123,11 @@ impl Observer {
         if self.connection.facts.leg == Leg::Outbound {
             self.connection.facts.dst = server;
         }
+    }
+
+    /// Another engine than the splice carries the connection; said before any byte of it is shown.
+    pub fn carried_by(&mut self, engine: Engine) {
+        self.connection.engine = engine;
     }
 
     /// The server could not be reached: gives the one record of a connection that never was.

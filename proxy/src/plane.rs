@@ -1,4 +1,4 @@
-//! The data plane: one thread that accepts, splices and records, and shares nothing with others but
+//! The data plane: one thread that accepts, passes on and records, and shares nothing with others but
 //! the batches it hands over.
 
 use std::io;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::admin::Readiness;
 use crate::budget::Budget;
+use crate::config::EngineChoice;
 use crate::connection::{Plane, Recording};
 use crate::error::Error;
 use crate::listener::Listener;
@@ -23,6 +24,7 @@ use crate::record::{Outlet, Recorder};
 /// What a data-plane thread works with.
 pub(crate) struct DataPlane {
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) engine: EngineChoice,
     /// Where records go; `None` makes it a plain relay.
     pub(crate) outlet: Option<Outlet>,
     /// Crashes before this run forbid to observe.
@@ -79,7 +81,7 @@ impl DataPlane {
         };
         let observes = matches!(recording, Recording::On(_));
         self.metrics.recording.set(i64::from(observes));
-        let plane = Plane::new(recording, self.metrics);
+        let plane = Plane::new(self.engine, recording, self.metrics);
         let accepting = self
             .listeners
             .into_iter()

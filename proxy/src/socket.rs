@@ -7,8 +7,11 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use rustix::io::retry_on_intr;
+use rustix::net::SendFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// How long a connection is silent before the kernel asks whether its peer still lives.
@@ -129,6 +132,37 @@ pub(crate) fn reset_on_close(stream: &TcpStream) {
 /// Ends the sending direction: the peer reads the end of the stream.
 pub(crate) fn finish_sending(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).shutdown(Shutdown::Write)
+}
+
+/// Reads what has come. A short read says that the socket is empty, so the runtime is told at once
+/// to wait for the next event, which saves the read that would only find out.
+pub(crate) fn read_some(from: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let mut count = None;
+    let outcome = from.try_io(Interest::READABLE, || {
+        let read = retry_on_intr(|| rustix::io::read(from, &mut *room))?;
+        count = Some(read);
+        if 0 < read && read < room.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    count.map_or_else(|| outcome.map(|()| 0), Ok)
+}
+
+/// Writes what the socket takes now, which may be nothing.
+pub(crate) fn write_some(to: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    let outcome = to.try_io(Interest::WRITABLE, || {
+        written = retry_on_intr(|| rustix::net::send(to, bytes, SendFlags::NOSIGNAL))?;
+        if written < bytes.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match outcome {
+        Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
+        _ => Ok(written),
+    }
 }
 
 /// Raises the limit of open files to what the system allows, and says what it is now.

@@ -11,8 +11,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use remora_store::call::Side;
-use rustix::io::retry_on_intr;
-use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -48,6 +46,29 @@ impl Scratch {
         }
     }
 
+    /// Reads once, at most `limit` bytes, and shows what came; no bytes are the end of the stream.
+    pub(crate) fn read_into(
+        &self,
+        from: &TcpStream,
+        limit: usize,
+        cx: &mut Context<'_>,
+        show: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<()>> {
+        let mut buffer = self.buffer.borrow_mut();
+        let size = limit.min(SCRATCH_BYTES);
+        let room = buffer.get_mut(..size).expect("reads fit into the buffer");
+        let count = loop {
+            ready!(from.poll_read_ready(cx))?;
+            match socket::read_some(from, room) {
+                Ok(count) => break count,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                Err(err) => return Poll::Ready(Err(err)),
+            }
+        };
+        show(room.get(..count).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+
     fn read_size(&self) -> usize {
         if self.held_bytes.get() < HELD_LIMIT_BYTES {
             SCRATCH_BYTES
@@ -68,6 +89,20 @@ pub(crate) struct Watchers<'a> {
     pub(crate) tap: Option<&'a Tap>,
 }
 
+impl Watchers<'_> {
+    /// The connection is over.
+    pub(crate) fn show_outcome(&self, outcome: Outcome) {
+        let Some(tap) = self.tap else { return };
+        match outcome {
+            Outcome::Closed(first) => tap.closed(first),
+            Outcome::Reset(by) => {
+                tap.end(by, End::Reset);
+                tap.closed(by);
+            }
+        }
+    }
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -77,14 +112,36 @@ pub(crate) enum Outcome {
     Reset(Side),
 }
 
+/// What another engine leaves of one direction to the splice that goes on from there.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Bytes that were read, and shown, and are still to be written.
+    pub(crate) bytes: Vec<u8>,
+    /// The sender's close was read, and shown.
+    pub(crate) at_end: bool,
+    /// It was passed on.
+    pub(crate) finished: bool,
+}
+
 /// Copies both ways until the connection is over. Each close is passed on as it comes.
 pub(crate) async fn splice(
     client: &TcpStream,
     server: &TcpStream,
     watchers: Watchers<'_>,
 ) -> Outcome {
-    let mut up = Flow::new(Side::Client, client, server, watchers);
-    let mut down = Flow::new(Side::Server, server, client, watchers);
+    splice_on(client, server, watchers, Rest::default(), Rest::default()).await
+}
+
+/// The same, from where another engine left the connection.
+pub(crate) async fn splice_on(
+    client: &TcpStream,
+    server: &TcpStream,
+    watchers: Watchers<'_>,
+    up: Rest,
+    down: Rest,
+) -> Outcome {
+    let mut up = Flow::new(Side::Client, client, server, watchers, up);
+    let mut down = Flow::new(Side::Server, server, client, watchers, down);
     let mut first_closed = None;
     let outcome = poll_fn(|cx| {
         if let Some(by) =
@@ -104,15 +161,7 @@ pub(crate) async fn splice(
         }
     })
     .await;
-    if let Some(tap) = watchers.tap {
-        match outcome {
-            Outcome::Closed(first) => tap.closed(first),
-            Outcome::Reset(by) => {
-                tap.end(by, End::Reset);
-                tap.closed(by);
-            }
-        }
-    }
+    watchers.show_outcome(outcome);
     outcome
 }
 
@@ -160,15 +209,23 @@ enum Failed {
 }
 
 impl<'a> Flow<'a> {
-    fn new(sender: Side, from: &'a TcpStream, to: &'a TcpStream, watchers: Watchers<'a>) -> Self {
+    fn new(
+        sender: Side,
+        from: &'a TcpStream,
+        to: &'a TcpStream,
+        watchers: Watchers<'a>,
+        rest: Rest,
+    ) -> Self {
+        let held_bytes = &watchers.scratch.held_bytes;
+        held_bytes.update(|held| held + rest.bytes.len());
         Self {
             sender,
             from,
             to,
             watchers,
-            rest: Vec::new(),
-            at_end: false,
-            finished: false,
+            rest: rest.bytes,
+            at_end: rest.at_end,
+            finished: rest.finished,
             sender_broke: false,
             receiver_broke: false,
             reset: None,
@@ -223,7 +280,7 @@ impl<'a> Flow<'a> {
             if ready!(self.from.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(Err(Failed::Reading));
             }
-            match read_some(self.from, room) {
+            match socket::read_some(self.from, room) {
                 Ok(count) => break count,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return Poll::Ready(Err(Failed::Reading)),
@@ -239,7 +296,7 @@ impl<'a> Flow<'a> {
         if let Some(tap) = self.watchers.tap {
             tap.bytes(self.sender, bytes);
         }
-        let Ok(written) = write_some(self.to, bytes) else {
+        let Ok(written) = socket::write_some(self.to, bytes) else {
             return Poll::Ready(Err(Failed::Writing));
         };
         if let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -251,7 +308,7 @@ impl<'a> Flow<'a> {
 
     fn write_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.to.poll_write_ready(cx))?;
-        let written = write_some(self.to, &self.rest)?;
+        let written = socket::write_some(self.to, &self.rest)?;
         self.rest.drain(..written);
         self.watchers
             .scratch
@@ -300,37 +357,6 @@ impl Drop for Flow<'_> {
 pub(crate) async fn reset_by_peer(stream: &TcpStream) {
     // An error here means that the runtime is going away, and the connection with it.
     let _ = stream.ready(Interest::ERROR).await;
-}
-
-/// Reads what has come. A short read says that the socket is empty, so the runtime is told at once
-/// to wait for the next event, which saves the read that would only find out.
-fn read_some(from: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
-    let mut count = None;
-    let outcome = from.try_io(Interest::READABLE, || {
-        let read = retry_on_intr(|| rustix::io::read(from, &mut *room))?;
-        count = Some(read);
-        if 0 < read && read < room.len() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(())
-    });
-    count.map_or_else(|| outcome.map(|()| 0), Ok)
-}
-
-/// Writes what the socket takes now, which may be nothing.
-fn write_some(to: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    let outcome = to.try_io(Interest::WRITABLE, || {
-        written = retry_on_intr(|| rustix::net::send(to, bytes, SendFlags::NOSIGNAL))?;
-        if written < bytes.len() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(())
-    });
-    match outcome {
-        Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
-        _ => Ok(written),
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! It keeps the observer's clock, hands its calls to the recorder, and stands between it and the
 //! traffic: an observer that panics is put away, and the bytes flow on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use remora_store::call::{Call, CallError, Side};
+use remora_store::call::{Call, CallError, Engine, Side};
 use tokio::time::Instant;
 
 use crate::budget::Budget;
@@ -23,6 +23,7 @@ pub(crate) struct Tap {
     id: u64,
     accepted: Instant,
     recorder: Rc<Recorder>,
+    engine: Cell<Engine>,
     watch: RefCell<Watch>,
 }
 
@@ -52,6 +53,7 @@ impl Tap {
             id: facts.id,
             accepted,
             recorder,
+            engine: Cell::new(Engine::Splice),
             watch: RefCell::new(Watch::Observer(observer, facts)),
         }
     }
@@ -59,6 +61,12 @@ impl Tap {
     /// The server was reached, from this address of the sidecar's.
     pub(crate) fn connected(&self, forwarded_from: SocketAddr, server: SocketAddr) {
         self.observe(|observer, at, _| observer.connected(at, forwarded_from, server));
+    }
+
+    /// Another engine than the splice carries the connection.
+    pub(crate) fn carried_by(&self, engine: Engine) {
+        self.engine.set(engine);
+        self.observe(|observer, _, _| observer.carried_by(engine));
     }
 
     /// The server was not reached.
@@ -131,7 +139,7 @@ impl Tap {
                 "observer panicked, the rest of the connection is recorded as opaque"
             );
             self.recorder.count_drop("crash", calls_lost_with(observer));
-            *watch = Watch::Blind(Blind::new(facts.clone(), self.at_ns()));
+            *watch = Watch::Blind(Blind::new(facts.clone(), self.engine.get(), self.at_ns()));
         }
     }
 

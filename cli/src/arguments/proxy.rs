@@ -108,6 +108,15 @@ pub(crate) struct Proxy {
         value_name = "SIZE"
     )]
     pub(crate) spool_limit: String,
+    /// `splice` passes bytes on as they come, `terminate` reads HTTP and sends it on by messages, `auto`
+    /// splices wherever nothing has to act
+    #[arg(
+        long,
+        env = "REMORA_ENGINE",
+        default_value = "auto",
+        value_name = "auto|splice|terminate"
+    )]
+    pub(crate) engine: String,
     /// `off` passes traffic on without looking at it
     #[arg(
         long,

@@ -119,6 +119,22 @@ pub(super) fn body_limit(text: &str) -> Result<u64, String> {
         .ok_or_else(wrong)
 }
 
+/// `auto`, `splice`, `terminate`.
+pub(super) fn engine(text: &str) -> Result<&'static str, String> {
+    const ENGINES: [&str; 3] = ["auto", "splice", "terminate"];
+    let known = || ENGINES.into_iter();
+    if let Some(engine) = known().find(|engine| *engine == text) {
+        return Ok(engine);
+    }
+    Err(match nearest(text, known()) {
+        Some(right) => format!("{} is not an engine, did you mean {right}?", shown(text)),
+        None => format!(
+            "{} is not an engine; it is auto, splice or terminate",
+            shown(text)
+        ),
+    })
+}
+
 /// `100m`, `0.5`, `1`.
 pub(super) fn cpu(text: &str) -> Result<Quantity, String> {
     let least = Quantity::parse("1m");

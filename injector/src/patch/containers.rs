@@ -93,6 +93,9 @@ fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
     if let Some(bytes) = plan.options.body_limit_bytes {
         env.push(literal("REMORA_BODY_LIMIT", &bytes.to_string()));
     }
+    if let Some(engine) = plan.options.engine {
+        env.push(literal("REMORA_ENGINE", engine));
+    }
     env
 }
 

@@ -116,6 +116,7 @@ fn metadata() -> impl Strategy<Value = Option<Value>> {
         "22,80-90",
         "10.0.0.0/8",
         "16KiB",
+        "terminate",
         "nonsense",
         "",
     ]);

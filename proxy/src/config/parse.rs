@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use hyper::Uri;
 use remora_store::call::Leg;
+use remora_store::filter::nearest;
 
-use crate::config::{Map, Upstream};
+use crate::config::{EngineChoice, Map, Upstream};
 
 /// `inbound|outbound:LISTEN=UPSTREAM`.
 pub(super) fn map(text: &str) -> Result<Map, String> {
@@ -86,6 +87,19 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "true" | "yes" | "1" => Err(format!("{text:?} is not on or off, did you mean on?")),
         "false" | "no" | "0" => Err(format!("{text:?} is not on or off, did you mean off?")),
         _ => Err(format!("{text:?} is not on or off")),
+    }
+}
+
+/// `auto`, `splice` or `terminate`.
+pub(super) fn engine(text: &str) -> Result<EngineChoice, String> {
+    match text {
+        "auto" => Ok(EngineChoice::Auto),
+        "splice" => Ok(EngineChoice::Splice),
+        "terminate" => Ok(EngineChoice::Terminate),
+        _ => Err(match nearest(text, ["auto", "splice", "terminate"]) {
+            Some(right) => format!("{text:?} is not an engine, did you mean {right}?"),
+            None => format!("{text:?} is not an engine; it is auto, splice or terminate"),
+        }),
     }
 }
 

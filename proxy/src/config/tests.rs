@@ -43,6 +43,7 @@ fn every_problem_is_reported_at_once() {
     let wrong = Options {
         maps: vec!["in:8080=3000".to_owned()],
         body_limit: "64kb".to_owned(),
+        engine: "diesel-electric".to_owned(),
         record: "yes".to_owned(),
         ingest: "hub:8898".to_owned(),
         admin: Some("15120".to_owned()),
@@ -62,6 +63,7 @@ fn every_problem_is_reported_at_once() {
             "--admin",
             "--ingest",
             "--body-limit",
+            "--engine",
             "--record"
         ]
     );
@@ -87,6 +89,16 @@ fn listening_twice_on_one_address_is_refused() {
         "outbound:127.0.0.1:8080=127.0.0.1:2",
     ]);
     assert!(message(twice).contains("listened on twice"));
+}
+
+#[test_case::test_case("terminated", "did you mean terminate?")]
+#[test_case::test_case("hyper", "it is auto, splice or terminate")]
+fn a_wrong_engine_is_told_the_right_ones(engine: &str, expected: &str) {
+    let message = message(Options {
+        engine: engine.to_owned(),
+        ..options(&["inbound:127.0.0.1:8080=127.0.0.1:3000"])
+    });
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test_case::test_case("64KiB", Ok(65536))]

@@ -12,7 +12,7 @@ const SIZE_DIGITS: u8 = 16;
 
 /// How a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// After so many more bytes.
     Sized(u64),
     /// With a last chunk and trailers.
@@ -23,7 +23,7 @@ pub(super) enum Body {
 
 /// Where a reader stands within the chunked coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub(crate) enum Chunk {
     /// Within the digits of a size.
     Size { bytes: u64, digits: u8 },
     /// Behind the digits, before the line ends.
@@ -43,7 +43,7 @@ pub(super) enum Chunk {
 }
 
 impl Chunk {
-    const START: Self = Self::Size {
+    pub(crate) const START: Self = Self::Size {
         bytes: 0,
         digits: 0,
     };
@@ -51,7 +51,7 @@ impl Chunk {
 
 /// What the next bytes of a body are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(crate) enum Part<'a> {
     /// Content.
     Data(&'a [u8]),
     /// A piece of the trailer field lines.
@@ -96,7 +96,7 @@ impl Body {
 
     /// Takes the next part off the front of `rest`. An empty `rest` gives [`Part::End`] where the
     /// body is over, else [`Part::Framing`].
-    pub(super) fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Part<'a> {
+    pub(crate) fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Part<'a> {
         match self {
             Self::Sized(0) => Part::End,
             Self::Sized(left) => Part::Data(take_run(rest, left)),

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use remora_store::call::{self, CallError, Protocol, Side};
+use remora_store::call::{self, CallError, Engine, Protocol, Side};
 
 use super::draft::Draft;
 use super::{ConnectionFacts, End, Limits};
@@ -13,6 +13,8 @@ use crate::budget::Budget;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) facts: ConnectionFacts,
+    /// Which engine carries it.
+    pub(super) engine: Engine,
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     /// When the connection to the server stood.
@@ -39,6 +41,7 @@ impl Connection {
     pub(super) fn new(facts: ConnectionFacts, limits: Limits, budget: Budget) -> Self {
         Self {
             facts,
+            engine: Engine::Splice,
             limits,
             budget,
             connected: None,

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use remora_store::call::{
-    Call, CallError, Detail, Engine, Message, Omitted, Phases, Protocol, Side, State,
+    Call, CallError, Detail, Message, Omitted, Phases, Protocol, Side, State,
 };
 
 use super::connection::Connection;
@@ -225,7 +225,7 @@ impl Draft {
             time_ns: connection.wall_ns(first.unwrap_or(0)),
             protocol: self.protocol,
             leg: facts.leg,
-            engine: Engine::Splice,
+            engine: connection.engine,
             state,
             probe: self.probe,
             src: facts.src,

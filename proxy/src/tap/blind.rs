@@ -10,6 +10,7 @@ use crate::observe::ConnectionFacts;
 /// Counts what passes on a connection that nobody observes any more.
 pub(super) struct Blind {
     facts: ConnectionFacts,
+    engine: Engine,
     since_ns: u64,
     from_client: u64,
     from_server: u64,
@@ -17,9 +18,10 @@ pub(super) struct Blind {
 
 impl Blind {
     /// Counts from now on.
-    pub(super) fn new(facts: ConnectionFacts, since_ns: u64) -> Self {
+    pub(super) fn new(facts: ConnectionFacts, engine: Engine, since_ns: u64) -> Self {
         Self {
             facts,
+            engine,
             since_ns,
             from_client: 0,
             from_server: 0,
@@ -47,7 +49,7 @@ impl Blind {
                 .saturating_add_unsigned(self.since_ns),
             protocol: Protocol::Opaque,
             leg: self.facts.leg,
-            engine: Engine::Splice,
+            engine: self.engine,
             state: State::Complete,
             probe: false,
             src: self.facts.src,

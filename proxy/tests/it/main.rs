@@ -8,6 +8,7 @@
 mod blocked;
 mod corpus;
 mod goodbye;
+mod h2spec;
 mod hub;
 mod identity;
 mod namespaced;
@@ -25,4 +26,5 @@ mod ship_tls;
 mod shipping;
 mod shutdown;
 mod sidecar;
+mod terminated;
 mod websocket;

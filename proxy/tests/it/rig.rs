@@ -31,9 +31,18 @@ pub(crate) struct Rig {
 impl Rig {
     /// A sidecar that records, or one that only relays.
     pub(crate) async fn start(record: bool) -> Self {
+        Self::start_with("auto", record).await
+    }
+
+    /// One whose connections are all carried by the engine that reads HTTP.
+    pub(crate) async fn start_terminating() -> Self {
+        Self::start_with("terminate", true).await
+    }
+
+    async fn start_with(engine: &str, record: bool) -> Self {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = server.local_addr().unwrap();
-        Self::start_towards(server, upstream, record)
+        Self::start_towards(server, upstream, engine, record)
     }
 
     /// A sidecar in front of a port on which nothing listens.
@@ -45,14 +54,20 @@ impl Rig {
         let upstream = silent.local_addr().unwrap();
         Self {
             _silent: Some(silent),
-            ..Self::start_towards(server, upstream, true)
+            ..Self::start_towards(server, upstream, "auto", true)
         }
     }
 
-    fn start_towards(server: TcpListener, upstream: SocketAddr, record: bool) -> Self {
+    fn start_towards(
+        server: TcpListener,
+        upstream: SocketAddr,
+        engine: &str,
+        record: bool,
+    ) -> Self {
         let config = Config::from_options(Options {
             maps: vec![format!("inbound:127.0.0.1:0={upstream}")],
             workload: "test".to_owned(),
+            engine: engine.to_owned(),
             admin: Some("off".to_owned()),
             ..Options::default()
         })

@@ -1,0 +1,80 @@
+//! The engine that can act: HTTP is read by its messages and sent on, instead of byte by byte.
+//!
+//! One connection to the server for each of the client's, as with the splice, and the same records: the
+//! tap sees what is read from the client and what is written to it. HTTP/1 is driven by hyper, HTTP/2 by
+//! h2, on which hyper stands; whatever is neither, or stops being it, is spliced from that byte on.
+
+use remora_store::call::Engine;
+use tokio::net::TcpStream;
+
+use crate::detect::Family;
+use crate::splice::{Outcome, Rest, Watchers, splice_on};
+use wire::Wire;
+
+mod exchange;
+mod first_words;
+mod http1;
+mod http2;
+mod input;
+mod output;
+mod stream;
+mod wire;
+
+/// Longest head that is read as one; what is longer is spliced.
+const HEAD_LIMIT_BYTES: usize = 64 * 1024;
+
+/// Carries a connection until it is over.
+pub(crate) async fn terminate(
+    client: &TcpStream,
+    server: &TcpStream,
+    watchers: Watchers<'_>,
+) -> Outcome {
+    let near = Wire::of_client(client, watchers);
+    let far = Wire::of_server(server, watchers, &near.output);
+    let family = first_words::family(&near, &far).await;
+    if let (Some(tap), Ok(Family::Http1 | Family::Http2)) = (watchers.tap, family) {
+        tap.carried_by(Engine::Terminate);
+    }
+    let carried = match family {
+        Ok(Family::Http1) => http1::relay(&near, &far, client, server).await,
+        Ok(Family::Http2) => http2::relay(&near, &far, client, server).await,
+        Ok(Family::Tls | Family::Opaque) => give_over(&near, &far, b"", b""),
+        Err(by) => Carried::Over(Outcome::Reset(by)),
+    };
+    match carried {
+        Carried::On(up, down) => splice_on(client, server, watchers, up, down).await,
+        Carried::Over(outcome) => {
+            watchers.show_outcome(outcome);
+            outcome
+        }
+    }
+}
+
+/// How far a connection was carried.
+enum Carried {
+    /// The splice goes on from here.
+    On(Rest, Rest),
+    /// To its end.
+    Over(Outcome),
+}
+
+/// Gives a connection over to the splice, with everything that was read and is still to be written; the
+/// last of that is what hyper had no use for.
+fn give_over(near: &Wire<'_>, far: &Wire<'_>, unread_up: &[u8], unread_down: &[u8]) -> Carried {
+    let at_end = near.is_at_end();
+    let mut up = far.output.take_pending();
+    up.extend(near.take_unused(unread_up));
+    let mut down = near.output.take_pending();
+    down.extend(far.take_unused(unread_down));
+    near.show_written(&down);
+    let up = Rest {
+        bytes: up,
+        at_end,
+        finished: false,
+    };
+    let down = Rest {
+        bytes: down,
+        ..Rest::default()
+    };
+    Carried::On(up, down)
+}

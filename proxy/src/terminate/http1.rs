@@ -1,0 +1,159 @@
+//! HTTP/1 through hyper: a server towards the client and a client towards the server, in one task.
+//!
+//! Where hyper is done, whatever the reason, the connection is spliced from that byte on: after an upgrade
+//! or CONNECT, after a message that it cannot read, and to pass on how each side closes.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Request, client, server};
+use hyper_util::rt::TokioIo;
+use remora_store::call::Side;
+use tokio::net::TcpStream;
+
+use super::exchange::{Exchanges, Passing};
+use super::wire::{Handle, Wire};
+use super::{Carried, HEAD_LIMIT_BYTES, give_over};
+use crate::socket;
+use crate::splice::{Outcome, reset_by_peer};
+
+/// What hyper may hold of one message, beside its largest head.
+const BUFFER_BYTES: usize = 2 * HEAD_LIMIT_BYTES;
+
+/// Carries a connection for as long as hyper can.
+pub(super) async fn relay<'a>(
+    near: &Rc<Wire<'a>>,
+    far: &Rc<Wire<'a>>,
+    client: &TcpStream,
+    server: &TcpStream,
+) -> Carried {
+    near.input.borrow_mut().expect_request();
+    near.output.be_silent();
+    far.output.be_silent();
+    let handshake = client::conn::http1::Builder::new()
+        .max_buf_size(BUFFER_BYTES)
+        .handshake(TokioIo::new(Handle(Rc::clone(far))));
+    // It only sets things up.
+    let Ok((sender, mut asking)) = handshake.await else {
+        return Carried::Over(Outcome::Reset(Side::Sidecar));
+    };
+    let exchanges = Rc::new(Exchanges::new(Rc::clone(near), Rc::clone(far), sender));
+    let mut serving = server::conn::http1::Builder::new()
+        .half_close(true)
+        .auto_date_header(false)
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(
+            TokioIo::new(Handle(Rc::clone(near))),
+            Relay(Rc::clone(&exchanges)),
+        );
+    let mut state = State {
+        exchanges: &exchanges,
+        is_asking_over: false,
+        is_serving_over: false,
+        end_passed: Cell::new(false),
+        server,
+    };
+    let mut reset = pin!(reset_by_peer(client));
+    let ended = poll_fn(|cx| {
+        // What comes from the server first, so that it is written in the same turn.
+        state.is_asking_over = state.is_asking_over || asking.poll_without_shutdown(cx).is_ready();
+        state.is_serving_over = state.is_serving_over || Pin::new(&mut serving).poll(cx).is_ready();
+        if reset.as_mut().poll(cx).is_ready() {
+            near.note_broken();
+        }
+        near.look_ahead(cx);
+        exchanges.let_body_follow();
+        let judgement = state.judge();
+        for wire in [near, far] {
+            if wire.input.borrow_mut().take_asked() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        judgement
+    })
+    .await;
+    if let Some(by) = ended {
+        return Carried::Over(Outcome::Reset(by));
+    }
+    let end_passed = state.end_passed.get();
+    let unread_up = serving.into_parts().read_buf;
+    let unread_down = asking.into_parts().read_buf;
+    let mut carried = give_over(near, far, &unread_up, &unread_down);
+    if let Carried::On(up, _) = &mut carried {
+        up.finished = end_passed;
+    }
+    carried
+}
+
+/// How far the two halves are.
+struct State<'a> {
+    exchanges: &'a Exchanges<'a>,
+    is_asking_over: bool,
+    is_serving_over: bool,
+    /// The client's close was passed on.
+    end_passed: Cell<bool>,
+    server: &'a TcpStream,
+}
+
+impl State<'_> {
+    /// Whether to go on; else who broke the connection, or nobody where the splice takes over.
+    fn judge(&self) -> Poll<Option<Side>> {
+        let (near, far) = (&self.exchanges.client, &self.exchanges.server);
+        if near.is_broken() {
+            return Poll::Ready(Some(Side::Client));
+        }
+        if far.is_broken() {
+            return Poll::Ready(Some(Side::Server));
+        }
+        // A body that broke off: its sender closed, or framed it so that nobody can tell its end.
+        for (from, to, by) in [(near, far, Side::Client), (far, near, Side::Server)] {
+            if to.output.is_cut() {
+                return Poll::Ready((!from.is_at_end()).then_some(by));
+            }
+        }
+        let is_idle = near.output.is_silent();
+        let is_lost = self.exchanges.is_given_up()
+            || near.input.borrow().is_lost()
+            || far.input.borrow().is_lost();
+        if self.is_serving_over
+            || is_idle && is_lost
+            || is_idle && self.is_asking_over && !self.exchanges.is_waiting()
+        {
+            return Poll::Ready(None);
+        }
+        self.pass_end();
+        Poll::Pending
+    }
+
+    /// A client that closes behind its request still waits for the response, or has gone away; the
+    /// server is to know either.
+    fn pass_end(&self) {
+        let (near, far) = (&self.exchanges.client, &self.exchanges.server);
+        let is_due = near.is_at_end() && near.input.borrow().is_drained() && far.output.is_silent();
+        if is_due && !self.end_passed.replace(true) && socket::finish_sending(self.server).is_err()
+        {
+            far.note_broken();
+        }
+    }
+}
+
+/// The exchanges, as hyper wants to be given them.
+struct Relay<'a>(Rc<Exchanges<'a>>);
+
+impl<'a> Service<Request<Incoming>> for Relay<'a> {
+    type Response = hyper::Response<Passing>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + 'a>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let exchanges = Rc::clone(&self.0);
+        exchanges.client.input.borrow_mut().understand();
+        Box::pin(async move { exchanges.pass(request).await })
+    }
+}

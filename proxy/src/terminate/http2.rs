@@ -1,0 +1,242 @@
+//! HTTP/2 through h2: a server towards the client and a client towards the server.
+//!
+//! The server's limits are known before the client is told any, and are passed on to it. Frames are made
+//! anew; streams, their order, their resets and how the connection ends are passed on.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::{Reason, client, server};
+use remora_store::call::Side;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::first_words::is_http2_server;
+use super::stream::{self, Orphan};
+use super::wire::{Handle, Wire};
+use super::{Carried, HEAD_LIMIT_BYTES, give_over};
+use crate::socket;
+use crate::splice::{Outcome, reset_by_peer};
+
+/// Largest field section that is taken, unpacked.
+const FIELDS_LIMIT_BYTES: u32 = 4 * HEAD_LIMIT_BYTES as u32;
+
+/// What may be on its way through one connection in one direction. Several times the window of a stream,
+/// so that a stream that nobody reads does not hold up the others.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+
+type Asking<'a> = client::Connection<Handle<'a>, Bytes>;
+type Serving<'a> = server::Connection<Handle<'a>, Bytes>;
+
+/// Carries a connection until it is over, or the server turns out to speak something else.
+pub(super) async fn relay<'a>(
+    near: &Rc<Wire<'a>>,
+    far: &Rc<Wire<'a>>,
+    client: &TcpStream,
+    server: &TcpStream,
+) -> Carried {
+    let (sender, asking) = match ask(far).await {
+        Ok(Some(asking)) => asking,
+        // What it answers is for the client to make sense of.
+        Ok(None) => return give_over(near, far, b"", b""),
+        Err(by) => return Carried::Over(Outcome::Reset(by)),
+    };
+    let streams = Streams {
+        near,
+        far,
+        sender: Some(sender),
+        asking: Some(asking),
+        running: JoinSet::new(),
+        orphans: Vec::new(),
+    };
+    Carried::Over(streams.relay(client, server).await)
+}
+
+/// Opens the connection to the server and waits for its settings; `None` if it speaks something else.
+async fn ask<'a>(far: &Rc<Wire<'a>>) -> Result<Option<(SendRequest<Bytes>, Asking<'a>)>, Side> {
+    far.input.borrow_mut().hold(true);
+    let handshake = client::Builder::new()
+        .enable_push(false)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_header_list_size(FIELDS_LIMIT_BYTES)
+        .handshake(Handle(Rc::clone(far)));
+    let (sender, mut asking) = handshake.await.map_err(|_| Side::Server)?;
+    let is_http2 = tokio::select! {
+        biased;
+        _ = &mut asking => return Err(Side::Server),
+        is_http2 = is_http2_server(far) => is_http2?,
+    };
+    far.input.borrow_mut().hold(false);
+    if !is_http2 {
+        return Ok(None);
+    }
+    // The settings have come: this reads them.
+    let ended = poll_fn(|cx| Poll::Ready(Pin::new(&mut asking).poll(cx).is_ready())).await;
+    match ended {
+        true => Err(Side::Server),
+        false => Ok(Some((sender, asking))),
+    }
+}
+
+/// Both halves, and the streams between them.
+struct Streams<'a> {
+    near: &'a Rc<Wire<'a>>,
+    far: &'a Rc<Wire<'a>>,
+    /// Gone once there will be no more streams.
+    sender: Option<SendRequest<Bytes>>,
+    /// Gone once the connection to the server is over.
+    asking: Option<Asking<'a>>,
+    running: JoinSet<Option<Orphan>>,
+    /// Streams that ended with the connection to the server.
+    orphans: Vec<Orphan>,
+}
+
+impl<'a> Streams<'a> {
+    async fn relay(mut self, client: &TcpStream, server: &TcpStream) -> Outcome {
+        let Some(mut serving) = self.serve().await else {
+            return Outcome::Reset(Side::Client);
+        };
+        let mut reset = Box::pin(reset_by_peer(client));
+        let outcome = poll_fn(|cx| {
+            if reset.as_mut().poll(cx).is_ready() {
+                self.near.note_broken();
+            }
+            self.turn(&mut serving, cx)
+        })
+        .await;
+        drop(reset);
+        match outcome {
+            Outcome::Reset(_) => outcome,
+            Outcome::Closed(first) => {
+                drop(serving);
+                self.take_leave().await;
+                close(client, server).await;
+                Outcome::Closed(first)
+            }
+        }
+    }
+
+    /// Accepts the client, under the limits that the server set.
+    async fn serve(&mut self) -> Option<Serving<'a>> {
+        let mut builder = server::Builder::new();
+        builder
+            .initial_connection_window_size(WINDOW_BYTES)
+            .max_header_list_size(FIELDS_LIMIT_BYTES);
+        if let Some(asking) = &self.asking
+            && let Ok(limit) = u32::try_from(asking.max_concurrent_send_streams())
+        {
+            builder.max_concurrent_streams(limit);
+        }
+        let sender = self.sender.as_ref();
+        if sender.is_some_and(SendRequest::is_extended_connect_protocol_enabled) {
+            builder.enable_connect_protocol();
+        }
+        builder.handshake(Handle(Rc::clone(self.near))).await.ok()
+    }
+
+    /// Moves everything on; ready when the connection is over.
+    fn turn(&mut self, serving: &mut Serving<'a>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.ask_on(serving, cx);
+        let is_over = self.accept(serving, cx);
+        while let Poll::Ready(Some(ended)) = self.running.poll_join_next(cx) {
+            // One that panicked has reset itself.
+            self.orphans.extend(ended.ok().flatten());
+        }
+        if self.near.is_broken() {
+            return Poll::Ready(Outcome::Reset(Side::Client));
+        }
+        // What the server sent before it went away is on its way as long as streams run.
+        let is_abandoned = self.asking.is_none() && self.running.is_empty();
+        match (is_over, is_abandoned) {
+            (_, true) if self.far.is_broken() => Poll::Ready(Outcome::Reset(Side::Server)),
+            (true, _) if !self.far.is_at_end() => Poll::Ready(Outcome::Closed(Side::Client)),
+            (true, _) => Poll::Ready(Outcome::Closed(Side::Server)),
+            (_, true) if self.far.is_at_end() && !self.near.is_blocked() => {
+                Poll::Ready(Outcome::Closed(Side::Server))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Drives the connection to the server; how it ends is told to the client.
+    fn ask_on(&mut self, serving: &mut Serving<'a>, cx: &mut Context<'_>) {
+        let Some(asking) = &mut self.asking else {
+            return;
+        };
+        let ended = Pin::new(asking).poll(cx);
+        if let Poll::Ready(ended) = ended {
+            self.asking = None;
+            self.sender = None;
+            match ended
+                .err()
+                .filter(h2::Error::is_go_away)
+                .and_then(|err| err.reason())
+            {
+                Some(Reason::NO_ERROR) => serving.graceful_shutdown(),
+                Some(reason) => serving.abrupt_shutdown(reason),
+                None => {}
+            }
+        } else if let Some(sender) = &mut self.sender
+            && let Poll::Ready(Err(err)) = sender.poll_ready(cx)
+        {
+            // It takes no more streams, and finishes those that run.
+            self.sender = None;
+            if err.is_go_away() {
+                serving.graceful_shutdown();
+            }
+        }
+    }
+
+    /// Takes new streams, and drives the connection to the client; true when that is over.
+    fn accept(&mut self, serving: &mut Serving<'a>, cx: &mut Context<'_>) -> bool {
+        loop {
+            match serving.poll_accept(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(None | Some(Err(_))) => return true,
+                Poll::Ready(Some(Ok((request, mut respond)))) => match &self.sender {
+                    Some(sender) => {
+                        let stream = stream::pass(request, respond, sender.clone());
+                        self.running.spawn_local(stream);
+                    }
+                    None => respond.send_reset(Reason::REFUSED_STREAM),
+                },
+            }
+        }
+    }
+
+    /// The client is gone: what runs for it is reset, and the server told so.
+    async fn take_leave(&mut self) {
+        self.sender = None;
+        self.running.abort_all();
+        while self.running.join_next().await.is_some() {}
+        if let Some(asking) = self.asking.take() {
+            // It is over either way.
+            let _ = asking.await;
+        }
+    }
+}
+
+/// Closes both ends, and waits until both peers have.
+async fn close(client: &TcpStream, server: &TcpStream) {
+    for stream in [client, server] {
+        // Its peer may have gone first.
+        let _ = socket::finish_sending(stream);
+    }
+    tokio::join!(read_out(client), read_out(server));
+}
+
+/// Takes what a peer still sends, so that it sees a close and no reset.
+async fn read_out(stream: &TcpStream) {
+    let mut room = [0; 1024];
+    while stream.readable().await.is_ok() {
+        match socket::read_some(stream, &mut room) {
+            Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One stream of HTTP/2, between a stream from the client and one to the server.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
+use bytes::{Buf, Bytes};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use hyper::{HeaderMap, Request, Response, Version};
+
+/// The client's end of a stream whose server is gone. Kept, it is not reset: the client is to see what
+/// happened to the connection.
+pub(super) type Orphan = SendResponse<Bytes>;
+
+/// Who ended a stream out of order, and why.
+enum Cut {
+    /// The side that the bytes come from.
+    Sender(h2::Error),
+    /// The side that they go to.
+    Receiver(Reason),
+}
+
+/// Passes a request on, and its response back; resets are passed on with their codes.
+pub(super) async fn pass(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    sender: SendRequest<Bytes>,
+) -> Option<Orphan> {
+    let (mut head, mut body) = request.into_parts();
+    let is_whole = body.is_end_stream();
+    if head.uri.authority().is_none() {
+        // One that stands in `host` alone is what a request of HTTP/1 has, and h2 asks for no other then.
+        head.version = Version::HTTP_11;
+    }
+    let ready = tokio::select! {
+        biased;
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => return None,
+        ready = sender.ready() => ready,
+    };
+    let sent =
+        ready.and_then(|mut sender| sender.send_request(Request::from_parts(head, ()), is_whole));
+    let (response, mut to_server) = match sent {
+        Ok(sent) => sent,
+        Err(err) => return refuse(respond, &err),
+    };
+    let up = async {
+        match is_whole {
+            true => Ok(None),
+            false => match pump(&mut body, &mut to_server).await {
+                // The server has seen enough of the request, or answers why not.
+                Err(Cut::Receiver(reason)) => Ok(Some(reason)),
+                Err(Cut::Sender(err)) => Err(Broken::Client(reason(&err))),
+                Ok(()) => Ok(None),
+            },
+        }
+    };
+    let down = async {
+        match answer(response, &mut respond).await {
+            Err(Cut::Receiver(reason)) => Err(Broken::Client(reason)),
+            Err(Cut::Sender(err)) => Err(Broken::Server(err)),
+            Ok(()) => Ok(()),
+        }
+    };
+    match tokio::try_join!(up, down) {
+        Ok((None, ())) => None,
+        Ok((Some(reason), ())) => {
+            respond.send_reset(reason);
+            None
+        }
+        Err(Broken::Client(reason)) => {
+            to_server.send_reset(reason);
+            None
+        }
+        Err(Broken::Server(err)) => refuse(respond, &err),
+    }
+}
+
+/// The server does not go on with a stream: neither do we, unless the whole connection is over.
+fn refuse(mut respond: SendResponse<Bytes>, err: &h2::Error) -> Option<Orphan> {
+    match err.reason() {
+        // The server did not look at it, and says so for the whole connection.
+        Some(Reason::NO_ERROR) if err.is_go_away() => respond.send_reset(Reason::REFUSED_STREAM),
+        Some(reason) if !err.is_go_away() => respond.send_reset(reason),
+        _ => return Some(respond),
+    }
+    None
+}
+
+/// Which side broke the stream.
+enum Broken {
+    Client(Reason),
+    Server(h2::Error),
+}
+
+fn reason(err: &h2::Error) -> Reason {
+    err.reason().unwrap_or(Reason::CANCEL)
+}
+
+/// What comes before a response, and the response.
+async fn answer(
+    mut response: ResponseFuture,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<(), Cut> {
+    let response = loop {
+        let next = poll_fn(|cx| {
+            if let Poll::Ready(reset) = respond.poll_reset(cx) {
+                return Poll::Ready(Err(Cut::Receiver(reset.unwrap_or(Reason::CANCEL))));
+            }
+            if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
+                return Poll::Ready(interim.map(Next::Interim).map_err(Cut::Sender));
+            }
+            let response = ready!(Pin::new(&mut response).poll(cx));
+            Poll::Ready(response.map(Next::Final).map_err(Cut::Sender))
+        });
+        match next.await? {
+            Next::Interim(interim) => respond.send_informational(interim).map_err(gone)?,
+            Next::Final(response) => break response,
+        }
+    };
+    let (head, mut body) = response.into_parts();
+    let is_whole = body.is_end_stream();
+    let head = Response::from_parts(head, ());
+    let mut to_client = respond.send_response(head, is_whole).map_err(gone)?;
+    match is_whole {
+        true => Ok(()),
+        false => pump(&mut body, &mut to_client).await,
+    }
+}
+
+/// What a server says.
+enum Next {
+    Interim(Response<()>),
+    Final(Response<RecvStream>),
+}
+
+/// Writing fails where the receiver's stream is over.
+fn gone(err: h2::Error) -> Cut {
+    Cut::Receiver(reason(&err))
+}
+
+/// Passes data and trailers on, as fast as the receiver takes them: the sender's window opens by what the
+/// receiver's has taken.
+async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>) -> Result<(), Cut> {
+    let mut held = Bytes::new();
+    loop {
+        let step = poll_fn(|cx| {
+            if let Poll::Ready(reset) = to.poll_reset(cx) {
+                return Poll::Ready(Err(Cut::Receiver(reset.unwrap_or(Reason::CANCEL))));
+            }
+            if held.is_empty() {
+                return match ready!(from.poll_data(cx)) {
+                    Some(Ok(data)) => Poll::Ready(Ok(Step::Data(data))),
+                    Some(Err(err)) => Poll::Ready(Err(Cut::Sender(err))),
+                    None => match ready!(from.poll_trailers(cx)) {
+                        Ok(trailers) => Poll::Ready(Ok(Step::End(trailers))),
+                        Err(err) => Poll::Ready(Err(Cut::Sender(err))),
+                    },
+                };
+            }
+            match ready!(to.poll_capacity(cx)) {
+                Some(Ok(capacity)) => Poll::Ready(Ok(Step::Room(capacity))),
+                Some(Err(err)) => Poll::Ready(Err(gone(err))),
+                None => Poll::Ready(Err(Cut::Receiver(Reason::CANCEL))),
+            }
+        });
+        match step.await? {
+            Step::Data(data) => {
+                to.reserve_capacity(data.remaining());
+                held = data;
+            }
+            Step::Room(capacity) => {
+                let piece = held.split_to(capacity.min(held.len()));
+                let count = piece.len();
+                to.send_data(piece, false).map_err(gone)?;
+                // It fails where the stream is over, of which the next step tells.
+                let _ = from.flow_control().release_capacity(count);
+            }
+            Step::End(Some(trailers)) => return to.send_trailers(trailers).map_err(gone),
+            Step::End(None) => return to.send_data(Bytes::new(), true).map_err(gone),
+        }
+    }
+}
+
+/// What can be done next.
+enum Step {
+    Data(Bytes),
+    Room(usize),
+    End(Option<HeaderMap>),
+}
