@@ -5,7 +5,22 @@ use std::process::Command;
 use crate::support::process::REMORA;
 
 #[test]
-fn the_demo_finds_its_own_ledger_in_the_hub_and_ends() {
+fn the_mended_shop_has_nothing_wrong_with_it() {
+    let output = Command::new(REMORA)
+        .args(["demo", "--once", "--fixed"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("Nothing is wrong with the mended shop."),
+        "{said}"
+    );
+    assert!(said.contains("stored once per leg"), "{said}");
+}
+
+#[test]
+fn the_demo_finds_its_ledger_and_what_is_wrong_on_purpose_and_ends() {
     let output = Command::new(REMORA)
         .args(["demo", "--once"])
         .output()
@@ -20,6 +35,11 @@ fn the_demo_finds_its_own_ledger_in_the_hub_and_ends() {
         output.status.code()
     );
     assert!(said.contains("stored once per leg"), "{said}");
+    assert!(said.contains("10 things are wrong with the shop"), "{said}");
+    assert!(
+        said.contains("found and proved, and nothing else"),
+        "{said}"
+    );
     assert!(
         said.contains("storefront") && said.contains("inventory"),
         "{said}"

@@ -98,9 +98,13 @@ pub(crate) struct Descriptors {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// End after one round of traffic; exit 0 if every call is stored once per leg, else 1
+    /// End after one round of traffic; exit 0 if every call is stored once per leg and what is wrong with
+    /// the shop was found, and nothing else, else 1
     #[arg(long)]
     pub(crate) once: bool,
+    /// Open the shop with everything mended that is wrong with it
+    #[arg(long)]
+    pub(crate) fixed: bool,
     /// Address of the API [default: 127.0.0.1:8899, or a free port if that is taken]
     #[arg(long, env = "REMORA_LISTEN", value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,

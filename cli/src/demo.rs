@@ -1,10 +1,12 @@
 //! `remora demo`: a hub, four sidecars and a small shop on one machine, without any privilege.
 //!
-//! Owns the wiring and what is printed. The shop is in [`shop`], its customers in [`customers`], and
-//! [`ledger`] holds what was recorded against the shop's own book.
+//! Owns the wiring and what is printed. The shop is in [`shop`], its customers in [`customers`];
+//! [`ledger`] holds what was recorded against the shop's own book, and [`planted`] what was found against
+//! what is wrong on purpose.
 
 mod customers;
 mod ledger;
+mod planted;
 mod shop;
 mod street;
 mod table;
@@ -21,6 +23,8 @@ use remora_mcp::config::{Config, Keep, Options};
 use crate::arguments::Demo;
 use crate::http::Client;
 use crate::runtime::{self, UsageError};
+use planted::Hunt;
+use shop::Build;
 use street::Street;
 
 /// Rounds of customers before the first table.
@@ -43,7 +47,11 @@ async fn demo(options: &Demo) -> anyhow::Result<ExitCode> {
     progress("starting the hub");
     let hub = start_hub(options.listen).await?;
     progress("opening the shop");
-    let street = Street::open(hub.ingest_address()).await?;
+    let build = match options.fixed {
+        true => Build::Fixed,
+        false => Build::Flawed,
+    };
+    let street = Street::open(hub.ingest_address(), build).await?;
     for round in 0..ROUNDS {
         progress(&format!(
             "customers at the shop, round {} of {ROUNDS}",
@@ -55,8 +63,9 @@ async fn demo(options: &Demo) -> anyhow::Result<ExitCode> {
     let complete = settle(&hub).await;
     let api = format!("http://{}", hub.api_address());
     let audit = show(&api, &street).await?;
+    let hunt = show_findings(&api, options.fixed).await?;
     let code = if options.once {
-        verdict(&audit, complete)?
+        verdict(&audit, &hunt, complete)?
     } else {
         print_invitation(&api)?;
         stay(&api, &street).await?;
@@ -125,14 +134,42 @@ async fn show(api: &str, street: &Street) -> anyhow::Result<ledger::Audit> {
     Ok(audit)
 }
 
-fn verdict(audit: &ledger::Audit, complete: bool) -> anyhow::Result<ExitCode> {
-    if audit.faults.is_empty() && complete && audit.calls > 0 {
-        runtime::print("Every call of the ledger is stored once per leg.\n")?;
-        Ok(ExitCode::SUCCESS)
-    } else {
-        runtime::print("The ledger and the hub do not agree.\n")?;
-        Ok(ExitCode::FAILURE)
+/// Prints what is wrong with the shop, and what of it the hub missed or made up.
+async fn show_findings(api: &str, fixed: bool) -> anyhow::Result<Hunt> {
+    let hunt = planted::hunt(&Client::new(), api, fixed).await?;
+    match (hunt.found.len(), fixed) {
+        (0, true) => runtime::print("\nNothing is wrong with the mended shop.\n")?,
+        (n, true) => runtime::print(format_args!(
+            "\n{n} things are wrong with the mended shop:\n"
+        ))?,
+        (n, false) => runtime::print(format_args!(
+            "\n{n} things are wrong with the shop (`--fixed` opens it mended):\n"
+        ))?,
     }
+    for found in &hunt.found {
+        runtime::print(format_args!("  {found}\n"))?;
+    }
+    for fault in &hunt.faults {
+        runtime::print(format_args!("  wrong: {fault}\n"))?;
+    }
+    Ok(hunt)
+}
+
+fn verdict(audit: &ledger::Audit, hunt: &Hunt, complete: bool) -> anyhow::Result<ExitCode> {
+    let is_recorded = audit.faults.is_empty() && complete && audit.calls > 0;
+    runtime::print(match is_recorded {
+        true => "\nEvery call of the ledger is stored once per leg.\n",
+        false => "\nThe ledger and the hub do not agree.\n",
+    })?;
+    let is_found = hunt.faults.is_empty();
+    runtime::print(match is_found {
+        true => "All that is wrong on purpose was found and proved, and nothing else.\n",
+        false => "What was found is not what is wrong on purpose.\n",
+    })?;
+    Ok(match is_recorded && is_found {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 fn print_invitation(api: &str) -> anyhow::Result<()> {
@@ -142,6 +179,7 @@ Look around:
   curl -s '{api}/api/v1/summary?group_by=edge,route,status'
   curl -s -G {api}/api/v1/calls --data-urlencode 'filter=status_code >= 500' -d limit=3
   curl -s -G {api}/api/v1/calls --data-urlencode 'filter=path == \"/charge\" && latency_ms > 0.1' -d limit=1
+  curl -s '{api}/api/v1/findings'
 The customers' token and card number never reach the hub, yet you can see where they went:
   curl -s -G {api}/api/v1/calls --data-urlencode 'filter=\"authorization\" in request.headers' -d limit=3
 Ask with your assistant:

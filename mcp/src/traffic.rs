@@ -114,6 +114,11 @@ impl Traffic {
         self.observed.get(place)
     }
 
+    /// The leg that tells of the call of which the leg at a place is one.
+    pub fn teller(&self, leg: usize) -> Option<&Observed> {
+        self.told(self.joined.exchange_of(leg)?)
+    }
+
     /// The calls that an inbound leg surely caused, as its pod sent them, in the order in which they began.
     pub fn effects(&self, inbound: usize) -> impl Iterator<Item = &Observed> {
         let effects = self.causes.effects(inbound).iter();

@@ -1,15 +1,17 @@
-//! The demo's customers: a round of visits that shows lookups, a checkout, a miss and a failure.
+//! The demo's customers: a round of visits that shows lookups, the catalog, a checkout, a miss and, in the
+//! flawed shop, failures.
 
 use std::net::SocketAddr;
 
 use serde_json::json;
 
-use super::shop::{CUSTOMER_TOKEN, Caller};
+use super::shop::{Build, CUSTOMER_TOKEN, Caller};
 
-/// One round: five lookups, the last of an order whose articles are gone, and one checkout.
+/// One round: five lookups, the last of an order whose articles are gone, the catalog, and one checkout.
 pub(super) async fn visit(
     customers: &Caller,
     storefront: SocketAddr,
+    build: Build,
     round: u64,
 ) -> anyhow::Result<()> {
     for visit in 0..4 {
@@ -28,12 +30,19 @@ pub(super) async fn visit(
         .call(
             "GET",
             storefront,
-            "/api/orders/40?source=newsletter",
+            &format!("/api/orders/{}?source=newsletter", 40 + round),
             None,
             None,
         )
         .await?;
-    let order = json!({"amount": 4200 + round, "card_number": "4111 1111 1111 1111"});
+    customers
+        .call("GET", storefront, "/api/catalog", None, None)
+        .await?;
+    let order = match build {
+        Build::Flawed => json!({"amount": 4200 + round, "card_number": "4111 1111 1111 1111"}),
+        // The card is the payment provider's business; the shop knows it by a name.
+        Build::Fixed => json!({"amount": 4200 + round, "method": "visa-of-customer-7"}),
+    };
     customers
         .call(
             "POST",

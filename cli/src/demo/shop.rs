@@ -2,10 +2,16 @@
 //!
 //! ```text
 //! customers ─▶ storefront ─▶ orders ─▶ inventory
-//!                                  └─▶ payments
+//!                       │          └─▶ payments
+//!                       └─▶ inventory
 //! ```
 //!
-//! The services know nothing of Remora: each calls the address it was given.
+//! The services know nothing of Remora: each calls the address it was given. Each has what is wrong with it
+//! on purpose beside what it would be like if somebody had mended it.
+
+pub(super) mod backends;
+pub(super) mod orders;
+pub(super) mod storefront;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,10 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
@@ -28,6 +32,13 @@ use crate::http::Client;
 
 /// The token that customers log in with. The demo shows that it never reaches the hub.
 pub(super) const CUSTOMER_TOKEN: &str = "shop-customer-4711-secret-token";
+
+/// Whether the shop is as its authors left it, or mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Build {
+    Flawed,
+    Fixed,
+}
 
 /// What a service needs in order to call another one.
 #[derive(Debug, Clone)]
@@ -48,6 +59,14 @@ impl Caller {
             recorded,
             next_request: Arc::default(),
             name,
+        }
+    }
+
+    /// The same caller on connections that are used once.
+    pub(super) fn without_reuse(&self) -> Self {
+        Self {
+            client: Client::without_reuse(),
+            ..self.clone()
         }
     }
 
@@ -111,147 +130,6 @@ pub(super) fn serve(listener: TcpListener, service: Router) -> tokio::task::Join
             tracing::error!(%error, "a service of the demo's shop ended");
         }
     })
-}
-
-/// Stock by article.
-pub(super) fn inventory() -> Router {
-    Router::new().route(
-        "/items/{sku}",
-        get(|Path(sku): Path<u64>| async move {
-            if sku > 100 {
-                return (
-                    StatusCode::NOT_FOUND,
-                    axum::Json(json!({"error": "no such item", "sku": sku})),
-                );
-            }
-            let item = json!({"sku": sku, "name": format!("item {sku}"), "in_stock": sku % 7});
-            (StatusCode::OK, axum::Json(item))
-        }),
-    )
-}
-
-/// Charges cards; every fifth charge fails at first, as payment providers do.
-pub(super) fn payments() -> Router {
-    let charges = Arc::new(AtomicU64::new(0));
-    Router::new().route(
-        "/charge",
-        post(move |axum::Json(charge): axum::Json<Value>| {
-            let number = charges.fetch_add(1, Ordering::Relaxed);
-            async move {
-                if number % 5 == 4 {
-                    let busy = json!({"error": "provider is busy"});
-                    return (StatusCode::SERVICE_UNAVAILABLE, axum::Json(busy));
-                }
-                let receipt =
-                    json!({"receipt": format!("r-{number}"), "amount": charge.get("amount")});
-                (StatusCode::CREATED, axum::Json(receipt))
-            }
-        }),
-    )
-}
-
-/// Where the orders service finds the services behind it.
-#[derive(Debug, Clone)]
-pub(super) struct Orders {
-    pub(super) caller: Caller,
-    pub(super) inventory: SocketAddr,
-    pub(super) payments: SocketAddr,
-}
-
-/// Orders: each lookup asks for the stock of its articles, each new order is charged.
-pub(super) fn orders(state: Orders) -> Router {
-    Router::new()
-        .route("/orders/{id}", get(show_order))
-        .route("/orders", post(place_order))
-        .with_state(state)
-}
-
-async fn show_order(State(shop): State<Orders>, Path(id): Path<u64>) -> Result<Response, Failure> {
-    let mut items = Vec::new();
-    for sku in (0..3).map(|n| id * 3 + n) {
-        let (_, item) = shop
-            .caller
-            .call("GET", shop.inventory, &format!("/items/{sku}"), None, None)
-            .await?;
-        items.push(item);
-    }
-    let order = json!({"id": id, "items": items});
-    let headers = [("cache-control", HeaderValue::from_static("max-age=60"))];
-    Ok((headers, axum::Json(order)).into_response())
-}
-
-async fn place_order(
-    State(shop): State<Orders>,
-    headers: HeaderMap,
-    axum::Json(order): axum::Json<Value>,
-) -> Result<Response, Failure> {
-    let token = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let charge = json!({"amount": order.get("amount"), "card_number": order.get("card_number")});
-    for _attempt in 0..2 {
-        let (status, receipt) = shop
-            .caller
-            .call(
-                "POST",
-                shop.payments,
-                "/charge",
-                token,
-                Some(charge.clone()),
-            )
-            .await?;
-        if status < 500 {
-            return Ok(
-                (StatusCode::CREATED, axum::Json(json!({"receipt": receipt}))).into_response(),
-            );
-        }
-    }
-    Ok((
-        StatusCode::BAD_GATEWAY,
-        axum::Json(json!({"error": "payment failed"})),
-    )
-        .into_response())
-}
-
-/// Where the storefront finds the service behind it.
-#[derive(Debug, Clone)]
-pub(super) struct Storefront {
-    pub(super) caller: Caller,
-    pub(super) orders: SocketAddr,
-}
-
-/// What customers see.
-pub(super) fn storefront(state: Storefront) -> Router {
-    Router::new()
-        .route("/api/orders/{id}", get(storefront_show))
-        .route("/api/checkout", post(storefront_checkout))
-        .with_state(state)
-}
-
-async fn storefront_show(
-    State(shop): State<Storefront>,
-    Path(id): Path<u64>,
-) -> Result<Response, Failure> {
-    let (status, order) = shop
-        .caller
-        .call("GET", shop.orders, &format!("/orders/{id}"), None, None)
-        .await?;
-    answer(status, order)
-}
-
-async fn storefront_checkout(
-    State(shop): State<Storefront>,
-    headers: HeaderMap,
-    axum::Json(order): axum::Json<Value>,
-) -> Result<Response, Failure> {
-    let token = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let (status, order) = shop
-        .caller
-        .call("POST", shop.orders, "/orders", token, Some(order))
-        .await?;
-    answer(status, order)
 }
 
 fn answer(status: u16, body: Value) -> Result<Response, Failure> {

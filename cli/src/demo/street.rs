@@ -12,33 +12,39 @@ use tokio::task::JoinHandle;
 
 use super::customers;
 use super::ledger::{Entry, Ledger};
-use super::shop::{self, Caller, Orders, Storefront};
+use super::shop::{self, Build, Caller};
 
 /// Everything that runs.
 pub(super) struct Street {
     ledger: Ledger,
     customers: Caller,
     storefront: SocketAddr,
+    build: Build,
     sidecars: Vec<Sidecar>,
     services: Vec<JoinHandle<()>>,
 }
 
 impl Street {
     /// Starts services and sidecars, callees first, since a caller's sidecar is told where to send.
-    pub(super) async fn open(ingest: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) async fn open(ingest: SocketAddr, build: Build) -> anyhow::Result<Self> {
         let ledger = Ledger::default();
         let mut builder = Builder {
             ingest,
             sidecars: Vec::new(),
             services: Vec::new(),
         };
-        let inventory = builder.add("inventory", [], |[]| shop::inventory()).await?;
-        let payments = builder.add("payments", [], |[]| shop::payments()).await?;
+        let inventory = builder
+            .add("inventory", [], |[]| shop::backends::inventory())
+            .await?;
+        let payments = builder
+            .add("payments", [], |[]| shop::backends::payments(build))
+            .await?;
         let caller = Caller::new("orders", ledger.clone(), true);
         let orders = builder
             .add("orders", [inventory, payments], |[inventory, payments]| {
-                shop::orders(Orders {
+                shop::orders::service(shop::orders::Orders {
                     caller,
+                    build,
                     inventory,
                     payments,
                 })
@@ -46,8 +52,10 @@ impl Street {
             .await?;
         let caller = Caller::new("storefront", ledger.clone(), true);
         let storefront = builder
-            .add("storefront", [orders], |[orders]| {
-                shop::storefront(Storefront { caller, orders })
+            .add("storefront", [orders, inventory], |[orders, inventory]| {
+                shop::storefront::service(shop::storefront::Storefront::new(
+                    caller, build, orders, inventory,
+                ))
             })
             .await?;
         let customers = Caller::new("customer", ledger.clone(), false);
@@ -58,6 +66,7 @@ impl Street {
             ledger,
             customers,
             storefront,
+            build,
             sidecars,
             services,
         })
@@ -65,7 +74,7 @@ impl Street {
 
     /// One round of customers.
     pub(super) async fn round(&self, round: u64) -> anyhow::Result<()> {
-        customers::visit(&self.customers, self.storefront, round).await
+        customers::visit(&self.customers, self.storefront, self.build, round).await
     }
 
     /// Every call that the shop has made so far.

@@ -149,7 +149,7 @@ fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
         if !call.is_request() || call.found.call.is_stream() || has_failed(call) {
             continue;
         }
-        let Some(cause) = traffic.leg(parent) else {
+        let Some(cause) = traffic.teller(parent) else {
             continue;
         };
         let group = groups.entry((parent, subject(call))).or_insert(Group {

@@ -81,12 +81,13 @@ impl Wrong {
     }
 }
 
-/// A secret that a pod got from somebody: the request that brought it first.
+/// A secret that a pod got from somebody: the call that brought it first.
 type Received<'a> = HashMap<(u128, &'a str, [u8; 10]), &'a Observed>;
 
 /// What was found of one kind of request.
 struct Leak<'a> {
-    tag: Tag,
+    /// One of each kind of secret and place.
+    tags: Vec<Tag>,
     /// What brought the secret to whoever sent it on.
     brought: Option<&'a Observed>,
     calls: Vec<&'a Observed>,
@@ -138,7 +139,7 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
 
 fn look(view: &View<'_>, may_receive: &[String]) -> Vec<Finding> {
     let received = received(view);
-    let mut leaks: BTreeMap<(Wrong, String, &'static str), Leak<'_>> = BTreeMap::new();
+    let mut leaks: BTreeMap<(Wrong, String), Leak<'_>> = BTreeMap::new();
     for exchange in view.exchanges() {
         let Some(call) = view.traffic().told(exchange) else {
             continue;
@@ -147,23 +148,19 @@ fn look(view: &View<'_>, may_receive: &[String]) -> Vec<Finding> {
         let cause = cause.and_then(|leg| view.traffic().leg(leg));
         for tag in &call.tags {
             let brought = brought(call, tag, &received);
-            let Some(wrong) = wrong(call, tag, brought, cause, may_receive) else {
-                continue;
-            };
-            leaks
-                .entry((wrong, subject(call), tag.kind))
-                .or_insert(Leak {
-                    tag: *tag,
+            if let Some(wrong) = wrong(call, tag, brought, cause, may_receive) {
+                let leak = leaks.entry((wrong, subject(call))).or_insert(Leak {
+                    tags: Vec::new(),
                     brought: brought.filter(|_| wrong != Wrong::InUrl),
                     calls: Vec::new(),
-                })
-                .calls
-                .push(call);
+                });
+                leak.add(tag, call);
+            }
         }
     }
     let mut findings: Vec<Finding> = leaks
         .into_iter()
-        .map(|((wrong, subject, _), leak)| leak.finding(wrong, subject))
+        .map(|((wrong, subject), leak)| leak.finding(wrong, subject))
         .collect();
     findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
     findings
@@ -172,10 +169,14 @@ fn look(view: &View<'_>, may_receive: &[String]) -> Vec<Finding> {
 /// The secrets that each pod was sent, whatever of the calls is looked at.
 fn received<'a>(view: &View<'a>) -> Received<'a> {
     let mut received = Received::new();
-    let all = view.traffic().observed().iter();
-    for call in all.filter(|call| call.found.call.leg == Leg::Inbound) {
+    let traffic = view.traffic();
+    for (leg, call) in traffic.observed().iter().enumerate() {
+        if call.found.call.leg != Leg::Inbound {
+            continue;
+        }
         for tag in &call.tags {
-            received.entry(key(call, tag)).or_insert(call);
+            let teller = traffic.teller(leg).unwrap_or(call);
+            received.entry(key(call, tag)).or_insert(teller);
         }
     }
     received
@@ -248,23 +249,36 @@ fn is_passed_through(call: &Observed, tag: &Tag, cause: Option<&Observed>) -> bo
     })
 }
 
-impl Leak<'_> {
+impl<'a> Leak<'a> {
+    fn add(&mut self, tag: &Tag, call: &'a Observed) {
+        let is_known = |known: &Tag| known.kind == tag.kind && known.place == tag.place;
+        if !self.tags.iter().any(is_known) {
+            self.tags.push(*tag);
+        }
+        if self.calls.last().map(|last| last.id()) != Some(call.id()) {
+            self.calls.push(call);
+        }
+    }
+
     fn finding(&self, wrong: Wrong, subject: String) -> Finding {
-        let place = self.tag.place.as_str();
-        let name = self.tag.name();
+        let names = self.tags.iter().map(Tag::name);
+        let name = names.collect::<Vec<_>>().join(" and ");
+        let mut places: Vec<&str> = self.tags.iter().map(|tag| tag.place.as_str()).collect();
+        places.dedup();
+        let place = places.join(" and ");
         let calls = counted(self.calls.len(), "call");
         let seen = match (wrong, self.brought) {
             (Wrong::InUrl, _) | (_, None) => format!("{name} stands in {place} of {calls}"),
             (Wrong::LeavesCluster, Some(from)) => format!(
-                "{name}, which {} had sent, left the cluster in {place} of {calls}",
+                "sent out of the cluster: {name}, which {} had sent, in {place} of {calls}",
                 from.src()
             ),
             (Wrong::CrossesNamespace, Some(from)) => format!(
-                "{name}, which {} had sent, was sent on to another namespace in {place} of {calls}",
+                "sent on to another namespace: {name}, which {} had sent, in {place} of {calls}",
                 from.src()
             ),
             (Wrong::Forwarded, Some(from)) => format!(
-                "{name}, which {} had sent, was sent on in {place} of {calls}",
+                "sent on: {name}, which {} had sent, in {place} of {calls}",
                 from.src()
             ),
         };
@@ -343,7 +357,7 @@ mod tests {
         assert_eq!(finding.subject, "orders -> stock GET /rows");
         assert_eq!(
             finding.seen,
-            "bearer #7k2m9x4p1q, which web had sent, was sent on in a header of 1 call"
+            "sent on: bearer #7k2m9x4p1q, which web had sent, in a header of 1 call"
         );
         let ids: Vec<_> = finding.evidence.iter().map(ToString::to_string).collect();
         assert_eq!(ids, ["c1-0", "c1-1"]);
