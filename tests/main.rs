@@ -14,6 +14,7 @@
 mod support;
 
 mod access;
+mod agreement;
 mod authorities;
 mod barrier;
 mod chart;

@@ -57,7 +57,7 @@ impl Workload {
     /// A ReplicaSet carries the name of its Deployment and the hash of the template, if it has one.
     fn of_replica_set(pod: Pod<'_>, name: &str) -> Self {
         for label in [TEMPLATE_HASH, ROLLOUTS_TEMPLATE_HASH] {
-            let hash = pod.label(label);
+            let hash = pod.label(label).filter(|hash| !hash.is_empty());
             if let Some(deployment) = hash.and_then(|hash| name.strip_suffix(hash)) {
                 return Self::named(deployment, Some(label));
             }

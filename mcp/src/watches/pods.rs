@@ -50,14 +50,14 @@ pub struct PodFacts {
     /// Whether it is on its way out.
     pub(super) is_leaving: bool,
     /// What its own label says; `None` without one.
-    pub(super) inject: Option<Inject>,
+    pub inject: Option<Inject>,
     /// What became of it at the injector.
-    pub(super) sidecar: Sidecar,
+    pub sidecar: Sidecar,
 }
 
 /// What the label of a pod says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Inject {
+pub enum Inject {
     /// It asks for a sidecar, since this time; `None` where nobody kept it.
     Enabled(Option<i64>),
     /// It wants none.
@@ -66,11 +66,16 @@ pub(super) enum Inject {
 
 /// What is known of the sidecar of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sidecar {
+pub enum Sidecar {
     /// There is none, and nobody said why.
     None,
     /// The injector let it be, with a code and a sentence.
-    Skipped { code: String, message: String },
+    Skipped {
+        /// The injector's reason, in a word.
+        code: String,
+        /// The same in a sentence.
+        message: String,
+    },
     /// The redirect rules could not be written.
     InitFailed(String),
     /// It does not run, or not yet.
@@ -80,17 +85,8 @@ pub(super) enum Sidecar {
 }
 
 impl PodFacts {
-    /// The addresses that are the pod's alone.
-    pub(super) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let own = (!self.host_network).then_some(&self.ips);
-        own.into_iter().flatten().map(IpAddr::to_canonical)
-    }
-}
-
-impl Mirrored for PodFacts {
-    type Object = Pod;
-
-    fn read(pod: &Pod) -> Option<Self> {
+    /// What is kept of `pod`; `None` of one that has no uid, namespace or spec.
+    pub fn of_pod(pod: &Pod) -> Option<Self> {
         let spec = pod.spec.as_ref()?;
         let nothing = PodStatus::default();
         let status = pod.status.as_ref().unwrap_or(&nothing);
@@ -127,6 +123,20 @@ impl Mirrored for PodFacts {
             },
             sidecar: sidecar(pod, status),
         })
+    }
+
+    /// The addresses that are the pod's alone.
+    pub(super) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let own = (!self.host_network).then_some(&self.ips);
+        own.into_iter().flatten().map(IpAddr::to_canonical)
+    }
+}
+
+impl Mirrored for PodFacts {
+    type Object = Pod;
+
+    fn read(pod: &Pod) -> Option<Self> {
+        Self::of_pod(pod)
     }
 
     fn of(state: &mut State) -> &mut Mirror<Self> {

@@ -223,11 +223,19 @@ fn restart(pods: &[&PodFacts]) -> String {
         "Rollout" => format!("kubectl argo rollouts -n {namespace} restart {workload}"),
         "CronJob" => "wait for the next run".to_owned(),
         "Job" => format!("run the job {workload} again"),
-        "Pod" => format!("kubectl -n {namespace} delete pod {workload}, and make it again"),
-        _ => {
+        kind => {
             let names = pods.iter().take(NAMED_PODS).map(|pod| pod.name.as_str());
             let names: Vec<&str> = names.collect();
-            format!("kubectl -n {namespace} delete pod {}", names.join(" "))
+            // Nobody else makes a pod of its own again.
+            let again = if kind == "Pod" {
+                ", and make it again"
+            } else {
+                ""
+            };
+            format!(
+                "kubectl -n {namespace} delete pod {}{again}",
+                names.join(" ")
+            )
         }
     }
 }

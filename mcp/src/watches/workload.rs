@@ -22,7 +22,7 @@ impl Workload {
         let owners = pod.owner_references();
         let controller = owners.iter().find(|owner| owner.controller == Some(true));
         let Some(owner) = controller else {
-            return Self::new(&pod.name_any(), "Pod", label(pod, VERSION));
+            return Self::new(&own_name(pod), "Pod", label(pod, VERSION));
         };
         match owner.kind.as_str() {
             "ReplicaSet" => Self::of_replica_set(pod, &owner.name),
@@ -58,6 +58,18 @@ impl Workload {
             kind: kind.to_owned(),
             revision: revision.to_owned(),
         }
+    }
+}
+
+/// The name of a pod that nobody controls. A name that the API server made has an end that says nothing, and that the
+/// injector did not know of yet.
+fn own_name(pod: &Pod) -> String {
+    let name = pod.name_any();
+    let prefix = pod.metadata.generate_name.as_deref().unwrap_or_default();
+    let given = prefix.trim_end_matches('-');
+    match name.starts_with(prefix) && !given.is_empty() {
+        true => given.to_owned(),
+        false => name,
     }
 }
 
@@ -102,10 +114,14 @@ mod tests {
         format!("{}/{}/{}", workload.kind, workload.name, workload.revision)
     }
 
-    #[test]
-    fn a_pod_without_controller_is_its_own_workload() {
-        let pod = json!({"metadata": {"name": "shell"}});
+    #[test_case(json!({"name": "shell"}) => "shell"; "by its name")]
+    #[test_case(json!({"name": "shell-x7k2p", "generateName": "shell-"}) => "shell"; "by the name that it asked for")]
+    #[test_case(json!({"name": "shell", "generateName": "other-"}) => "shell"; "by its name though it asked for another")]
+    #[test_case(json!({"name": "-x7k2p", "generateName": "-"}) => "-x7k2p"; "by all there is")]
+    fn a_pod_without_controller_is_its_own_workload(metadata: serde_json::Value) -> String {
+        let pod = json!({"metadata": metadata});
         let workload = Workload::of(&serde_json::from_value(pod).unwrap());
-        assert_eq!((&*workload.kind, &*workload.name), ("Pod", "shell"));
+        assert_eq!(workload.kind, "Pod");
+        workload.name
     }
 }
