@@ -3,8 +3,12 @@
 
 use serde_json::Value;
 
-use crate::pod::{Pod, name_of};
+use crate::pod::Pod;
 use crate::workload::Workload;
+
+/// Longest name, uid or API that is taken for one, in bytes; Kubernetes has no longer ones. When webhooks are asked,
+/// nobody has judged a pod yet, and makers are kept for a while.
+const MOST_BYTES: usize = 253;
 
 /// Whoever makes a pod: its controller, else the pod itself by its name, else its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,7 +30,8 @@ pub struct Maker {
 impl Maker {
     /// Whoever makes `pod`, which goes into `namespace`.
     pub fn of(pod: Pod<'_>, namespace: &str) -> Self {
-        let workload = Workload::of_pod(pod).name;
+        let mut workload = Workload::of_pod(pod).name;
+        workload.truncate(workload.floor_char_boundary(MOST_BYTES));
         let new = |api_version: &str, kind: &str, name: &str, uid: &str| Self {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -39,18 +44,21 @@ impl Maker {
         let is_controller = |owner: &&Value| owner.get("controller") == Some(&Value::Bool(true));
         if let Some(owner) = owners.iter().find(is_controller) {
             let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
-            return new(
-                text("apiVersion"),
-                text("kind"),
-                name_of(owner),
-                text("uid"),
-            );
+            let fields = ["apiVersion", "kind", "name", "uid"].map(text);
+            if fields.iter().all(|field| is_name(field)) {
+                let [api_version, kind, name, uid] = fields;
+                return new(api_version, kind, name, uid);
+            }
         }
         match pod.text("/metadata/name") {
-            Some(name) if !name.is_empty() => new("v1", "Pod", name, ""),
+            Some(name) if is_name(name) => new("v1", "Pod", name, ""),
             _ => new("v1", "Namespace", namespace, ""),
         }
     }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MOST_BYTES
 }
 
 #[cfg(test)]
@@ -67,11 +75,15 @@ mod tests {
         {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "8", "controller": true},
     ]}) => "apps/v1 ReplicaSet web-1 8"; "its controller")]
     #[test_case(json!({"name": "shell"}) => "v1 Pod shell "; "the pod itself")]
+    #[test_case(json!({"name": "a".repeat(254), "ownerReferences": [
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "b".repeat(254), "uid": "8", "controller": true},
+    ]}) => "v1 Namespace shop "; "its namespace where the names are none")]
     #[test_case(json!({"generateName": "shell-"}) => "v1 Namespace shop "; "its namespace")]
     fn a_pod_is_made_by(metadata: Value) -> String {
         let pod = json!({"metadata": metadata, "spec": {"containers": [{}]}});
         let maker = Maker::of(Pod::new(&pod).unwrap(), "shop");
         assert_eq!(maker.namespace, "shop");
+        assert!(maker.workload.len() <= MOST_BYTES);
         format!(
             "{} {} {} {}",
             maker.api_version, maker.kind, maker.name, maker.uid

@@ -18,6 +18,8 @@ use crate::refusals::Refusal;
 
 /// Reason by which the controllers of Kubernetes say that the API server took no pod of theirs.
 const FAILED_CREATE: &str = "FailedCreate";
+/// Longest message of somebody else that is read, in bytes.
+const MOST_MESSAGE_BYTES: usize = 1024;
 
 /// Tells Events under the name of this replica.
 pub(super) fn recorder(client: Client) -> Arc<Recorder> {
@@ -59,7 +61,7 @@ pub(super) fn refusals(client: &Client) -> BoxStream<'static, Refusal> {
     let refusals = changes.filter_map(async |change| match change {
         Ok(Change::Apply(event)) => Some(Refusal {
             maker_uid: event.regarding?.uid?,
-            message: event.note.unwrap_or_default(),
+            message: shortened(event.note.unwrap_or_default()),
         }),
         Ok(Change::Init | Change::InitApply(_) | Change::InitDone | Change::Delete(_)) => None,
         Err(error) => {
@@ -69,4 +71,9 @@ pub(super) fn refusals(client: &Client) -> BoxStream<'static, Refusal> {
         }
     });
     refusals.boxed()
+}
+
+fn shortened(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MOST_MESSAGE_BYTES));
+    message
 }
