@@ -6,14 +6,20 @@
 
 mod verdict;
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use kube::{Client, Error, ResourceExt as _};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::annotations::{CHECK, INJECT};
 
 pub use verdict::Verdict;
+
+/// Longest that the API server may take. It waits 3 s for each webhook itself.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Why nothing is known.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +28,9 @@ pub enum CheckError {
     /// There is no API server, or it does not answer.
     #[error("failed to ask the API server")]
     Ask(#[source] Box<Error>),
+    /// It took too long.
+    #[error("the API server did not answer within {} s", MAX_WAIT.as_secs())]
+    Late,
     /// It took nothing of whoever asks.
     #[error("failed to try a pod in namespace {namespace}: {message}")]
     NotAllowed {
@@ -38,8 +47,13 @@ pub enum CheckError {
 ///
 /// Whoever asks may not make pods there, the namespace does not exist, or there is no API server.
 pub async fn check(namespace: &str, labelled: bool) -> Result<Verdict, CheckError> {
-    let ask = |error| CheckError::Ask(Box::new(error));
-    let client = Client::try_default().await.map_err(ask)?;
+    let verdict = timeout(MAX_WAIT, ask(namespace, labelled)).await;
+    verdict.map_err(|_| CheckError::Late)?
+}
+
+async fn ask(namespace: &str, labelled: bool) -> Result<Verdict, CheckError> {
+    let refused = |error| CheckError::Ask(Box::new(error));
+    let client = Client::try_default().await.map_err(refused)?;
     let pods: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Pod>(&()));
     let trial = PostParams {
@@ -58,7 +72,7 @@ pub async fn check(namespace: &str, labelled: bool) -> Result<Verdict, CheckErro
                 message: status.message,
             }),
         },
-        Err(error) => Err(ask(error)),
+        Err(error) => Err(refused(error)),
     }
 }
 

@@ -30,6 +30,8 @@ const MOST_REFUSED: usize = 8192;
 /// What a controller said of a pod that it could not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
+    /// Where it said so.
+    pub namespace: String,
     /// The uid of the controller.
     pub maker_uid: String,
     /// In the API server's words.
@@ -83,7 +85,10 @@ impl Refusals {
     pub fn hear(&self, refusal: &Refusal, now: Instant) -> Option<(String, String)> {
         let known = &mut *self.lock();
         let (workload, at) = known.makers.get(&refusal.maker_uid)?;
-        if now.duration_since(*at) >= WITHIN || !may_be_for_a_sidecar(&refusal.message) {
+        // Whoever may write Events in one namespace says nothing of another.
+        let (namespace, _) = workload;
+        let is_of_it = *namespace == refusal.namespace && now.duration_since(*at) < WITHIN;
+        if !is_of_it || !may_be_for_a_sidecar(&refusal.message) {
             return None;
         }
         let workload = workload.clone();
@@ -163,6 +168,7 @@ mod tests {
 
     fn refusal(uid: &str, message: &str) -> Refusal {
         Refusal {
+            namespace: "shop".to_owned(),
             maker_uid: uid.to_owned(),
             message: message.to_owned(),
         }
@@ -182,12 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_pods_without_a_sidecar_and_of_long_ago_hold_nobody() {
+    fn refusals_of_pods_without_a_sidecar_of_long_ago_and_from_elsewhere_hold_nobody() {
         let (known, start) = (Refusals::default(), Instant::now());
         assert_eq!(known.hear(&refusal("1", DENIED), start), None);
         known.note_injected(&maker("1", "web"), start);
         assert_eq!(known.hear(&refusal("2", DENIED), start), None);
         assert_eq!(known.hear(&refusal("1", DENIED), start + WITHIN), None);
+        let elsewhere = Refusal {
+            namespace: "bank".to_owned(),
+            ..refusal("1", DENIED)
+        };
+        assert_eq!(known.hear(&elsewhere, start), None);
         // Once it is held its pods have no sidecar, so their refusals do not make it longer.
         known.note_injected(&maker("1", "web"), start);
         assert!(known.hear(&refusal("1", DENIED), start).is_some());

@@ -60,6 +60,7 @@ pub(super) fn refusals(client: &Client) -> BoxStream<'static, Refusal> {
     let changes = watcher::watcher(events, selector).default_backoff();
     let refusals = changes.filter_map(async |change| match change {
         Ok(Change::Apply(event)) => Some(Refusal {
+            namespace: event.metadata.namespace?,
             maker_uid: event.regarding?.uid?,
             message: shortened(event.note.unwrap_or_default()),
         }),

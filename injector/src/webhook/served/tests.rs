@@ -98,6 +98,7 @@ async fn somebody_hears_of_a_pod_that_needs_them_unless_it_is_tried_and_no_pod_w
 async fn pods_of_a_workload_that_was_refused_with_a_sidecar_start_without_one() {
     let mut heard = Heard::new();
     let refusal = Refusal {
+        namespace: "shop".to_owned(),
         maker_uid: "8".to_owned(),
         message: "Error creating: pods \"web-1-x\" is forbidden: no".to_owned(),
     };
