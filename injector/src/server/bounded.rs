@@ -55,6 +55,9 @@ where
         let place = Place {
             _permit: Arc::new(permit),
         };
+        // An answer must not wait until what came before it, such as session tickets, is acknowledged. A socket
+        // that takes no option is about to fail anyway.
+        let _ = stream.set_nodelay(true);
         let accepted = self.inner.accept(stream, service);
         Box::pin(async move {
             let (stream, service) = accepted.await?;
