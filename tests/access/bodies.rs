@@ -46,6 +46,14 @@ async fn bodies_are_shown_to_nobody_who_may_get_calls_alone() {
         assert!(shown("size").as_u64() > Some(20), "{call}");
     }
 
+    // Two requests that are alike but for their bodies may look like one that was sent again.
+    let (_, found) = cluster.get("/api/v1/findings", Some(&heads)).await.unwrap();
+    let spots = found["blind_spots"].to_string();
+    assert!(
+        spots.contains("1 requests have bodies that are withheld"),
+        "{found}"
+    );
+
     // Whether a body holds something is not told either.
     for filter in [
         "response.body.contains('planted')",

@@ -6,6 +6,7 @@ use remora_store::call::Leg;
 
 use super::picks::Picks;
 use crate::app::App;
+use crate::call_json::NOT_PERMITTED;
 use crate::checks::Ground;
 use crate::clock::now_ns;
 use crate::coverage::{Coverage, UNDECIDED_BECAUSE};
@@ -23,6 +24,8 @@ pub(super) struct Surroundings {
     cut: Option<String>,
     /// Workloads beside which somebody recorded in the time that was looked at.
     recorded: BTreeSet<String>,
+    /// Requests with bodies that the caller may not get, by which one is told from another.
+    withheld: usize,
     is_sealed: bool,
     until_ns: i64,
 }
@@ -38,7 +41,11 @@ impl Surroundings {
             .iter()
             .filter(|it| sight.window.touches(it.first_ns, it.last_ns))
             .map(|it| it.origin.workload.clone());
+        let observed = gathered.traffic.observed().iter();
+        let withheld =
+            observed.filter(|it| it.found.withheld && it.found.call.request.body_size > 0);
         Ok(Self {
+            withheld: withheld.count(),
             coverage: Coverage::of(app, &sight.scope, sight.window).await?,
             cut: gathered.cut.clone(),
             recorded: recorded.collect(),
@@ -55,11 +62,16 @@ impl Surroundings {
             0 => {}
             n => spots.push(left_out(n)),
         }
+        if self.withheld > 0 {
+            spots.push(format!(
+                "{} requests have bodies that are withheld, {NOT_PERMITTED}: requests are told apart by the sizes of those alone",
+                self.withheld
+            ));
+        }
         spots
     }
 
-    /// What may be said of the calls that one expectation is about.
-    /// `undecided` calls might be among them.
+    /// What may be said of the calls that one expectation is about, if `undecided` more might be among them.
     pub(super) fn ground(
         &self,
         traffic: &Traffic,
