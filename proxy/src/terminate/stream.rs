@@ -47,12 +47,11 @@ pub(super) async fn pass(
     };
     let up = async {
         match is_whole {
-            true => Ok(None),
+            true => Ok(()),
             false => match pump(&mut body, &mut to_server).await {
                 // The server has seen enough of the request, or answers why not.
-                Err(Cut::Receiver(reason)) => Ok(Some(reason)),
+                Ok(()) | Err(Cut::Receiver(_)) => Ok(()),
                 Err(Cut::Sender(err)) => Err(Broken::Client(reason(&err))),
-                Ok(()) => Ok(None),
             },
         }
     };
@@ -64,16 +63,18 @@ pub(super) async fn pass(
         }
     };
     match tokio::try_join!(up, down) {
-        Ok((None, ())) => None,
-        Ok((Some(reason), ())) => {
-            respond.send_reset(reason);
-            None
-        }
+        // What the client still sends nobody wants: h2 says so behind the last of the response, where a
+        // reset of ours would take back what has not been written yet.
+        Ok(((), ())) => None,
         Err(Broken::Client(reason)) => {
             to_server.send_reset(reason);
             None
         }
-        Err(Broken::Server(err)) => refuse(respond, &err),
+        Err(Broken::Server(err)) => {
+            // What came before goes first.
+            tokio::task::yield_now().await;
+            refuse(respond, &err)
+        }
     }
 }
 

@@ -146,6 +146,25 @@ async fn a_reset_passes_to_the_server_with_its_code() {
     assert_eq!(reason, Reason::INADEQUATE_SECURITY);
 }
 
+/// A server that has answered may want no more of the request, and says so in the same breath (RFC 9113
+/// section 8.1); gRPC's do.
+#[tokio::test]
+async fn a_reset_behind_a_whole_response_takes_nothing_of_it_away() {
+    let mut rig = Rig::start_terminating().await;
+    let mut ends = connect_plainly(&rig).await;
+    let (response, mut up) = ends.sender.send_request(request("/"), false).unwrap();
+    let (asked, mut respond) = ends.accept().await;
+    let mut down = respond.send_response(Response::new(()), false).unwrap();
+    let mut body = ends.serve_while(response).await.unwrap().into_body();
+    down.send_trailers(trailers("down")).unwrap();
+    drop((asked, respond, down));
+    let got = ends.serve_while(read(&mut body)).await.unwrap();
+    assert_eq!(got, (vec![], Some(trailers("down"))));
+    let reset = poll_fn(|cx| up.poll_reset(cx));
+    assert_eq!(ends.serve_while(reset).await.unwrap(), Reason::NO_ERROR);
+    assert_eq!(calls_of(&mut rig).await.len(), 1);
+}
+
 #[tokio::test]
 async fn a_reset_within_a_response_passes_behind_what_came_before() {
     let rig = Rig::start_terminating().await;
