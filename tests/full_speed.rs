@@ -4,7 +4,7 @@
 //! and not seen answered when it stopped is a call too: answered if the answer came as far as the
 //! sidecar, else with the error of a client that went away.
 
-mod load;
+pub mod load;
 
 use std::time::Duration;
 

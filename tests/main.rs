@@ -44,5 +44,6 @@ mod secrets;
 mod sidecar_killed;
 mod snapshots;
 mod streams;
+mod verdicts;
 mod verify;
 mod webhook;
