@@ -7,6 +7,7 @@ use std::process::Command;
 
 use hyper::Request;
 use serde_json::{Value, json};
+use test_case::test_case;
 
 use crate::support::api::Client;
 use crate::support::eventually;
@@ -28,12 +29,12 @@ struct Line {
 }
 
 impl Line {
-    fn start(mut server: Command, mut client: Command) -> Self {
+    fn start(engine: &str, mut server: Command, mut client: Command) -> Self {
         let place = HubPlace::new();
         let hub = place.start();
         let server = Spoken::start(&mut server);
         let upstream = server.receive().parse().unwrap();
-        let (sidecar, port) = start_sidecar(&place, upstream, &[]);
+        let (sidecar, port) = start_sidecar(&place, upstream, &["--engine", engine]);
         Self {
             client: Spoken::start(client.arg(port.to_string())),
             server,
@@ -100,12 +101,15 @@ fn messages(call: &Value) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
+#[test_case("auto"; "spliced")]
+#[test_case("terminate"; "terminated")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_is_seen_while_it_runs_and_whole_when_it_is_over() {
+async fn a_websocket_is_seen_while_it_runs_and_whole_when_it_is_over(engine: &str) {
     let Some(programs) = Programs::installed() else {
         return;
     };
     let mut line = Line::start(
+        engine,
         programs.node(WEBSOCKET_SERVER),
         programs.python(WEBSOCKET_CLIENT),
     );
@@ -165,12 +169,18 @@ async fn a_websocket_is_seen_while_it_runs_and_whole_when_it_is_over() {
     assert_eq!(told(&messages[1]), json!(["receive", 1, "one"]));
 }
 
+#[test_case("auto"; "spliced")]
+#[test_case("terminate"; "terminated")]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_is_seen_while_it_runs_and_whole_when_it_is_over() {
+async fn an_event_stream_is_seen_while_it_runs_and_whole_when_it_is_over(engine: &str) {
     let Some(programs) = Programs::installed() else {
         return;
     };
-    let mut line = Line::start(programs.python(EVENT_SERVER), programs.node(EVENT_CLIENT));
+    let mut line = Line::start(
+        engine,
+        programs.python(EVENT_SERVER),
+        programs.node(EVENT_CLIENT),
+    );
     line.server.send("tea");
     assert_eq!(line.client.receive(), "tea");
     line.see(r#"http && state == "open" && response_messages == 1"#)
@@ -208,12 +218,18 @@ async fn an_event_stream_is_seen_while_it_runs_and_whole_when_it_is_over() {
     );
 }
 
+#[test_case("auto"; "spliced")]
+#[test_case("terminate"; "terminated")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grpc_stream_is_seen_while_it_runs_and_with_its_status_when_it_is_over() {
+async fn a_grpc_stream_is_seen_while_it_runs_and_with_its_status_when_it_is_over(engine: &str) {
     let Some(programs) = Programs::installed() else {
         return;
     };
-    let mut line = Line::start(programs.python(GRPC_SERVER), programs.node(GRPC_CLIENT));
+    let mut line = Line::start(
+        engine,
+        programs.python(GRPC_SERVER),
+        programs.node(GRPC_CLIENT),
+    );
     line.echo("tea");
     line.see(r#"grpc && state == "open" && response_messages == 1"#)
         .await;
