@@ -3,6 +3,7 @@
 mod body;
 pub mod call;
 pub mod calls;
+pub mod compare;
 pub mod findings;
 pub mod health;
 pub mod map;

@@ -21,7 +21,7 @@ pub mod secrets;
 pub mod status;
 #[cfg(test)]
 mod testing;
-mod words;
+pub(crate) mod words;
 
 pub use finding::{Finding, Severity};
 pub use judgement::{Ground, Judgement, Verdict};

@@ -15,6 +15,7 @@ pub mod causality;
 pub mod checks;
 pub mod clock;
 pub mod cluster;
+pub mod compare;
 pub mod completion;
 pub mod confidence;
 pub mod config;

@@ -50,7 +50,7 @@ pub const INSTRUCTIONS: &str = "\
 The loop: recorder_status once, to see what is recorded and what is not -> snapshot_start -> exercise the program -> \
 snapshot_wait (until all of it is in) -> verify (what should hold) or find_issues (what is wrong), both with snapshot=its id -> \
 call_get on the evidence (headers, bodies, timing of up to 3 calls), call_tree for what a call caused -> mend -> again. \
-traffic_summary (groups; cheap) and calls_search (single calls with ids) show what there is.
+compare shows what differs between two snapshots or revisions, traffic_summary (groups; cheap) and calls_search (single calls with ids) what there is.
 
 Remora records the real HTTP calls between programs, as sidecars beside them see them on the wire: who called whom, how \
 often, with what status, latency, headers and bodies. Use it instead of guessing from code or logs.

@@ -96,7 +96,7 @@ Find out which secrets travel between the workloads of namespace {namespace}, an
 Compare the revisions of workload {workload} by what they did on the wire.
 1. recorder_status(): is {workload} recorded, and what is not seen.
 2. snapshot_start(name=\"revisions of {workload}\", since=\"-2h\"), exercise the newer revision where it was hardly asked yet, then snapshot_wait(snapshot=its id, filter={\"dst\":\"{workload}\"}), again until it says settled.
-3. traffic_summary(snapshot=its id, filter={\"dst\":\"{workload}\"}, group_by=[\"revision\",\"route\",\"status\"]): what each revision was asked and how it answered; the same with filter={\"src\":\"{workload}\"}: what it asked of others.
+3. compare(base=\"{workload}@older revision\", head=\"{workload}@newer revision\", snapshot=its id): what is new, gone, slower, fails more or has other headers, as far as it is not chance; traffic_summary(snapshot=its id, group_by=[\"revision\",\"route\"]) names the revisions.
 4. calls_search(snapshot=its id, filter={\"dst\":\"{workload}\",\"revision\":the newer one}) on each route whose errors, latency or counts differ, then call_get(call_ids=[one of each revision]).
 5. Report per route: calls, error share, p50 and p95 of both revisions, with call ids. A handful of calls is no basis for a difference in latency: say so.",
     },

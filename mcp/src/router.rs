@@ -29,6 +29,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/snapshots/{id}",
     "/api/v1/snapshots/{id}/wait",
     "/api/v1/findings",
+    "/api/v1/compare",
     "/api/v1/verify",
     "/openapi.json",
     "/mcp",
@@ -51,6 +52,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
         .route("/api/v1/summary", get(api::summary::summary))
         .route("/api/v1/map", get(api::map::map))
         .route("/api/v1/findings", get(api::findings::findings))
+        .route("/api/v1/compare", get(api::compare::compare))
         .route(
             "/api/v1/verify",
             post(api::verify::verify).layer(DefaultBodyLimit::max(api::verify::REQUEST_BYTES)),

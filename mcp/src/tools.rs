@@ -8,6 +8,7 @@ pub mod call_get;
 pub mod call_tree;
 pub mod calls_search;
 pub mod check;
+pub mod compare;
 pub mod fence;
 pub mod filter;
 pub mod find_issues;
@@ -34,6 +35,7 @@ use recorder_status::coverage_line;
 
 use crate::api::snapshots::WaitAnswer;
 use crate::app::App;
+use crate::compare::{CompareAnswer, CompareRequest};
 use crate::coverage::{Emptiness, EmptyBecause, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::params::quoted;
@@ -167,6 +169,10 @@ pub fn definitions() -> Vec<Definition> {
             output_schema: Some(schema::of_output::<VerifyAnswer>()),
             ..definition::<VerifyRequest>(verify::NAME, "Judge expectations", verify::DESCRIPTION)
         },
+        Definition {
+            output_schema: Some(schema::of_output::<CompareAnswer>()),
+            ..definition::<CompareRequest>(compare::NAME, "Compare two sides", compare::DESCRIPTION)
+        },
     ]
 }
 
@@ -241,6 +247,10 @@ pub async fn call(
         },
         verify::NAME => match read(name, arguments) {
             Ok(input) => verify::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        compare::NAME => match read(name, arguments) {
+            Ok(input) => compare::run(app, scope, input).await,
             Err(error) => Err(error),
         },
         _ => return None,

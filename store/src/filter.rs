@@ -193,6 +193,21 @@ impl Filter {
         }
     }
 
+    /// The filter that lets through what either lets through.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self.expr, other.expr) {
+            (None, _) | (_, None) => Self::default(),
+            (Some(one), Some(two)) => Self {
+                source: format!("({}) || ({})", self.source, other.source),
+                expr: Some(Arc::new(Expr::Any(vec![
+                    Arc::unwrap_or_clone(one),
+                    Arc::unwrap_or_clone(two),
+                ]))),
+            },
+        }
+    }
+
     /// Whether a call passes. The call has to be whole, with its bodies.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub(super) async fn answers(cluster: &Cluster, token: &str, id: &str) -> Vec<Str
         format!("/api/v1/calls?filter={filter}&format=tsv"),
         "/api/v1/calls?format=tsv&fields=id,request.body,response.body".to_owned(),
         format!("/api/v1/summary?group_by=edge,route&filter={filter}"),
+        "/api/v1/compare?base=live:1h&head=live:15m".to_owned(),
         "/metrics".to_owned(),
     ] {
         answers.push(cluster.get(&path, Some(token)).await.unwrap().1.to_string());
@@ -35,6 +36,7 @@ pub(super) async fn answers(cluster: &Cluster, token: &str, id: &str) -> Vec<Str
     for tool in tools {
         let arguments = match tool {
             "check" => json!({"kind": "status"}),
+            "compare" => json!({"base": "live:15m", "head": "live:15m", "filter": {"min_ms": 0}}),
             "verify" => json!({"expectations": [
                 {"check": "status"}, {"check": "no_call"}, {"check": "latency", "args": {"max_ms": 0}},
                 {"check": "connections"}, {"check": "count", "args": {"max": 0}},

@@ -5,7 +5,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{call, calls, findings, map, snapshots, status, summary, tree, verify};
+use crate::api::{call, calls, compare, findings, map, snapshots, status, summary, tree, verify};
 use crate::error::ErrorBody;
 
 #[derive(OpenApi)]
@@ -18,7 +18,7 @@ use crate::error::ErrorBody;
     paths(
         status::status, calls::calls, call::call, tree::tree, summary::summary, map::map,
         snapshots::start, snapshots::list, snapshots::one, snapshots::wait, snapshots::delete,
-        findings::findings, verify::verify,
+        findings::findings, verify::verify, compare::compare,
     ),
     components(schemas(ErrorBody)),
     modifiers(&Selectable)

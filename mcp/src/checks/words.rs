@@ -9,7 +9,7 @@ use crate::tools::text;
 use crate::traffic::Observed;
 
 /// Nanoseconds as people say them: `1.01 s`, `45 ms`, `0.3 ms`.
-pub(super) fn span(ns: f64) -> String {
+pub(crate) fn span(ns: f64) -> String {
     let ms = ns / 1e6;
     match ms {
         ms if ms >= 99.95e3 => format!("{:.0} s", ms / 1e3),
@@ -20,7 +20,7 @@ pub(super) fn span(ns: f64) -> String {
 }
 
 /// Several of them, such as `1.01 s, 1.00 s, 1.00 s`; many are cut.
-pub(super) fn spans(all_ns: impl IntoIterator<Item = f64>) -> String {
+pub(crate) fn spans(all_ns: impl IntoIterator<Item = f64>) -> String {
     const SHOWN: usize = 8;
     let mut text = String::new();
     for (place, ns) in all_ns.into_iter().enumerate() {
@@ -35,7 +35,7 @@ pub(super) fn spans(all_ns: impl IntoIterator<Item = f64>) -> String {
 }
 
 /// `1 call`, `2 calls`, `3 retries`, `4 keys`.
-pub(super) fn counted(n: usize, one: &str) -> String {
+pub(crate) fn counted(n: usize, one: &str) -> String {
     let stem = one.strip_suffix('y');
     match (n, stem.filter(|stem| !stem.ends_with(['a', 'e', 'o']))) {
         (1, _) => format!("1 {one}"),
@@ -45,7 +45,7 @@ pub(super) fn counted(n: usize, one: &str) -> String {
 }
 
 /// A share of a whole in percent: `12 %`, `0.3 %`.
-pub(super) fn percent(part: usize, whole: usize) -> String {
+pub(crate) fn percent(part: usize, whole: usize) -> String {
     let share = 100.0 * part as f64 / whole.max(1) as f64;
     match share {
         share if share == 0.0 || share >= 9.95 => format!("{share:.0} %"),
@@ -54,7 +54,7 @@ pub(super) fn percent(part: usize, whole: usize) -> String {
 }
 
 /// Who called whom for what: `orders -> payments POST /pay/{id}`.
-pub(super) fn subject(call: &Observed) -> String {
+pub(crate) fn subject(call: &Observed) -> String {
     let (src, dst) = (call.src(), call.dst());
     match call.method.as_str() {
         "" => format!("{src} -> {dst}"),
@@ -66,9 +66,18 @@ pub(super) fn subject(call: &Observed) -> String {
     }
 }
 
-/// The first few ids.
-pub(super) fn evidence(ids: impl IntoIterator<Item = CallId>) -> Vec<CallId> {
-    ids.into_iter().take(EVIDENCE).collect()
+/// The first few ids, each of them once.
+pub(crate) fn evidence(ids: impl IntoIterator<Item = CallId>) -> Vec<CallId> {
+    let mut shown = Vec::with_capacity(EVIDENCE);
+    for id in ids {
+        if shown.len() == EVIDENCE {
+            break;
+        }
+        if !shown.contains(&id) {
+            shown.push(id);
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -84,6 +93,13 @@ mod tests {
     #[test_case(120e9, "120 s")]
     fn a_time_is_said_as_people_say_it(ns: f64, expected: &str) {
         assert_eq!(span(ns), expected);
+    }
+
+    #[test]
+    fn a_call_is_evidence_once() {
+        let ids = [3, 1, 3, 2].map(|ordinal| CallId { block: 1, ordinal });
+        let shown: Vec<_> = evidence(ids).iter().map(|id| id.ordinal).collect();
+        assert_eq!(shown, [3, 1, 2]);
     }
 
     #[test_case(0, 10, "0 %")]

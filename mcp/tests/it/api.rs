@@ -2,6 +2,7 @@
 
 mod call;
 mod calls;
+mod compare;
 mod fields;
 mod health;
 mod map;

@@ -69,7 +69,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 13] = [
     "recorder_status",
     "snapshot_start",
     "snapshot_wait",
@@ -82,6 +82,7 @@ const TOOLS: [&str; 12] = [
     "find_issues",
     "check",
     "verify",
+    "compare",
 ];
 
 #[test_case("sdk", "2025-11-25"; "the client of version 1")]

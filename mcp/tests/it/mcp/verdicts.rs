@@ -121,3 +121,29 @@ async fn an_argument_that_is_wrong_comes_with_the_right_one() {
         assert!(error && answer.contains(hint), "{tool}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn two_sides_are_compared_in_words_as_in_json() {
+    let hub = hub_with_retries(&[10, 10, 10]).await;
+    hub.ingest(&[block(origin("orders", 0xaa), 1, &crate::shop::inbound())])
+        .await;
+    let sides = json!({"base": "web@7f9c", "head": "orders@7f9c"});
+    let result = call(&hub, "compare", sides).await;
+    let structured = &result["structuredContent"];
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert_eq!(structured["base_calls"], 4, "{structured}");
+    let differences = structured["differences"].as_array().unwrap();
+    assert!(
+        differences.iter().any(|it| it["change"] == "gone"),
+        "{text}"
+    );
+    for difference in differences {
+        for field in ["subject", "base", "head"] {
+            assert!(
+                text.contains(difference[field].as_str().unwrap()),
+                "{field}: {text}"
+            );
+        }
+    }
+    assert!(!text.contains("%20now"), "{text}");
+}
