@@ -287,12 +287,14 @@ impl Observed {
     }
 }
 
-/// `namespace/workload`, or the address where nobody knows whose it is; without the namespace outside
-/// a cluster.
+/// What sidecars outside a cluster call their namespace.
+const NO_NAMESPACE: &str = "local";
+
+/// `namespace/name`, or the address where nobody knows whose it is; without the namespace outside a cluster.
 fn end(party: &Party, with_port: bool) -> String {
     let name = text::party(party, with_port);
     match text::name(&party.namespace) {
-        Some(namespace) if !party.pod.is_empty() => format!("{namespace}/{name}"),
+        Some(namespace) if namespace != NO_NAMESPACE => format!("{namespace}/{name}"),
         _ => name,
     }
 }
