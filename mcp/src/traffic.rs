@@ -121,10 +121,20 @@ impl Traffic {
 
     /// The calls that an inbound leg surely caused, as its pod sent them, in the order in which they began.
     pub fn effects(&self, inbound: usize) -> impl Iterator<Item = &Observed> {
-        let effects = self.causes.effects(inbound).iter();
+        self.effects_by_place(inbound).map(|(_, call)| call)
+    }
+
+    /// The same with their places.
+    pub fn effects_by_place(&self, inbound: usize) -> impl Iterator<Item = (usize, &Observed)> {
+        let effects = self.causes.effects(inbound).iter().copied();
         effects
-            .filter(|leg| self.cause(**leg).is_some())
-            .filter_map(|leg| self.leg(*leg))
+            .filter(|leg| self.cause(*leg).is_some())
+            .filter_map(|leg| Some((leg, self.leg(leg)?)))
+    }
+
+    /// The call that the leg at a place is of.
+    pub fn exchange_of(&self, leg: usize) -> Option<&Exchange> {
+        self.joined.exchange_of(leg)
     }
 
     /// The inbound leg that surely caused an outbound one.

@@ -1,7 +1,9 @@
 //! What heads say, and what they should not.
 
+mod propagation;
+
 use regex::{Regex, RegexBuilder};
-use remora_store::call::Omitted;
+use remora_store::call::{CallId, Omitted};
 use remora_store::head::{fields, response_status};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -48,6 +50,9 @@ pub struct Required {
     pub on: Option<Side>,
     /// A regular expression that its value matches
     pub pattern: Option<String>,
+    /// Whether it goes on, on the request, with every call that is caused
+    #[serde(default)]
+    pub propagate: bool,
 }
 
 /// A header that is not there.
@@ -99,9 +104,22 @@ impl Args {
         }
         let required = self.require.iter().enumerate().map(|(place, it)| {
             let field = format!("args.require[{place}]");
+            if it.propagate && it.on == Some(Side::Response) {
+                let field = format!("{field}.propagate");
+                let message = format!("{field}: responses do not go on");
+                let error = ApiError::bad_request("bad_arguments", message).field(field);
+                return Err(
+                    error.hint("{\"name\":\"x-request-id\",\"on\":\"request\",\"propagate\":true}")
+                );
+            }
+            let side = match it.propagate {
+                true => Side::Request,
+                false => Side::Response,
+            };
             Ok(Rule {
                 name: header_name(&it.name, &field)?,
-                on: it.on.unwrap_or(Side::Response),
+                on: it.on.unwrap_or(side),
+                propagate: it.propagate,
                 wants: match &it.pattern {
                     None => Wants::Present,
                     Some(pattern) => Wants::Matching(compile(pattern, &field)?),
@@ -112,6 +130,7 @@ impl Args {
             Ok(Rule {
                 name: header_name(&it.name, &format!("args.forbid[{place}]"))?,
                 on: it.on.unwrap_or(Side::Response),
+                propagate: false,
                 wants: Wants::Absent,
             })
         });
@@ -148,6 +167,7 @@ fn compile(pattern: &str, field: &str) -> Result<Regex, ApiError> {
 struct Rule {
     name: String,
     on: Side,
+    propagate: bool,
     wants: Wants,
 }
 
@@ -214,11 +234,94 @@ impl Rule {
             text::name(&self.name).unwrap_or("a header"),
             self.on.as_str(),
         );
+        let goes_on = match self.propagate {
+            true => ", and so have the calls that are caused",
+            false => "",
+        };
         match &self.wants {
-            Wants::Present => format!("{on} has {name}"),
-            Wants::Matching(_) => format!("{on} has {name} of that pattern"),
+            Wants::Present => format!("{on} has {name}{goes_on}"),
+            Wants::Matching(_) => format!("{on} has {name} of that pattern{goes_on}"),
             Wants::Absent => format!("{on} has no {name}"),
         }
+    }
+}
+
+/// What rules say of calls.
+#[derive(Default)]
+struct Tally {
+    /// Heads that were looked at.
+    asked: usize,
+    /// Calls that are not as they should be.
+    wrong: Vec<CallId>,
+    /// How many heads do not tell.
+    unknown: usize,
+    /// What is wrong, in words.
+    seen: Vec<String>,
+    /// Headers that could not be followed, since no call that has them caused another one.
+    unfollowed: Vec<String>,
+}
+
+impl Tally {
+    fn ask(&mut self, rule: &Rule, view: &View<'_>) {
+        let told: Vec<(Told, &Observed)> = view
+            .calls()
+            .filter_map(|call| Some((rule.of(call)?, call)))
+            .collect();
+        self.asked += told.len();
+        let count = |wanted: Told| told.iter().filter(|(it, _)| *it == wanted).count();
+        let misses = [
+            (Told::Missing, "without it"),
+            (Told::Other, "with another value"),
+            (Told::Forbidden, "with it"),
+        ];
+        for (kind, words) in misses {
+            if count(kind) > 0 {
+                self.seen.push(format!(
+                    "{}: {} of {} {words}",
+                    rule.describe(),
+                    count(kind),
+                    counted(told.len(), "call")
+                ));
+            }
+        }
+        self.unknown += count(Told::Unknown);
+        let is_wrong = |it: &Told| !matches!(it, Told::Holds | Told::Unknown);
+        let wrong = told.iter().filter(|(it, _)| is_wrong(it));
+        self.wrong.extend(wrong.map(|(_, call)| call.id()));
+    }
+
+    fn follow(&mut self, rule: &Rule, view: &View<'_>) {
+        let followed = propagation::follow(view, &rule.name);
+        let name = text::name(&rule.name).unwrap_or("a header");
+        match followed.first_hop() {
+            Some(hop) => self.seen.push(format!(
+                "{name} is lost in {} of {} that were caused, first at {hop}",
+                followed.lost.len(),
+                counted(followed.caused, "call")
+            )),
+            None if followed.caused == 0 => self.unfollowed.push(name.to_owned()),
+            None => {}
+        }
+        self.wrong
+            .extend(followed.lost.iter().map(|call| call.id()));
+    }
+
+    fn verdict(&self, only_forbids: bool, ground: &Ground) -> (Verdict, String) {
+        if !self.wrong.is_empty() {
+            return (Verdict::Fail, String::new());
+        }
+        let why = if self.unknown > 0 {
+            let calls = counted(self.unknown, "call");
+            format!("of {calls} the value was redacted or the head was cut")
+        } else if !self.unfollowed.is_empty() {
+            let names = self.unfollowed.join(" and ");
+            format!("no call that has {names} is known to have caused another one")
+        } else if only_forbids && !ground.is_firm() {
+            ground.doubt()
+        } else {
+            return (Verdict::Pass, String::new());
+        };
+        (Verdict::Inconclusive, why)
     }
 }
 
@@ -229,68 +332,28 @@ pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
     };
     let described: Vec<String> = rules.iter().map(Rule::describe).collect();
     let expected = described.join("; ");
-    let mut asked = 0;
-    let mut wrong = Vec::new();
-    let mut unknown = 0;
-    let mut seen = Vec::new();
-    for (rule, described) in rules.iter().zip(&described) {
-        let told: Vec<(Told, &Observed)> = view
-            .calls()
-            .filter_map(|call| Some((rule.of(call)?, call)))
-            .collect();
-        asked += told.len();
-        let count = |wanted: Told| told.iter().filter(|(it, _)| *it == wanted).count();
-        let misses = [
-            (Told::Missing, "without it"),
-            (Told::Other, "with another value"),
-            (Told::Forbidden, "with it"),
-        ];
-        for (kind, words) in misses {
-            if count(kind) > 0 {
-                seen.push(format!(
-                    "{described}: {} of {} {words}",
-                    count(kind),
-                    counted(told.len(), "call")
-                ));
-            }
+    let mut tally = Tally::default();
+    for rule in &rules {
+        tally.ask(rule, view);
+        if rule.propagate {
+            tally.follow(rule, view);
         }
-        unknown += count(Told::Unknown);
-        let is_wrong = |it: &Told| !matches!(it, Told::Holds | Told::Unknown);
-        wrong.extend(
-            told.iter()
-                .filter(|(it, _)| is_wrong(it))
-                .map(|(_, call)| call.id()),
-        );
     }
-    if asked == 0 {
+    if tally.asked == 0 {
         return Judgement::nothing_matched(expected);
     }
-    let (verdict, why) = match (wrong.is_empty(), unknown) {
-        (false, _) => (Verdict::Fail, String::new()),
-        (true, 0) if args.require.is_empty() && !ground.is_firm() => {
-            (Verdict::Inconclusive, ground.doubt())
-        }
-        (true, 0) => (Verdict::Pass, String::new()),
-        (true, n) => (
-            Verdict::Inconclusive,
-            format!(
-                "of {} the value was redacted or the head was cut",
-                counted(n, "call")
-            ),
-        ),
-    };
-    wrong.dedup();
+    let (verdict, why) = tally.verdict(args.require.is_empty(), ground);
     Judgement {
         verdict,
         expected,
-        actual: match seen.is_empty() {
+        actual: match tally.seen.is_empty() {
             true => format!("{}, all so", counted(view.len(), "call")),
-            false => seen.join("; "),
+            false => tally.seen.join("; "),
         },
         n: view.len() as u64,
-        evidence: match wrong.is_empty() {
+        evidence: match tally.wrong.is_empty() {
             true => evidence(view.calls().map(Observed::id)),
-            false => evidence(wrong),
+            false => evidence(tally.wrong),
         },
         why,
     }

@@ -95,7 +95,8 @@ const fn about(kind: Kind) -> &'static str {
              reset or could not be made. Without limits it asks whether callers with a sidecar open one for each call."
         }
         Kind::Headers => {
-            "What every head has, and what none has. A value that was redacted cannot be compared with a pattern: `inconclusive`."
+            "What every head has, and what none has. With `propagate` a header of the request has to go on, with the same value, \
+             with every call that is [caused](causality.md); of trace headers the id of the trace. A value that was redacted cannot be compared with a pattern: `inconclusive`."
         }
         Kind::Latency => {
             "Percentiles by nearest rank, without streams. Where there are fewer calls than it takes to tell (20 for p95, 100 for \

@@ -14,7 +14,7 @@ pub const NAME: &str = "verify";
 pub const DESCRIPTION: &str = "Whether what you expect of calls holds: pass, fail or inconclusive, with the ids that prove it. \
 args by check, each with filter: retries {expect_retries, expect_delays_ms:[…] or expect_backoff:{base_ms,factor}, tolerance}, \
 n_plus_one {max_calls_per_request}, cache {expect_hit_ratio,expect_warm_p50_ms}, secrets {may_receive:[…]}, status {expect:\"2xx\"}, count {min,max}, no_call {}, latency {p50_ms,p95_ms,p99_ms,max_ms,phase}, \
-headers {require:[{name,on,pattern}], forbid:[{name,on}]}, connections {min_reuse,max_opened,max_broken}, order {steps:[filter,…]}. \
+headers {require:[{name,on,pattern,propagate}], forbid:[{name,on}]}, connections {min_reuse,max_opened,max_broken}, order {steps:[filter,…]}. \
 Inconclusive is not pass: its why says what is missing.";
 
 /// Answers.

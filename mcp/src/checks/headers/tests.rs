@@ -68,3 +68,54 @@ fn a_head_that_was_cut_or_never_came_proves_nothing() {
 fn a_rule_that_is_none_is_refused(args: Value, field: &str) {
     assert_eq!(refused_field(Kind::Headers, args), field);
 }
+
+/// A call of `orders` with an id, and what it asks of `stock` while it answers.
+fn passed_on(sent: &str, onward: &[&str]) -> Vec<Told> {
+    let parent = get(0, "/cart", 200).taking_ms(90).received().sending(sent);
+    let onward = (1..).zip(onward).map(|(place, field)| {
+        let told = get(place * 10, "/items", 200).between("orders", "stock");
+        match *field {
+            "" => told,
+            field => told.sending(field),
+        }
+    });
+    std::iter::once(parent).chain(onward).collect()
+}
+
+#[test_case("x-request-id", passed_on("X-Request-Id: 7", &["x-request-id: 7"]), Verdict::Pass; "passed on")]
+#[test_case("x-request-id", passed_on("X-Request-Id: 7", &["x-request-id: 7", ""]), Verdict::Fail; "lost once")]
+#[test_case("x-request-id", passed_on("X-Request-Id: 7", &["x-request-id: 8"]), Verdict::Fail; "made anew")]
+#[test_case("x-request-id", passed_on("X-Request-Id: 7", &[]), Verdict::Inconclusive; "nothing was caused")]
+#[test_case("traceparent", passed_on("traceparent: 00-aa-01-01", &["traceparent: 00-aa-02-01"]), Verdict::Pass; "the same trace, another span")]
+#[test_case("traceparent", passed_on("traceparent: 00-aa-01-01", &["traceparent: 00-bb-02-01"]), Verdict::Fail; "another trace")]
+fn a_header_goes_on_with_what_is_caused(name: &str, told: Vec<Told>, expected: Verdict) {
+    let traffic = crate::traffic::testing::traffic(told);
+    let of_carts = |id| {
+        traffic
+            .observed()
+            .iter()
+            .any(|it| it.id() == id && it.path == "/cart")
+    };
+    let picked = traffic.pick(of_carts);
+    let args = json!({"require": [{"name": name, "propagate": true}]});
+    let check = crate::checks::Check::read(Kind::Headers, args.as_object().cloned().unwrap());
+    let judgement = check.unwrap().judge(&[traffic.view(&picked)], &firm());
+    assert_eq!(judgement.verdict, expected, "{judgement:?}");
+    if expected == Verdict::Fail {
+        assert!(
+            judgement
+                .actual
+                .contains("first at orders -> stock GET /items"),
+            "{judgement:?}"
+        );
+    }
+}
+
+#[test]
+fn a_response_does_not_go_on() {
+    let args = json!({"require": [{"name": "etag", "on": "response", "propagate": true}]});
+    assert_eq!(
+        refused_field(Kind::Headers, args),
+        "args.require[0].propagate"
+    );
+}
