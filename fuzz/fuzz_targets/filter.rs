@@ -8,6 +8,7 @@ use remora_store::call::CallId;
 use remora_store::filter::Filter;
 use remora_store::names::Names;
 use remora_store::query::{FoundCall, found};
+use remora_store::store::Scope;
 use remora_store::testing;
 
 static CALL: LazyLock<FoundCall> = LazyLock::new(|| {
@@ -17,7 +18,8 @@ static CALL: LazyLock<FoundCall> = LazyLock::new(|| {
         block: 1,
         ordinal: 0,
     };
-    found(&Names::default(), id, &Origin::default().into(), call)
+    let recorded = (&Origin::default().into(), &"k-1".into());
+    found(&Scope::ALL, &Names::default(), id, recorded, call)
 });
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
