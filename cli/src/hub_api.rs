@@ -121,6 +121,9 @@ impl HubApi {
 
 fn unless_error(status: StatusCode, json: Value) -> anyhow::Result<Value> {
     let Some(error) = json.get("error") else {
+        if !status.is_success() {
+            bail!("whoever answers at --hub is no hub, or stands before one: {status}");
+        }
         return Ok(json);
     };
     let message = match text(error, "field") {

@@ -56,7 +56,8 @@ async fn verify(options: Verify) -> anyhow::Result<ExitCode> {
     Ok(match text(&answer, "verdict") {
         "pass" => ExitCode::SUCCESS,
         "fail" => ExitCode::from(FAIL),
-        _ => ExitCode::from(INCONCLUSIVE),
+        "inconclusive" => ExitCode::from(INCONCLUSIVE),
+        odd => bail!("the hub's verdict is {odd:?}; is it older or newer than this program?"),
     })
 }
 

@@ -12,6 +12,8 @@ use crate::metrics::Metrics;
 use crate::snapshot::barrier::{WAITERS, Waits};
 use crate::watches::Watches;
 
+/// Most questions at a time whose calls are all held in memory until they are judged.
+const JUDGED_AT_A_TIME: usize = 2;
 /// Most questions that are worked on at a time; more of them wait their turn.
 const QUERIES_AT_A_TIME: usize = 8;
 
@@ -30,6 +32,8 @@ pub struct App {
     pub ingest_bytes: Arc<Semaphore>,
     /// Turns for questions.
     pub query_turns: Arc<Semaphore>,
+    /// Turns for questions that hold all their calls until they are judged.
+    pub judging: Arc<Semaphore>,
     /// Told whenever blocks were stored.
     pub arrivals: watch::Sender<()>,
     /// Places for those who wait until a snapshot has settled.
@@ -57,6 +61,7 @@ impl App {
             metrics: Arc::new(Metrics::new()),
             ingest_bytes: Arc::new(Semaphore::new(IN_FLIGHT_BYTES as usize)),
             query_turns: Arc::new(Semaphore::new(QUERIES_AT_A_TIME)),
+            judging: Arc::new(Semaphore::new(JUDGED_AT_A_TIME)),
             arrivals: watch::Sender::new(()),
             waiters: Arc::new(Semaphore::new(WAITERS)),
             waits: Waits::default(),

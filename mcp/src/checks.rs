@@ -167,7 +167,9 @@ fn arguments<T: DeserializeOwned + JsonSchema>(args: Map<String, Value>) -> Resu
     let known = schema::argument_names(&schema::of_input::<T>());
     if let Some(odd) = args.keys().find(|given| !known.contains(given)) {
         let message = format!("args has no field {}", quoted(odd));
-        let error = ApiError::bad_request("unknown_field", message).field("args");
+        let odd_field: String = odd.chars().take(40).collect();
+        let error =
+            ApiError::bad_request("unknown_field", message).field(format!("args.{odd_field}"));
         return Err(match nearest(odd, known.iter().map(String::as_str)) {
             Some(near) => error.hint(format!("did you mean {near}?")),
             None => error.hint(format!("the fields are {}", known.join(", "))),

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::query::judging;
 use crate::app::App;
 use crate::coverage::Coverage;
 use crate::error::ApiError;
@@ -18,7 +19,7 @@ use crate::snapshot::sight::Sight;
 use crate::tools::filter::FilterInput;
 use crate::tools::recorder_status::blind_spots;
 use crate::tools::window;
-use crate::traffic::gather::{gather, pick};
+use crate::traffic::gather::{aside, gather, pick};
 use difference::{Difference, Side, differences};
 
 /// Most differences in an answer.
@@ -92,6 +93,7 @@ pub async fn compare(
     caller: &Scope,
     request: CompareRequest,
 ) -> Result<CompareAnswer, ApiError> {
+    let _turn = judging(app).await?;
     app.control.hand_over(caller).await;
     let filter = FilterInput::read(request.filter)?;
     let within = request.snapshot.as_deref();
@@ -116,7 +118,7 @@ pub async fn compare(
         &mut spots,
     )
     .await?;
-    Ok(CompareAnswer::new(&base, &head, spots))
+    aside(move || CompareAnswer::new(&base, &head, spots)).await
 }
 
 /// Reads the calls of one side.
@@ -143,10 +145,19 @@ async fn side(
     let gathered = gather(app, &sight, false).await?;
     let picked = pick(app, &sight, filter).await?;
     let coverage = Coverage::of(app, &sight.scope, sight.window).await?;
-    let missing = blind_spots(&coverage).into_iter().chain(gathered.cut);
+    let no_time = picked
+        .is_cut
+        .then(|| "there was no time to look at all calls".to_owned());
+    let missing = blind_spots(&coverage)
+        .into_iter()
+        .chain(gathered.cut)
+        .chain(no_time);
     spots.extend(missing.map(|spot| format!("{field}: {spot}")));
-    let places = gathered.traffic.pick(|id| picked.ids.contains(&id));
-    Ok(Side::of(&gathered.traffic.view(&places)))
+    aside(move || {
+        let places = gathered.traffic.pick(|id| picked.ids.contains(&id));
+        Side::of(&gathered.traffic.view(&places))
+    })
+    .await
 }
 
 /// Calls that a revision of a workload received or made.

@@ -6,6 +6,8 @@ pub mod tag;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::collections::HashMap;
+
 use remora_store::call::{CallError, CallId, State};
 use remora_store::head::RequestHead;
 use remora_store::names::Party;
@@ -50,6 +52,12 @@ impl Seen {
             stream
         });
         Self { found, tags }
+    }
+
+    /// About how much memory it takes, in bytes: its heads.
+    fn bytes(&self) -> usize {
+        let call = &self.found.call;
+        call.request.head.len() + call.response.head.len() + call.interim.len()
     }
 }
 
@@ -143,14 +151,24 @@ impl Traffic {
         cause.parent.filter(|_| cause.confidence >= SURE)
     }
 
-    /// How many outbound legs have a cause that is not sure.
-    pub fn unsure(&self) -> usize {
-        let outbound = (0..self.observed.len()).filter_map(|leg| self.causes.of_leg(leg));
-        outbound
-            .filter(|cause| {
-                cause.how != How::Background && (cause.parent.is_none() || cause.confidence < SURE)
-            })
-            .count()
+    /// Whether something caused an outbound leg, and it is not sure what.
+    pub fn is_unsure(&self, outbound: usize) -> bool {
+        self.causes.of_leg(outbound).is_some_and(|cause| {
+            cause.how != How::Background && (cause.parent.is_none() || cause.confidence < SURE)
+        })
+    }
+
+    /// The outbound legs of which it is not sure what caused them, by who recorded them and when they began,
+    /// in order of time.
+    pub fn unsure(&self) -> HashMap<u128, Vec<i64>> {
+        let mut unsure: HashMap<u128, Vec<i64>> = HashMap::new();
+        for (leg, call) in self.observed.iter().enumerate() {
+            if self.is_unsure(leg) {
+                let began = unsure.entry(call.found.origin.incarnation).or_default();
+                began.push(call.began_ns());
+            }
+        }
+        unsure
     }
 
     /// What is known of the clocks of those who recorded them.
@@ -166,16 +184,20 @@ impl Traffic {
     }
 
     /// The places of the calls of which a leg is let through, each call once: a callee's leg that may be the
-    /// other side of one of several calls is told by them.
+    /// other side of one of several calls that are let through is told by them.
     pub fn pick(&self, lets_through: impl Fn(CallId) -> bool) -> Vec<usize> {
         let passes = |place: Option<usize>| {
             let observed = place.and_then(|place| self.observed.get(place));
             observed.is_some_and(|observed| lets_through(observed.id()))
         };
+        let is_told_by_another = |exchange: &Exchange| {
+            let mut others = exchange.alternatives.iter();
+            exchange.outbound.is_none() && others.any(|other| passes(Some(other.leg)))
+        };
         let exchanges = self.exchanges().iter().enumerate();
         exchanges
-            .filter(|(_, it)| it.outbound.is_some() || it.alternatives.is_empty())
             .filter(|(_, it)| passes(it.outbound) || passes(it.inbound))
+            .filter(|(_, it)| !is_told_by_another(it))
             .map(|(place, _)| place)
             .collect()
     }

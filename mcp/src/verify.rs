@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::api::query::judging;
 use crate::app::App;
 use crate::checks::{self, Check, Finding, Judgement, Kind, Verdict};
 use crate::error::ApiError;
@@ -17,7 +18,7 @@ use crate::snapshot::sight::Sight;
 use crate::tools::filter::FilterInput;
 use crate::tools::window;
 use crate::traffic::View;
-use crate::traffic::gather::gather;
+use crate::traffic::gather::{Gathered, aside, gather};
 use ground::Surroundings;
 use picks::Picks;
 
@@ -149,28 +150,41 @@ pub async fn verify(
     request: VerifyRequest,
 ) -> Result<VerifyAnswer, ApiError> {
     let expectations = read(request.expectations)?;
+    let _turn = judging(app).await?;
     let sight = sight(app, caller, request.snapshot.as_deref()).await?;
     let bodies = expectations.iter().any(|it| it.kind.reads_bodies());
     let gathered = gather(app, &sight, bodies).await?;
     let surroundings = Surroundings::of(app, &sight, &gathered).await?;
     let mut picks = Picks::default();
-    let mut checks = Vec::new();
     for expectation in &expectations {
-        let filters = expectation.check.filters();
-        for filter in &filters {
-            picks.read(app, &sight, *filter).await?;
+        for filter in expectation.check.filters() {
+            picks.read(app, &sight, filter).await?;
         }
-        let picked: Vec<Vec<usize>> = filters
-            .iter()
-            .map(|filter| picks.of(*filter, &gathered))
-            .collect();
-        let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
-        let undecided = picks.undecided_by(&filters);
-        let ground = surroundings.ground(&gathered.traffic, &filters, undecided);
-        let judgement = expectation.check.judge(&views, &ground);
-        checks.push(CheckJson::new(expectation, judgement));
     }
-    Ok(VerifyAnswer::new(checks, surroundings.blind_spots(&picks)))
+    aside(move || {
+        let judged = expectations.iter().map(|expectation| {
+            let judgement = judge(expectation, &gathered, &picks, &surroundings);
+            CheckJson::new(expectation, judgement)
+        });
+        VerifyAnswer::new(judged.collect(), surroundings.blind_spots(&picks))
+    })
+    .await
+}
+
+fn judge(
+    expectation: &Read,
+    gathered: &Gathered,
+    picks: &Picks,
+    surroundings: &Surroundings,
+) -> Judgement {
+    let filters = expectation.check.filters();
+    let picked: Vec<Vec<usize>> = filters
+        .iter()
+        .map(|filter| picks.of(*filter, gathered))
+        .collect();
+    let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
+    let ground = surroundings.ground(&gathered.traffic, &filters, picks);
+    expectation.check.judge(&views, &ground)
 }
 
 /// Looks for what is wrong.
@@ -183,19 +197,28 @@ pub async fn find(
     caller: &Scope,
     snapshot: Option<&str>,
     kinds: &[Kind],
-    filter: Option<&FilterInput>,
+    filter: Option<FilterInput>,
 ) -> Result<FindingsAnswer, ApiError> {
+    // Each check once, in its own order, whatever was asked for.
+    let kinds = Kind::FINDERS
+        .into_iter()
+        .filter(|kind| kinds.contains(kind));
+    let kinds: Vec<Kind> = kinds.collect();
+    let _turn = judging(app).await?;
     let sight = sight(app, caller, snapshot).await?;
     let mut picks = Picks::default();
-    picks.read(app, &sight, filter).await?;
+    picks.read(app, &sight, filter.as_ref()).await?;
     let bodies = kinds.iter().any(|kind| kind.reads_bodies());
     let gathered = gather(app, &sight, bodies).await?;
     let surroundings = Surroundings::of(app, &sight, &gathered).await?;
-    let picked = picks.of(filter, &gathered);
-    let view = gathered.traffic.view(&picked);
-    let findings = checks::find(kinds, &view);
-    let spots = surroundings.blind_spots(&picks);
-    Ok(FindingsAnswer::new(view.len() as u64, findings, spots))
+    aside(move || {
+        let picked = picks.of(filter.as_ref(), &gathered);
+        let view = gathered.traffic.view(&picked);
+        let findings = checks::find(&kinds, &view);
+        let spots = surroundings.blind_spots(&picks);
+        FindingsAnswer::new(view.len() as u64, findings, spots)
+    })
+    .await
 }
 
 async fn sight(app: &App, caller: &Scope, snapshot: Option<&str>) -> Result<Sight, ApiError> {
@@ -228,8 +251,12 @@ impl Read {
             return Err(error.field("name").hint("1 to 100 characters"));
         }
         let check = Check::read(kind, expectation.args)?;
-        for filter in check.filters() {
-            FilterInput::read(filter.cloned())?;
+        for (place, filter) in check.filters().into_iter().enumerate() {
+            let within = match kind {
+                Kind::Order => format!("args.steps[{place}]"),
+                _ => "args".to_owned(),
+            };
+            FilterInput::read(filter.cloned()).map_err(|error| error.within(&within))?;
         }
         Ok(Self { name, kind, check })
     }

@@ -45,6 +45,6 @@ pub async fn findings(
         ..FilterInput::default()
     });
     let snapshot = params.text("snapshot");
-    let answer = verify::find(&app, &caller.scope, snapshot, &kinds, filter.as_ref()).await?;
+    let answer = verify::find(&app, &caller.scope, snapshot, &kinds, filter).await?;
     Ok(Json(answer))
 }

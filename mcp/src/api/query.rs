@@ -1,11 +1,13 @@
 //! What several questions have in common: their parameters, the cursor, and their turn.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use remora_store::filter::Filter;
 use remora_store::query::{BadCursor, Cursor};
 use remora_store::store::{Scope, StoreError};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -19,6 +21,8 @@ use crate::snapshot::sight::Sight;
 pub const TIME_BUDGET: Duration = Duration::from_secs(10);
 /// How long a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same of one that is long by nature.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which calls a question is about, beside its filter.
 #[derive(Debug, IntoParams)]
@@ -99,6 +103,24 @@ pub fn read_cursor(text: &str) -> Result<Cursor, ApiError> {
             .field("cursor")
             .hint("give the `next` of an answer; without cursor you begin at the first page")
     })
+}
+
+/// Waits for the turn of a question that holds all its calls until they are judged; the turn lasts as long as
+/// what is given.
+///
+/// # Errors
+///
+/// It did not come in time.
+pub async fn judging(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    let turn = Arc::clone(&app.judging).acquire_owned();
+    match tokio::time::timeout(LONG_PATIENCE, turn).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(ApiError::unavailable(
+            "busy",
+            "others have their calls judged; ask again",
+            5,
+        )),
+    }
 }
 
 /// Asks the store when it is this question's turn, and counts the time it took.

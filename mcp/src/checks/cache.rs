@@ -1,6 +1,6 @@
 //! Whether the same question is answered from a cache, or made work of each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use remora_store::call::CallId;
 use remora_store::head::find_field;
@@ -73,7 +73,8 @@ impl Args {
 struct Asked<'a> {
     call: &'a Observed,
     caused: Vec<&'a Observed>,
-    /// Whether its callee was recorded on both sides, so that `caused` is all of it.
+    /// Whether `caused` is all of it: its callee was recorded, and asked for nothing meanwhile of which it is
+    /// not sure what it was for.
     is_seen: bool,
 }
 
@@ -130,6 +131,13 @@ impl Asked<'_> {
 impl<'a> Key<'a> {
     /// Whether every answer was the same, so that the first one would have done.
     fn is_unchanged(&self) -> bool {
+        let is_hidden = |asked: &Asked<'a>| {
+            let found = &asked.call.found;
+            found.withheld && found.call.response.body_size > 0
+        };
+        if self.asked.iter().any(is_hidden) {
+            return false;
+        }
         let answer = |asked: &Asked<'a>| {
             let response = &asked.call.found.call.response;
             (response.body_digest, response.body_size)
@@ -150,6 +158,7 @@ impl<'a> Key<'a> {
 /// Requests that somebody might have kept the answer of, by what they ask.
 fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
     let traffic = view.traffic();
+    let unsure = traffic.unsure();
     let mut keys: BTreeMap<(String, &'a str, &'a str), Key<'a>> = BTreeMap::new();
     for exchange in view.exchanges() {
         let Some(call) = traffic.told(exchange) else {
@@ -177,10 +186,23 @@ fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
             .push(Asked {
                 call,
                 caused,
-                is_seen: exchange.inbound.is_some(),
+                is_seen: exchange
+                    .inbound
+                    .and_then(|leg| traffic.leg(leg))
+                    .is_some_and(|inbound| !overlaps(inbound, &unsure)),
             });
     }
     keys.into_values().collect()
+}
+
+/// Whether the pod that received a call began one of unsure cause before it had answered.
+fn overlaps(inbound: &Observed, unsure: &HashMap<u128, Vec<i64>>) -> bool {
+    let Some(began) = unsure.get(&inbound.found.origin.incarnation) else {
+        return false;
+    };
+    let first = began.partition_point(|at| *at < inbound.began_ns());
+    let ended = inbound.ended_ns().unwrap_or(i64::MAX);
+    began.get(first).is_some_and(|at| *at <= ended)
 }
 
 impl Tally {
@@ -272,7 +294,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         (true, _) => (Verdict::Fail, String::new()),
         (false, true) => (
             Verdict::Inconclusive,
-            "what the service asked of others was not seen: a sidecar has to stand beside it, on both of its sides".to_owned(),
+            "what the service asked of others is not known: a sidecar has to stand beside it, on both of its sides, and with many requests at a time a trace or request id has to be passed on".to_owned(),
         ),
         (false, false) => (Verdict::Pass, String::new()),
     };

@@ -84,10 +84,15 @@ impl Args {
 #[derive(Debug, Default)]
 struct Use<'a> {
     calls: Vec<&'a Observed>,
+    /// All that calls were seen on.
+    used: BTreeSet<(u128, u64)>,
+    /// Those of which the first call was seen: the others were there before.
     opened: BTreeSet<(u128, u64)>,
-    /// Those of [`Use::opened`] that were reset or never stood.
+    /// Calls that were not the first on their connection.
+    reused: usize,
+    /// Those that were reset or never stood.
     broken: BTreeSet<(u128, u64)>,
-    /// The first call of each connection.
+    /// The first call that was seen of each connection.
     firsts: Vec<CallId>,
     /// Calls whose answer told the client not to use the connection again.
     told_to_close: usize,
@@ -100,8 +105,13 @@ impl<'a> Use<'a> {
     fn add(&mut self, call: &'a Observed) {
         let recorded = &call.found.call;
         let connection = (call.found.origin.incarnation, recorded.connection.id);
-        if self.opened.insert(connection) {
+        if self.used.insert(connection) {
             self.firsts.push(call.id());
+        }
+        let first = u32::from(recorded.protocol.is_http2());
+        match recorded.connection.ordinal <= first {
+            true => _ = self.opened.insert(connection),
+            false => self.reused += 1,
         }
         let is_broken = matches!(
             recorded.error,
@@ -123,23 +133,19 @@ impl<'a> Use<'a> {
         self.calls.push(call);
     }
 
-    fn reused(&self) -> usize {
-        self.calls.len().saturating_sub(self.opened.len())
-    }
-
     /// From the first call to the last, in seconds.
     fn seconds(&self) -> f64 {
         let first = self.calls.first().map_or(0, |call| call.began_ns());
         let last = self.calls.last().map_or(0, |call| call.began_ns());
-        ((last - first) as f64 / 1e9).max(LEAST_SECONDS)
+        (last.saturating_sub(first) as f64 / 1e9).max(LEAST_SECONDS)
     }
 
     fn describe(&self) -> String {
         format!(
             "{} on {}, {} on a used one; {} reset or not made; at most {} at a time",
             counted(self.calls.len(), "call"),
-            counted(self.opened.len(), "connection"),
-            percent(self.reused(), self.calls.len()),
+            counted(self.used.len(), "connection"),
+            percent(self.reused, self.calls.len()),
             self.broken.len(),
             self.peak(),
         )
@@ -188,7 +194,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     if all.calls.is_empty() {
         return Judgement::nothing_matched(args.expected());
     }
-    let reuse = all.reused() as f64 / all.calls.len() as f64;
+    let reuse = all.reused as f64 / all.calls.len() as f64;
     let found = find(view);
     let fails = [
         args.min_reuse.is_some_and(|least| reuse < least),

@@ -257,6 +257,8 @@ struct Tally {
     unknown: usize,
     /// What is wrong, in words.
     seen: Vec<String>,
+    /// Rules of which no head told anything.
+    unasked: Vec<String>,
     /// Headers that could not be followed, since no call that has them caused another one.
     unfollowed: Vec<String>,
 }
@@ -268,6 +270,9 @@ impl Tally {
             .filter_map(|call| Some((rule.of(call)?, call)))
             .collect();
         self.asked += told.len();
+        if told.is_empty() {
+            self.unasked.push(rule.describe());
+        }
         let count = |wanted: Told| told.iter().filter(|(it, _)| *it == wanted).count();
         let misses = [
             (Told::Missing, "without it"),
@@ -313,6 +318,8 @@ impl Tally {
         let why = if self.unknown > 0 {
             let calls = counted(self.unknown, "call");
             format!("of {calls} the value was redacted or the head was cut")
+        } else if !self.unasked.is_empty() {
+            format!("there was no such head: {}", self.unasked.join("; "))
         } else if !self.unfollowed.is_empty() {
             let names = self.unfollowed.join(" and ");
             format!("no call that has {names} is known to have caused another one")

@@ -78,6 +78,8 @@ impl Judgement {
 pub struct Ground {
     /// Why nothing may be said of what is absent; empty where it may.
     pub doubts: Vec<String>,
+    /// Whether records are missing among those that were looked at.
+    pub has_gaps: bool,
     /// First moment that was not looked at: nanoseconds since the Unix epoch.
     pub until_ns: i64,
 }

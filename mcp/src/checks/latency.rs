@@ -129,7 +129,15 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
             let recorded = &call.found.call;
             let first_ordinal = u32::from(recorded.protocol.is_http2());
             let is_first = recorded.connection.ordinal <= first_ordinal;
-            Some((phase.of(&recorded.phases, is_first)?, call.id()))
+            let took = match (phase, recorded.error) {
+                // Nobody had an answer from it; whoever waited did so until it was over.
+                (Phase::Total, Some(_)) => {
+                    let lasted = call.ended_ns()?.saturating_sub(call.began_ns());
+                    u64::try_from(lasted).ok()
+                }
+                _ => phase.of(&recorded.phases, is_first),
+            };
+            Some((took?, call.id()))
         })
         .collect();
     timed.sort_unstable();

@@ -85,7 +85,9 @@ impl Group<'_> {
             .filter_map(|call| call.found.call.phases.latency_ns());
         let longest = took.clone().max().unwrap_or_default();
         match self.is_serial() {
-            true => took.sum::<u64>().saturating_sub(longest),
+            true => took
+                .fold(0_u64, u64::saturating_add)
+                .saturating_sub(longest),
             false => 0,
         }
     }
@@ -184,14 +186,20 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
             ..Judgement::inconclusive(why)
         };
     };
+    let unsure = view
+        .exchanges()
+        .filter_map(|exchange| exchange.outbound)
+        .filter(|leg| view.traffic().is_unsure(*leg))
+        .count();
     let over = groups
         .iter()
         .filter(|group| group.children.len() > args.most())
         .count();
     let parents = counted(groups.len(), "call");
     Judgement {
-        verdict: match over {
-            0 => Verdict::Pass,
+        verdict: match (over, unsure) {
+            (0, 0) => Verdict::Pass,
+            (0, _) => Verdict::Inconclusive,
             _ => Verdict::Fail,
         },
         expected,
@@ -201,7 +209,13 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         ),
         n: groups.len() as u64,
         evidence: worst.ids(),
-        why: String::new(),
+        why: match (over, unsure) {
+            (0, 1..) => format!(
+                "of {} it is not sure what caused them",
+                counted(unsure, "call")
+            ),
+            _ => String::new(),
+        },
     }
 }
 

@@ -76,7 +76,7 @@ pub fn judge(steps: &[View<'_>]) -> Judgement {
             Some(Ordering::Less) => {}
             None => _ = unordered.get_or_insert(place),
             Some(Ordering::Equal | Ordering::Greater) => {
-                let late_ns = one.began_ns() - next.began_ns();
+                let late_ns = one.began_ns().saturating_sub(next.began_ns());
                 return Judgement {
                     verdict: Verdict::Fail,
                     actual: format!(
@@ -108,8 +108,8 @@ fn order_of(clocks: &Clocks, one: &Observed, next: &Observed) -> Option<Ordering
     if clocks.between(first, second).is_some() {
         return clocks.order(&one.found, &next.found);
     }
-    let ahead_ns = next.began_ns() - one.began_ns();
-    (ahead_ns.abs() >= CLOCKS_APART_NS).then(|| one.began_ns().cmp(&next.began_ns()))
+    let ahead_ns = next.began_ns().saturating_sub(one.began_ns());
+    (ahead_ns.saturating_abs() >= CLOCKS_APART_NS).then(|| one.began_ns().cmp(&next.began_ns()))
 }
 
 #[cfg(test)]

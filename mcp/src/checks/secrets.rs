@@ -81,8 +81,9 @@ impl Wrong {
     }
 }
 
-/// A secret that a pod got from somebody: the call that brought it first.
-type Received<'a> = HashMap<(u128, &'a str, [u8; 10]), &'a Observed>;
+/// A secret that a pod got from somebody: the call that brought it first, and when that came, by the pod's own
+/// clock.
+type Received<'a> = HashMap<(u128, &'a str, [u8; 10]), (&'a Observed, i64)>;
 
 /// What was found of one kind of request.
 struct Leak<'a> {
@@ -101,6 +102,7 @@ pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
     }
     let found = look(view, &args.may_receive);
     let carrying = view.calls().filter(|call| !call.tags.is_empty()).count();
+    let unread = view.calls().filter(|call| is_unread(call)).count();
     let base = Judgement {
         verdict: Verdict::Pass,
         expected,
@@ -123,6 +125,14 @@ pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
             },
             ..base
         },
+        None if unread > 0 => Judgement {
+            verdict: Verdict::Inconclusive,
+            why: format!(
+                "{} have bodies that were not kept whole or may not be seen",
+                counted(unread, "request")
+            ),
+            ..base
+        },
         None if ground.is_firm() => base,
         None => Judgement {
             verdict: Verdict::Inconclusive,
@@ -130,6 +140,12 @@ pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
             ..base
         },
     }
+}
+
+/// Whether a secret may stand in a part of the request's body that is not known.
+fn is_unread(call: &Observed) -> bool {
+    let request = &call.found.call.request;
+    request.body_size > 0 && (call.found.withheld || request.truncated())
 }
 
 /// Secrets that go where they should not.
@@ -176,7 +192,9 @@ fn received<'a>(view: &View<'a>) -> Received<'a> {
         }
         for tag in &call.tags {
             let teller = traffic.teller(leg).unwrap_or(call);
-            received.entry(key(call, tag)).or_insert(teller);
+            received
+                .entry(key(call, tag))
+                .or_insert((teller, call.began_ns()));
         }
     }
     received
@@ -196,8 +214,8 @@ fn brought<'a>(call: &'a Observed, tag: &Tag, received: &Received<'a>) -> Option
     if call.found.call.leg != Leg::Outbound {
         return None;
     }
-    let brought = received.get(&key(call, tag))?;
-    (brought.began_ns() <= call.began_ns()).then_some(*brought)
+    let (brought, came_ns) = received.get(&key(call, tag))?;
+    (*came_ns <= call.began_ns()).then_some(*brought)
 }
 
 fn wrong(
@@ -231,7 +249,11 @@ fn is_allowed(dst: &Party, may_receive: &[String]) -> bool {
 fn is_outside(dst: &Party) -> bool {
     let is_known = !dst.workload.is_empty() || !dst.service.is_empty() || !dst.pod.is_empty();
     let is_public = match dst.address.ip().to_canonical() {
-        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+        IpAddr::V4(ip) => {
+            // 100.64.0.0/10 is shared by networks behind translators (RFC 6598), pods' among them.
+            let is_shared = matches!(ip.octets(), [100, 64..=127, ..]);
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared)
+        }
         IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local()),
     };
     !is_known && is_public

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use remora_store::call::State;
 use remora_store::filter::{Filter, FlatFilter, StatusFilter};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -77,10 +78,14 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         None => !call.ending.failed(),
         Some(_) => filter.matches(&call.found).unwrap_or(false),
     };
-    let wrong: Vec<&Observed> = view.calls().filter(|call| !is_right(call)).collect();
-    let verdict = match wrong.is_empty() {
-        true => Verdict::Pass,
-        false => Verdict::Fail,
+    let has_ended = |call: &&Observed| call.found.call.state != State::Open;
+    let ended = || view.calls().filter(has_ended);
+    let wrong: Vec<&Observed> = ended().filter(|call| !is_right(call)).collect();
+    let running = view.len() - ended().count();
+    let verdict = match (wrong.is_empty(), running) {
+        (true, 0) => Verdict::Pass,
+        (true, _) => Verdict::Inconclusive,
+        (false, _) => Verdict::Fail,
     };
     let shown = match wrong.is_empty() {
         true => evidence(view.calls().map(Observed::id)),
@@ -99,7 +104,10 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         },
         n: view.len() as u64,
         evidence: shown,
-        why: String::new(),
+        why: match (wrong.is_empty(), running) {
+            (true, 1..) => format!("{} still running", counted(running, "call")),
+            _ => String::new(),
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use crate::traffic::testing::{Told, at, traffic};
 pub(super) fn firm() -> Ground {
     Ground {
         doubts: Vec::new(),
+        has_gaps: false,
         until_ns: at(3_600_000),
     }
 }
@@ -17,6 +18,7 @@ pub(super) fn firm() -> Ground {
 pub(super) fn shaky() -> Ground {
     Ground {
         doubts: vec!["3 calls were not recorded".to_owned()],
+        has_gaps: true,
         ..firm()
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use remora_store::call::CallId;
+use remora_store::call::{CallId, Omitted};
 use remora_store::head::{fields, response_status};
 
 use super::sample::{median_interval, percentile, shares_differ};
@@ -86,6 +86,8 @@ struct Kind {
     took_ns: Vec<u64>,
     /// How many answers had a header, by its name in lower case.
     headers: BTreeMap<String, usize>,
+    /// There were more of them than are counted.
+    has_more_headers: bool,
     answered: usize,
 }
 
@@ -99,7 +101,8 @@ impl Side {
                 kind.failed.push(call.id());
             }
             kind.took_ns.extend(call.found.call.pace_ns());
-            kind.add_headers(&call.found.call.response.head);
+            let response = &call.found.call.response;
+            kind.add_headers(&response.head, response.omitted == Some(Omitted::Head));
         }
         for kind in side.kinds.values_mut() {
             kind.took_ns.sort_unstable();
@@ -114,8 +117,8 @@ impl Side {
 }
 
 impl Kind {
-    fn add_headers(&mut self, head: &[u8]) {
-        if response_status(head).is_none() {
+    fn add_headers(&mut self, head: &[u8], is_cut: bool) {
+        if is_cut || response_status(head).is_none() {
             return;
         }
         self.answered += 1;
@@ -127,8 +130,9 @@ impl Kind {
         seen.sort_unstable();
         seen.dedup();
         for name in seen {
-            if self.headers.len() < HEADERS || self.headers.contains_key(&name) {
-                *self.headers.entry(name).or_default() += 1;
+            match self.headers.len() < HEADERS || self.headers.contains_key(&name) {
+                true => *self.headers.entry(name).or_default() += 1,
+                false => self.has_more_headers = true,
             }
         }
     }
@@ -139,7 +143,7 @@ impl Kind {
             return None;
         }
         match self.headers.get(header).copied().unwrap_or_default() {
-            0 => Some(false),
+            0 => (!self.has_more_headers).then_some(false),
             n if n as f64 >= self.answered as f64 * NEARLY_ALL => Some(true),
             _ => None,
         }

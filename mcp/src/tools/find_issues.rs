@@ -45,8 +45,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             .map(|name| Kind::read_finder(name, "checks"))
             .collect::<Result<_, _>>()?,
     };
-    let filter = input.filter.as_ref();
-    let answer = verify::find(app, scope, input.snapshot.as_deref(), &kinds, filter).await?;
+    let answer = verify::find(app, scope, input.snapshot.as_deref(), &kinds, input.filter).await?;
     let structured =
         serde_json::to_value(&answer).expect("the answer has only text keys and whole numbers");
     Ok(Outcome {

@@ -1,4 +1,5 @@
-//! Reads the calls that checks look at from the store: pages of bounded length, up to a number of calls.
+//! Reads the calls that checks look at from the store: pages of bounded length, up to a number of calls and
+//! of bytes.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -16,8 +17,10 @@ use crate::error::ApiError;
 use crate::metrics::Asked;
 use crate::snapshot::sight::Sight;
 
-/// Most records that checks look at: some hundred megabytes of heads.
+/// Most records that checks look at.
 pub const MOST_RECORDS: usize = 100_000;
+/// Most bytes of heads that they look at.
+const MOST_BYTES: usize = /* 256 MiB */ 256 * 1024 * 1024;
 /// Records that are read from the store at a time.
 const PAGE: usize = 1_000;
 /// The same with their bodies: some sixteen megabytes.
@@ -42,18 +45,22 @@ pub struct Gathered {
 /// The store failed, or the turn of this question did not come in time.
 pub async fn gather(app: &App, sight: &Sight, bodies: bool) -> Result<Gathered, ApiError> {
     let mut legs: Vec<Seen> = Vec::new();
-    let query = query(sight, Filter::default(), bodies);
-    let cut = read(app, sight, query, |page| {
-        legs.extend(page.calls.into_iter().map(Seen::new));
-        legs.len() < MOST_RECORDS
-    })
-    .await?;
+    let mut bytes = 0;
+    let mut pages = Pages::new(app, sight, Filter::default(), bodies);
+    while let Some(page) = pages.next().await? {
+        // Looking for secrets in bodies takes longer than other callers should wait for.
+        let seen = || page.calls.into_iter().map(Seen::new).collect::<Vec<_>>();
+        let seen = aside(seen).await?;
+        bytes += seen.iter().map(Seen::bytes).sum::<usize>();
+        legs.extend(seen);
+        if legs.len() >= MOST_RECORDS || bytes >= MOST_BYTES {
+            break;
+        }
+    }
     let oldest_ns = legs.last().map_or(0, |it| it.found.call.time_ns);
-    let traffic = spawn_blocking(move || Traffic::new(legs)).await;
     Ok(Gathered {
-        traffic: traffic
-            .map_err(|_| ApiError::unavailable("failed", "the calls could not be joined", 1))?,
-        cut: cut.then(|| {
+        traffic: aside(move || Traffic::new(legs)).await?,
+        cut: pages.has_more().then(|| {
             format!(
                 "only calls since {} were looked at: there are too many, ask about a shorter time",
                 rfc3339(oldest_ns)
@@ -69,6 +76,8 @@ pub struct Picked {
     pub ids: HashSet<CallId>,
     /// How many were left out, since the filter asks for what was not kept of them.
     pub undecided: u64,
+    /// Whether there was no time to ask about all of them.
+    pub is_cut: bool,
 }
 
 /// Asks the store which records of a sight a filter lets through.
@@ -78,50 +87,87 @@ pub struct Picked {
 /// As for [`gather`]; or the filter takes more work than is allowed.
 pub async fn pick(app: &App, sight: &Sight, filter: Filter) -> Result<Picked, ApiError> {
     let mut picked = Picked::default();
-    read(app, sight, query(sight, filter, false), |page| {
+    let mut pages = Pages::new(app, sight, filter, false);
+    while let Some(page) = pages.next().await? {
         picked.undecided += page.undecided;
         picked.ids.extend(page.calls.iter().map(|found| found.id));
-        picked.ids.len() < MOST_RECORDS
-    })
-    .await?;
+        if picked.ids.len() >= MOST_RECORDS {
+            break;
+        }
+    }
+    picked.is_cut = pages.has_more();
     Ok(picked)
 }
 
-fn query(sight: &Sight, filter: Filter, bodies: bool) -> Query {
-    Query {
-        filter,
-        since_ns: sight.window.since_ns,
-        until_ns: sight.window.until_ns,
-        order: Order::Newest,
-        limit: match bodies {
-            true => PAGE_WITH_BODIES,
-            false => PAGE,
-        },
-        cursor: None,
-        probes: false,
-        view: sight.view.clone(),
-        bodies,
-        time_budget: TIME_BUDGET,
-    }
+/// Does work away from the thread on which all questions are answered.
+///
+/// # Errors
+///
+/// It panicked.
+pub async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = spawn_blocking(work).await;
+    done.map_err(|error| {
+        tracing::error!(%error, "judging calls failed");
+        ApiError::unavailable(
+            "failed",
+            "the calls could not be judged; the hub's log says how",
+            10,
+        )
+    })
 }
 
-/// Shows one page after the other, the newest calls first, until `more` has enough of them; says
-/// whether there were more.
-async fn read(
-    app: &App,
-    sight: &Sight,
-    mut query: Query,
-    mut more: impl FnMut(Page) -> bool,
-) -> Result<bool, ApiError> {
-    let began = Instant::now();
-    loop {
-        let mut page = ask(app, Asked::List, app.store.list(&sight.scope, &query)).await?;
-        let next = page.next.take();
-        let wants_more = more(page);
-        match next {
-            None => return Ok(false),
-            Some(_) if !wants_more || began.elapsed() > PATIENCE => return Ok(true),
-            cursor => query.cursor = cursor,
+/// Pages of calls, the newest first, for as long as reading them may take.
+struct Pages<'a> {
+    app: &'a App,
+    sight: &'a Sight,
+    query: Query,
+    began: Instant,
+    has_begun: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn new(app: &'a App, sight: &'a Sight, filter: Filter, bodies: bool) -> Self {
+        let query = Query {
+            filter,
+            since_ns: sight.window.since_ns,
+            until_ns: sight.window.until_ns,
+            order: Order::Newest,
+            limit: match bodies {
+                true => PAGE_WITH_BODIES,
+                false => PAGE,
+            },
+            cursor: None,
+            probes: false,
+            view: sight.view.clone(),
+            bodies,
+            time_budget: TIME_BUDGET,
+        };
+        Self {
+            app,
+            sight,
+            query,
+            began: Instant::now(),
+            has_begun: false,
         }
+    }
+
+    /// The next page; `None` where there is none, or no time for it.
+    async fn next(&mut self) -> Result<Option<Page>, ApiError> {
+        let is_late = self.began.elapsed() > PATIENCE;
+        if self.has_begun && (is_late || !self.has_more()) {
+            return Ok(None);
+        }
+        self.has_begun = true;
+        let listed = self.app.store.list(&self.sight.scope, &self.query);
+        let mut page = ask(self.app, Asked::List, listed).await?;
+        self.query.cursor = page.next.take();
+        Ok(Some(page))
+    }
+
+    /// Whether there is a page behind the last one.
+    fn has_more(&self) -> bool {
+        self.query.cursor.is_some()
     }
 }

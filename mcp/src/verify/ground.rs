@@ -17,13 +17,16 @@ use crate::tools::{recorder_status, text};
 use crate::traffic::Traffic;
 use crate::traffic::gather::Gathered;
 
+/// Said where a filter was not asked about all calls.
+const NO_TIME: &str = "there was no time to ask the filter about all calls: ask about a shorter time, or without where";
+
 /// What is known about what was read.
 pub(super) struct Surroundings {
     coverage: Coverage,
     /// Why some calls were not read.
     cut: Option<String>,
-    /// Workloads beside which somebody recorded in the time that was looked at.
-    recorded: BTreeSet<String>,
+    /// Namespaces and workloads beside which somebody recorded in the time that was looked at.
+    recorded: BTreeSet<(String, String)>,
     /// Requests with bodies that the caller may not get, by which one is told from another.
     withheld: usize,
     is_sealed: bool,
@@ -40,7 +43,7 @@ impl Surroundings {
         let recorded = recorders
             .iter()
             .filter(|it| sight.window.touches(it.first_ns, it.last_ns))
-            .map(|it| it.origin.workload.clone());
+            .map(|it| (it.origin.namespace.clone(), it.origin.workload.clone()));
         let observed = gathered.traffic.observed().iter();
         let withheld =
             observed.filter(|it| it.found.withheld && it.found.call.request.body_size > 0);
@@ -58,6 +61,9 @@ impl Surroundings {
     pub(super) fn blind_spots(&self, picks: &Picks) -> Vec<String> {
         let mut spots = recorder_status::blind_spots(&self.coverage);
         spots.extend(self.cut.clone());
+        if picks.is_cut() {
+            spots.push(NO_TIME.to_owned());
+        }
         match picks.undecided() {
             0 => {}
             n => spots.push(left_out(n)),
@@ -71,14 +77,15 @@ impl Surroundings {
         spots
     }
 
-    /// What may be said of the calls that one expectation is about, if `undecided` more might be among them.
+    /// What may be said of the calls that one expectation is about.
     pub(super) fn ground(
         &self,
         traffic: &Traffic,
         filters: &[Option<&FilterInput>],
-        undecided: u64,
+        picks: &Picks,
     ) -> Ground {
         let mut doubts = Vec::new();
+        let undecided = picks.undecided_by(filters);
         if !self.is_sealed {
             doubts.push(
                 "the window is still open: name a snapshot that snapshot_wait has sealed"
@@ -97,19 +104,21 @@ impl Surroundings {
                 self.coverage.missing_blocks
             ));
         }
+        if self.coverage.quarantined > 0 {
+            doubts.push("damaged parts of the store were set aside".to_owned());
+        }
+        if let Some(since) = &self.coverage.watch_behind_since {
+            doubts.push(format!("the cluster was not watched since {since}"));
+        }
         doubts.extend(self.cut.clone());
+        if picks.is_cut() {
+            doubts.push(NO_TIME.to_owned());
+        }
         if undecided > 0 {
             doubts.push(left_out(undecided));
         }
-        let ends = filters.iter().map(|filter| FilterInput::ends(*filter));
-        for ends in ends.filter(|ends| !ends.is_empty()) {
-            if !ends.iter().any(|(_, name)| self.is_recorded(traffic, name)) {
-                let names = ends
-                    .iter()
-                    .map(|(_, name)| text::name(name).unwrap_or("(odd name)"));
-                let names = names.collect::<Vec<_>>().join(" and ");
-                doubts.push(format!("no sidecar beside {names} recorded anything"));
-            }
+        for filter in filters.iter().flatten() {
+            doubts.extend(self.unseen(traffic, filter));
         }
         if filters
             .iter()
@@ -121,22 +130,51 @@ impl Surroundings {
                 self.coverage.unrecorded_pods
             ));
         }
+        let missing = self.coverage.dropped > 0 || self.coverage.missing_blocks > 0;
         Ground {
             doubts,
+            has_gaps: missing || self.cut.is_some(),
             until_ns: self.until_ns,
         }
     }
 
-    /// Whether calls from or to whoever is called `name` would have been seen there.
-    fn is_recorded(&self, traffic: &Traffic, name: &str) -> bool {
-        self.recorded.contains(name)
+    /// Why calls between the named ends may not have been seen, though one end that sees all of them would do;
+    /// `None` where none is named.
+    fn unseen(&self, traffic: &Traffic, filter: &FilterInput) -> Option<String> {
+        let ends = FilterInput::ends(Some(filter));
+        let namespace = filter.namespace.as_deref();
+        let reasons = ends
+            .iter()
+            .map(|(_, name)| self.unseen_at(traffic, name, namespace));
+        let reasons: Vec<Option<String>> = reasons.collect();
+        if reasons.iter().any(Option::is_none) {
+            return None;
+        }
+        let mut reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        reasons.dedup();
+        (!reasons.is_empty()).then(|| reasons.join(" and "))
+    }
+
+    /// Why calls from or to whoever is called `name` may not have been seen there.
+    fn unseen_at(&self, traffic: &Traffic, name: &str, namespace: Option<&str>) -> Option<String> {
+        let is_in = |other: &str| namespace.is_none_or(|wanted| wanted == other);
+        let shown = text::name(name).unwrap_or("(odd name)");
+        let mut recorded = self.recorded.iter();
+        let is_recorded = recorded.any(|(space, workload)| workload == name && is_in(space))
             || traffic.observed().iter().any(|it| {
                 let party = match it.found.call.leg {
                     Leg::Outbound => &it.found.src,
                     Leg::Inbound => &it.found.dst,
                 };
-                party.service == name || party.pod == name
-            })
+                is_in(&party.namespace) && (party.service == name || party.pod == name)
+            });
+        if !is_recorded {
+            return Some(format!("no sidecar beside {shown} recorded anything"));
+        }
+        let mut partly = self.coverage.unrecorded.iter();
+        let is_partly = partly.any(|it| it.workload == name && is_in(&it.namespace));
+        (is_partly || self.coverage.unrecorded_omitted > 0)
+            .then(|| format!("not all pods of {shown} are recorded"))
     }
 }
 

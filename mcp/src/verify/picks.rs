@@ -9,6 +9,9 @@ use crate::snapshot::sight::Sight;
 use crate::tools::filter::FilterInput;
 use crate::traffic::gather::{Gathered, Picked, pick};
 
+/// Most different filters of one question: each is a question to the store.
+const FILTERS: usize = 60;
+
 /// What each filter lets through, so that two expectations with the same one ask once.
 #[derive(Default)]
 pub(super) struct Picks {
@@ -25,7 +28,12 @@ impl Picks {
         let Some(key) = key(filter) else {
             return Ok(());
         };
+        let filters = self.by_filter.len();
         if let Entry::Vacant(vacant) = self.by_filter.entry(key) {
+            if filters >= FILTERS {
+                let error = ApiError::bad_request("too_many_filters", "there are too many filters");
+                return Err(error.hint("at most 60 different ones at a time"));
+            }
             let lowered = FilterInput::read(filter.cloned())?;
             vacant.insert(pick(app, sight, lowered).await?);
         }
@@ -43,6 +51,11 @@ impl Picks {
     /// How many calls no filter could decide over.
     pub(super) fn undecided(&self) -> u64 {
         self.by_filter.values().map(|it| it.undecided).sum()
+    }
+
+    /// Whether there was no time to ask about all calls.
+    pub(super) fn is_cut(&self) -> bool {
+        self.by_filter.values().any(|it| it.is_cut)
     }
 
     /// How many calls these filters could not decide over.

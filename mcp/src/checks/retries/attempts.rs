@@ -29,6 +29,8 @@ const WAITING: usize = 256;
 pub struct Chain<'a> {
     /// The attempts, in order; all but the last have failed.
     pub attempts: Vec<&'a Observed>,
+    /// The longest delay between them.
+    longest_ns: i64,
 }
 
 /// What attempts have in common.
@@ -60,7 +62,13 @@ enum Destination<'a> {
     At(SocketAddr),
 }
 
-impl Chain<'_> {
+impl<'a> Chain<'a> {
+    fn add(&mut self, call: &'a Observed) {
+        let delay = self.attempts.last().and_then(|last| delay_ns(last, call));
+        self.longest_ns = self.longest_ns.max(delay.unwrap_or_default());
+        self.attempts.push(call);
+    }
+
     /// How many times it was tried again.
     pub fn retries(&self) -> usize {
         self.attempts.len().saturating_sub(1)
@@ -130,13 +138,14 @@ pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
         let place = match goes_on {
             Some(place) => {
                 if let Some(chain) = chains.get_mut(place) {
-                    chain.attempts.push(call);
+                    chain.add(call);
                 }
                 place
             }
             None if failed => {
                 chains.push(Chain {
                     attempts: vec![call],
+                    longest_ns: 0,
                 });
                 chains.len() - 1
             }
@@ -159,7 +168,10 @@ fn take_next(places: &mut VecDeque<usize>, chains: &[Chain<'_>], call: &Observed
     let mut place = 0;
     while let Some(chain) = places.get(place).and_then(|it| chains.get(*it)) {
         let last = chain.attempts.last()?;
-        match last.ended_ns().map(|ended| call.began_ns() - ended) {
+        match last
+            .ended_ns()
+            .map(|ended| call.began_ns().saturating_sub(ended))
+        {
             Some(delay) if delay < -CLOCKS_APART_NS => place += 1,
             Some(delay) if goes_on_after(chain, delay) => return places.remove(place),
             _ => {
@@ -173,7 +185,7 @@ fn take_next(places: &mut VecDeque<usize>, chains: &[Chain<'_>], call: &Observed
 fn goes_on_after(chain: &Chain<'_>, delay_ns: i64) -> bool {
     let longest = match chain.retries() {
         0 | 1 => None,
-        _ => chain.delays_ns().max(),
+        _ => Some(chain.longest_ns),
     };
     let patience = longest.map_or(LONGEST_DELAY_NS, |longest| {
         longest.saturating_mul(PATIENCE).max(SHORT_DELAY_NS)

@@ -14,6 +14,10 @@ const MOST_RETRIES: usize = 100;
 /// Longest delay that can be expected: an hour.
 const LONGEST_MS: f64 = 3_600_000.0;
 const DEFAULT_TOLERANCE: f64 = 0.15;
+/// Without an expected delay a client is taken to have given up after so many times its longest delay ...
+const PATIENCE: f64 = 6.0;
+/// ... and not before this.
+const LEAST_PATIENCE_NS: f64 = 5e9;
 /// No client's timer is more exact than this.
 const SLACK_NS: f64 = 10e6;
 
@@ -171,8 +175,12 @@ impl Expected {
                 "an attempt succeeded before all retries were needed: have more of them fail, with a fault for example",
             );
         }
-        let next =
-            self.delay_before(retries).unwrap_or_default() * (1.0 + self.tolerance) + SLACK_NS;
+        let next = match self.delay_before(retries) {
+            Some(delay) => delay * (1.0 + self.tolerance) + SLACK_NS,
+            None => delays.iter().fold(LEAST_PATIENCE_NS, |longest, delay| {
+                longest.max(delay * PATIENCE)
+            }),
+        };
         let left = last
             .ended_ns()
             .map(|ended| ground.until_ns.saturating_sub(ended));
@@ -180,6 +188,9 @@ impl Expected {
             return Fared::Unknown(
                 "what was looked at ends before the next retry was due: wait longer before it is sealed",
             );
+        }
+        if ground.has_gaps {
+            return Fared::Unknown("records are missing, and a retry may be among them");
         }
         Fared::Badly(format!(
             "given up after {} where {expected} were expected",

@@ -191,7 +191,7 @@ fn requests_in_parallel_each_have_their_attempts() {
 #[test_case(json!({"expect_backoff": {"base_ms": 1, "factor": 0.5}}), "args.expect_backoff.factor")]
 #[test_case(json!({"expect_backoff": {"base_ms": 1}}), "args.expect_backoff")]
 #[test_case(json!({"tolerance": 15}), "args.tolerance")]
-#[test_case(json!({"expect_retrys": 3}), "args")]
+#[test_case(json!({"expect_retrys": 3}), "args.expect_retrys")]
 #[test_case(json!({"expect_retries": "three"}), "args.expect_retries")]
 fn a_wrong_argument_is_named(args: serde_json::Value, field: &str) {
     let serde_json::Value::Object(args) = args else {
