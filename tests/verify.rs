@@ -230,6 +230,17 @@ async fn what_cannot_be_judged_ends_with_three_and_says_why() {
             "{expectations} {more:?}: {errors}"
         );
     }
+    // A gateway before a hub that is away.
+    let gateway = origin::serve(|_| async {
+        Response::builder()
+            .status(503)
+            .body(Bytes::from_static(br#"{"message": "no healthy upstream"}"#))
+            .unwrap()
+    })
+    .await;
+    let gateway = format!("http://127.0.0.1:{gateway}");
+    let output = verify(&gateway, directory.path(), right, &[]).await;
+    assert_eq!(said(&output).0, Some(3), "{:?}", said(&output));
     let output = Command::new(REMORA)
         .args(["verify", "/nowhere.yaml"])
         .output()

@@ -434,6 +434,34 @@ mod tests {
     }
 
     #[test]
+    fn a_hit_is_none_where_it_is_not_sure_what_a_call_was_for() {
+        let mut told = orders(12, 1);
+        // Two are answered at a time, and one of them asks for something.
+        told.push(get(500, "/api/orders/8", 200).taking_ms(40).received());
+        told.push(get(501, "/api/orders/9", 200).taking_ms(40).received());
+        told.push(
+            get(500, "/api/orders/7", 200)
+                .taking_ms(40)
+                .received()
+                .on_connection(900, 0),
+        );
+        told.push(
+            get(510, "/rows/7", 200)
+                .taking_ms(5)
+                .between("orders", "stock"),
+        );
+        let judgement = judged(json!({}), told);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+        assert!(judgement.why.contains("is not known"), "{judgement:?}");
+    }
+
+    #[test]
+    fn answers_that_may_not_be_seen_are_not_called_the_same() {
+        let hidden = orders(12, 12).into_iter().map(Told::withheld);
+        assert_eq!(findings(Kind::Cache, hidden.collect()), []);
+    }
+
+    #[test]
     fn answers_that_change_are_not_missed_by_a_cache() {
         let told = orders(12, 12).into_iter().enumerate();
         let told =

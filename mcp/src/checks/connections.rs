@@ -329,6 +329,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_was_there_before_is_no_waste() {
+        let told: Vec<_> = (0..30)
+            .map(|it| get(it * 10, "/", 200).on_connection(it as u64 + 1, 500))
+            .collect();
+        assert_eq!(findings(Kind::Connections, told.clone()), []);
+        let judgement = judge(Kind::Connections, json!({"min_reuse": 1.0}), told, &firm());
+        assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:?}");
+    }
+
+    #[test]
     fn a_share_that_is_none_is_refused() {
         let field = refused_field(Kind::Connections, json!({"min_reuse": 90}));
         assert_eq!(field, "args.min_reuse");

@@ -181,6 +181,7 @@ fn nearest_rank(sorted: &[(u64, CallId)], share: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use remora_store::call::CallError;
     use serde_json::{Value, json};
     use test_case::test_case;
 
@@ -203,6 +204,17 @@ mod tests {
             (0..calls).map(|it| get(it, "/", 200).taking_ms(if it < slow { 100 } else { 10 }));
         let judgement = judge(Kind::Latency, args, told.collect(), &firm());
         assert_eq!(judgement.verdict, expected, "{judgement:?}");
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_took_until_then() {
+        let hung = get(1, "/", 200)
+            .taking_ms(30_000)
+            .failing(CallError::ClientClosed);
+        let told = vec![get(0, "/", 200).taking_ms(10), hung];
+        let judgement = judge(Kind::Latency, json!({"max_ms": 1000}), told, &firm());
+        assert_eq!(judgement.verdict, Verdict::Fail, "{judgement:?}");
+        assert_eq!(judgement.n, 2);
     }
 
     #[test]

@@ -363,6 +363,18 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_unsure_cause_may_be_too_many() {
+        let mut told = caused(900, items(2, 5));
+        told.extend([
+            get(2000, "/cart", 200).taking_ms(90).received(),
+            get(2001, "/cart", 200).taking_ms(90).received(),
+            get(2010, "/items/1", 200).between("orders", "stock"),
+        ]);
+        let judgement = judge(Kind::NPlusOne, json!({}), told, &firm());
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    }
+
+    #[test]
     fn calls_without_a_cause_prove_nothing() {
         let told = items(30, 5)
             .into_iter()

@@ -371,6 +371,32 @@ mod tests {
     }
 
     #[test]
+    fn what_may_stand_in_a_body_that_is_not_known_passes_nothing() {
+        let told = vec![
+            onward("/rows")
+                .having(|call| call.request.body_size = 9)
+                .withheld(),
+        ];
+        let judgement = judge(Kind::Secrets, json!({}), told, &firm());
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    }
+
+    #[test]
+    fn the_clock_of_whoever_sent_it_does_not_matter() {
+        // The sidecar of web is 50 ms ahead; both legs are joined by their digest.
+        let digest = |told: Told| {
+            told.having(|call| {
+                call.join_digest = Some(remora_store::call::Digest([7; 16]));
+                call.connection.forwarded_from = Some(call.src);
+            })
+        };
+        let sent = digest(get(50, "/login", 200).taking_ms(90).sending(TOKEN));
+        let told = vec![digest(login()), sent, onward("/rows").sending(TOKEN)];
+        let found = findings(Kind::Secrets, told);
+        assert!(found.iter().any(|it| it.code == "forwarded"), "{found:?}");
+    }
+
+    #[test]
     fn who_had_sent_it_is_told_and_proved() {
         let found = findings(Kind::Secrets, vec![login(), onward("/rows").sending(TOKEN)]);
         let [finding] = found.as_slice() else {

@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_runs_is_neither_right_nor_wrong() {
+        let running = get(1, "/pay", 200).having(|call| {
+            call.state = State::Open;
+            call.response = Default::default();
+        });
+        let told = vec![get(0, "/pay", 200), running];
+        let judgement = judge(Kind::Status, json!({"expect": "2xx"}), told, &firm());
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+        assert_eq!(judgement.why, "1 call still running");
+    }
+
+    #[test]
     fn a_connection_that_never_was_is_no_success() {
         let told = vec![get(0, "/pay", 200), refused(1)];
         let judgement = judge(Kind::Status, json!({"expect": "2xx"}), told, &firm());

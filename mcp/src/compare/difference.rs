@@ -376,6 +376,25 @@ mod tests {
     }
 
     #[test]
+    fn invented_headers_do_not_make_a_real_one_go() {
+        let with = |told: Told| told.answering("Cache-Control: max-age=60");
+        let base = side(calls(10, 0, 10).into_iter().map(with).collect());
+        let many =
+            |told: Told| (0..70).fold(told, |told, it| told.answering(&format!("X-A-{it}: 1")));
+        let head = side(
+            calls(10, 0, 10)
+                .into_iter()
+                .map(|it| with(many(it)))
+                .collect(),
+        );
+        let gone = differences(&base, &head).found;
+        assert!(
+            gone.iter().all(|it| it.change != Change::HeaderGone),
+            "{gone:?}"
+        );
+    }
+
+    #[test]
     fn both_sides_are_in_the_evidence() {
         let compared = differences(&side(calls(100, 0, 10)), &side(calls(100, 4, 10)));
         let ids: Vec<_> = compared.found[0]

@@ -21,6 +21,7 @@ pub(crate) struct Told {
     dst: &'static str,
     namespaces: [&'static str; 2],
     key: &'static str,
+    withheld: bool,
     leg: Leg,
     call: Call,
 }
@@ -35,6 +36,7 @@ pub(crate) fn get(at_ms: i64, path: &str, status: u16) -> Told {
         dst: "orders",
         namespaces: ["local"; 2],
         key: "k-1",
+        withheld: false,
         leg: Leg::Outbound,
         call,
     }
@@ -77,6 +79,14 @@ impl Told {
     /// With digests and tags under this key.
     pub(crate) fn under_key(self, key: &'static str) -> Self {
         Self { key, ..self }
+    }
+
+    /// Its bodies may not be seen by whoever asks.
+    pub(crate) fn withheld(self) -> Self {
+        Self {
+            withheld: true,
+            ..self
+        }
     }
 
     /// As the sidecar of the callee saw it.
@@ -148,7 +158,7 @@ impl Told {
                 ..Origin::default()
             }),
             call: self.call,
-            withheld: false,
+            withheld: self.withheld,
             redaction_key: self.key.into(),
         }
     }

@@ -119,3 +119,12 @@ fn a_response_does_not_go_on() {
         "args.require[0].propagate"
     );
 }
+
+#[test]
+fn a_rule_of_which_no_head_tells_does_not_hold() {
+    let args = json!({"require": [{"name": "host", "on": "request"}, {"name": "etag"}]});
+    let unanswered = get(0, "/", 200).failing(remora_store::call::CallError::ServerClosed);
+    let judgement = judge(Kind::Headers, args, vec![unanswered], &firm());
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    assert_eq!(judgement.why, "there was no such head: response has etag");
+}

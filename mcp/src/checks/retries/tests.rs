@@ -85,6 +85,26 @@ fn a_retry_that_was_not_due_yet_is_not_missed() {
 }
 
 #[test]
+fn nobody_has_given_up_who_may_still_try_again() {
+    let told = attempts(&[(0, 503), (1000, 503), (3000, 503)]);
+    let args = json!({"expect_retries": 3});
+    let soon = judged(told.clone(), args.clone(), 5_000);
+    assert_eq!(soon.verdict, Verdict::Inconclusive, "{soon:?}");
+    assert_eq!(
+        judged(told.clone(), args.clone(), 60_000).verdict,
+        Verdict::Fail
+    );
+    let traffic = traffic(told);
+    let all = traffic.pick(|_| true);
+    let check = Check::read(Kind::Retries, args.as_object().cloned().unwrap_or_default());
+    let gaps = crate::checks::testing::shaky();
+    let judgement = check
+        .expect("the arguments are right")
+        .judge(&[traffic.view(&all)], &gaps);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+}
+
+#[test]
 fn without_expectations_it_is_asked_whether_anything_is_wrong() {
     let well = attempts(&[(0, 503), (100, 503), (310, 503), (715, 200)]);
     assert_eq!(judged(well, json!({}), 9_000).verdict, Verdict::Pass);
