@@ -81,7 +81,12 @@ impl DataPlane {
         };
         let observes = matches!(recording, Recording::On(_));
         self.metrics.recording.set(i64::from(observes));
-        let plane = Plane::new(self.engine, recording, self.metrics);
+        // One that keeps crashing is a plain relay: nothing but the splice carries bytes.
+        let engine = match self.suspended {
+            true => EngineChoice::Splice,
+            false => self.engine,
+        };
+        let plane = Plane::new(engine, recording, self.metrics);
         let accepting = self
             .listeners
             .into_iter()

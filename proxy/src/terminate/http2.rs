@@ -29,6 +29,9 @@ const FIELDS_LIMIT_BYTES: u32 = 4 * HEAD_LIMIT_BYTES as u32;
 /// so that a stream that nobody reads does not hold up the others.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Most streams at a time, where the server allows more or says nothing: each is a task with its heads.
+const STREAMS_LIMIT: u32 = 1_000;
+
 type Asking<'a> = client::Connection<Handle<'a>, Bytes>;
 type Serving<'a> = server::Connection<Handle<'a>, Bytes>;
 
@@ -126,10 +129,9 @@ impl<'a> Streams<'a> {
         builder
             .initial_connection_window_size(WINDOW_BYTES)
             .max_header_list_size(FIELDS_LIMIT_BYTES);
-        if let Some(asking) = &self.asking
-            && let Ok(limit) = u32::try_from(asking.max_concurrent_send_streams())
-        {
-            builder.max_concurrent_streams(limit);
+        if let Some(asking) = &self.asking {
+            let limit = u32::try_from(asking.max_concurrent_send_streams());
+            builder.max_concurrent_streams(limit.unwrap_or(u32::MAX).min(STREAMS_LIMIT));
         }
         let sender = self.sender.as_ref();
         if sender.is_some_and(SendRequest::is_extended_connect_protocol_enabled) {

@@ -37,6 +37,8 @@ enum Stage {
     Whole(Vec<u8>, usize),
     /// A body of which the end is known.
     Body(Body),
+    /// A body that is framed against the rules from here on.
+    Malformed,
     /// Whatever comes is handed out.
     Open,
 }
@@ -69,6 +71,8 @@ pub(super) enum Handed {
     End,
     /// Nothing before somebody takes the head, or at all.
     Held,
+    /// What comes is framed against the rules: nobody may guess where it ends.
+    Malformed,
 }
 
 impl Input {
@@ -114,7 +118,7 @@ impl Input {
         let waits = match &self.stage {
             Stage::Head(head) => !head.bytes.is_empty(),
             Stage::Whole(..) => true,
-            Stage::Body(_) | Stage::Open => false,
+            Stage::Body(_) | Stage::Malformed | Stage::Open => false,
         };
         self.ahead.is_empty() && !waits
     }
@@ -225,14 +229,16 @@ impl Input {
                             self.expect_request();
                             count
                         }
-                        // hyper will say so.
-                        Content::Malformed => {
-                            self.stage = Stage::Open;
-                            continue;
+                        Content::Malformed(good) => {
+                            self.stage = Stage::Malformed;
+                            good
                         }
                     };
-                    return self.hand_ahead(count, room);
+                    if count > 0 || !matches!(self.stage, Stage::Malformed) {
+                        return self.hand_ahead(count, room);
+                    }
                 }
+                Stage::Malformed => return Handed::Malformed,
                 Stage::Open => {
                     let count = self.ahead.len().min(room.remaining());
                     return self.hand_ahead(count, room);
@@ -285,7 +291,7 @@ impl Input {
         match self.stage {
             Stage::Head(head) => rest.extend(head.bytes),
             Stage::Whole(head, _) => rest.extend(head),
-            Stage::Body(_) | Stage::Open => rest.extend(unread),
+            Stage::Body(_) | Stage::Malformed | Stage::Open => rest.extend(unread),
         }
         rest.extend_from_slice(&self.ahead);
         rest
@@ -353,7 +359,8 @@ enum Content {
     Bytes(usize),
     /// So many, and it is over.
     Ends(usize),
-    Malformed,
+    /// So many, and what follows makes no sense.
+    Malformed(usize),
 }
 
 fn content(body: &mut Body, piece: &[u8]) -> Content {
@@ -362,7 +369,7 @@ fn content(body: &mut Body, piece: &[u8]) -> Content {
         let before = rest.len();
         match body.next(&mut rest) {
             Part::End => return Content::Ends(piece.len() - rest.len()),
-            Part::Malformed => return Content::Malformed,
+            Part::Malformed => return Content::Malformed(piece.len() - before),
             // A step may take nothing on its way from one state to the next.
             Part::Data(_) | Part::Trailers(_) | Part::Framing if rest.is_empty() && before == 0 => {
                 return Content::Bytes(piece.len());

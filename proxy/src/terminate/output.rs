@@ -101,6 +101,11 @@ impl Output {
         self.pending.borrow_mut().extend(interim);
     }
 
+    /// How much waits for the receiver.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.pending.borrow().len()
+    }
+
     /// Everything that hyper was given to write has left it.
     pub(super) fn is_silent(&self) -> bool {
         self.stage.get() == Stage::Silent

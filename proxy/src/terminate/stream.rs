@@ -99,11 +99,15 @@ fn reason(err: &h2::Error) -> Reason {
     err.reason().unwrap_or(Reason::CANCEL)
 }
 
+/// Most interim responses (1xx) before a response: heads wait for the client without a window of their own.
+const INTERIMS_LIMIT: usize = 100;
+
 /// What comes before a response, and the response.
 async fn answer(
     mut response: ResponseFuture,
     respond: &mut SendResponse<Bytes>,
 ) -> Result<(), Cut> {
+    let mut interims = 0;
     let response = loop {
         let next = poll_fn(|cx| {
             if let Poll::Ready(reset) = respond.poll_reset(cx) {
@@ -116,7 +120,13 @@ async fn answer(
             Poll::Ready(response.map(Next::Final).map_err(Cut::Sender))
         });
         match next.await? {
-            Next::Interim(interim) => respond.send_informational(interim).map_err(gone)?,
+            Next::Interim(_) if interims == INTERIMS_LIMIT => {
+                return Err(Cut::Sender(Reason::ENHANCE_YOUR_CALM.into()));
+            }
+            Next::Interim(interim) => {
+                interims += 1;
+                respond.send_informational(interim).map_err(gone)?;
+            }
             Next::Final(response) => break response,
         }
     };

@@ -21,6 +21,9 @@ use crate::tap::Tap;
 /// Most that is read at once, and most that is read ahead.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Most of interim responses that waits for a client that does not read.
+const INTERIMS_LIMIT_BYTES: usize = /* 64 KiB */ 64 * 1024;
+
 /// One end of a terminated connection.
 pub(super) struct Wire<'a> {
     side: Side,
@@ -132,9 +135,15 @@ impl<'a> Wire<'a> {
             let handed = input.hand(room);
             if let Some(interims) = &self.interims {
                 interims.insert(input.take_aside());
+                if interims.pending_bytes() > INTERIMS_LIMIT_BYTES {
+                    return Poll::Ready(Err(self.broke(unusable("too many interim responses"))));
+                }
             }
             drop(input);
             match handed {
+                Handed::Malformed => {
+                    return Poll::Ready(Err(self.broke(unusable("chunks that are no chunks"))));
+                }
                 Handed::Bytes | Handed::End => return Poll::Ready(Ok(())),
                 Handed::Held => return Poll::Pending,
                 Handed::Nothing => ready!(self.fill(cx))?,
@@ -206,6 +215,11 @@ impl AsyncRead for Handle<'_> {
     ) -> Poll<io::Result<()>> {
         self.0.poll_hand(cx, room)
     }
+}
+
+/// What a peer sent cannot be passed on.
+fn unusable(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 impl AsyncWrite for Handle<'_> {

@@ -11,6 +11,7 @@ use crate::rig::{Rig, within};
 
 use play::{Cut, difference, play};
 
+mod bounds;
 mod ends;
 mod http2;
 mod play;
