@@ -42,7 +42,7 @@ pub(super) async fn relay<'a>(
     client: &TcpStream,
     server: &TcpStream,
 ) -> Carried {
-    let (sender, asking) = match ask(far).await {
+    let (sender, asking) = match ask(far, client).await {
         Ok(Some(asking)) => asking,
         // What it answers is for the client to make sense of.
         Ok(None) => return give_over(near, far, b"", b""),
@@ -60,7 +60,10 @@ pub(super) async fn relay<'a>(
 }
 
 /// Opens the connection to the server and waits for its settings; `None` if it speaks something else.
-async fn ask<'a>(far: &Rc<Wire<'a>>) -> Result<Option<(SendRequest<Bytes>, Asking<'a>)>, Side> {
+async fn ask<'a>(
+    far: &Rc<Wire<'a>>,
+    client: &TcpStream,
+) -> Result<Option<(SendRequest<Bytes>, Asking<'a>)>, Side> {
     far.input.borrow_mut().hold(true);
     let handshake = client::Builder::new()
         .enable_push(false)
@@ -71,6 +74,7 @@ async fn ask<'a>(far: &Rc<Wire<'a>>) -> Result<Option<(SendRequest<Bytes>, Askin
     let is_http2 = tokio::select! {
         biased;
         _ = &mut asking => return Err(Side::Server),
+        () = reset_by_peer(client) => return Err(Side::Client),
         is_http2 = is_http2_server(far) => is_http2?,
     };
     far.input.borrow_mut().hold(false);

@@ -71,3 +71,20 @@ async fn a_client_is_told_a_limit_of_streams_whatever_the_server_says() {
     assert_eq!(ends.serve_while(response).await.unwrap().status(), 200);
     assert_eq!(ends.sender.current_max_send_streams(), 1_000);
 }
+
+#[tokio::test]
+async fn a_client_that_goes_before_the_server_said_anything_is_not_kept() {
+    let rig = Rig::start_terminating().await;
+    let (mut client, mut server) = rig.connect().await;
+    client
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let mut preface = [0; 24];
+    within(server.read_exact(&mut preface)).await.unwrap();
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let mut rest = Vec::new();
+    // Whether it is told by a close or a reset: the server learns of it.
+    let _ = within(server.read_to_end(&mut rest)).await;
+}
