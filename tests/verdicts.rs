@@ -1,13 +1,10 @@
 //! Verdicts over clients that nobody here wrote: urllib3 and tenacity with and without backoff, connection
 //! pools on and off; and none where nothing is wrong.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response};
+use hyper::Request;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -54,32 +51,6 @@ for number in range(40):
     pool.clear()
 "#;
 
-async fn unwell() -> u16 {
-    let asked: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
-    origin::serve(move |request| {
-        let asked = Arc::clone(&asked);
-        async move {
-            let path = request.uri().path().to_owned();
-            let times = *asked
-                .lock()
-                .unwrap()
-                .entry(path.clone())
-                .and_modify(|times| *times += 1)
-                .or_insert(1);
-            let status = if path.starts_with("/retry") && times <= 3 {
-                503
-            } else {
-                200
-            };
-            Response::builder()
-                .status(status)
-                .body(Bytes::from_static(b"ok"))
-                .unwrap()
-        }
-    })
-    .await
-}
-
 /// What was found of paths that begin so, by check and code.
 async fn found(client: &Client, api: &str, checks: &str, prefix: &str) -> Vec<String> {
     let filter = format!("path.startsWith(\"{prefix}\")");
@@ -106,7 +77,7 @@ async fn clients_are_told_apart_by_what_they_do() {
     };
     let place = HubPlace::new();
     let _hub = place.start();
-    let upstream = unwell().await;
+    let upstream = origin::unwell("/retry").await;
     let who = ["--workload", "shop", "--namespace", "local"];
     let (_sidecar, port) = start_mapped(&place.ingest(), "outbound", upstream, &who);
     let who = ["--workload", "batch", "--namespace", "local"];

@@ -1,10 +1,8 @@
 //! `remora verify` over what curl does: it waits 1 s, 2 s and 4 s between attempts by itself, and always
 //! as long with `--retry-delay`.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hyper::Response;
@@ -14,32 +12,6 @@ use tokio::task::spawn_blocking;
 use crate::support::api::Client;
 use crate::support::process::{HubPlace, REMORA, free_port, start_mapped};
 use crate::support::{eventually, origin};
-
-/// Attempts that a server fails before it answers.
-const FAILING: u32 = 3;
-
-/// A server that answers 503 to the first [`FAILING`] requests for each path.
-async fn unwell() -> u16 {
-    let asked: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
-    origin::serve(move |request| {
-        let asked = Arc::clone(&asked);
-        async move {
-            let path = request.uri().path().to_owned();
-            let times = *asked
-                .lock()
-                .unwrap()
-                .entry(path)
-                .and_modify(|times| *times += 1)
-                .or_insert(1);
-            let status = if times <= FAILING { 503 } else { 200 };
-            Response::builder()
-                .status(status)
-                .body(Bytes::from_static(b"payment"))
-                .unwrap()
-        }
-    })
-    .await
-}
 
 async fn curl(arguments: Vec<String>) {
     let output = spawn_blocking(|| Command::new("curl").args(arguments).output())
@@ -95,7 +67,8 @@ async fn the_retries_of_curl_are_judged_by_their_delays() {
     let place = HubPlace::new();
     let _hub = place.start();
     let who = ["--workload", "checkout", "--namespace", "local"];
-    let (_sidecar, port) = start_mapped(&place.ingest(), "outbound", unwell().await, &who);
+    let (_sidecar, port) =
+        start_mapped(&place.ingest(), "outbound", origin::unwell("/").await, &who);
     let attempt = |path: &str, more: &[&str]| {
         let url = format!("http://127.0.0.1:{port}{path}");
         let mut arguments = vec!["--silent", "--show-error", "--fail", "--retry", "3"];

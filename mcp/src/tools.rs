@@ -27,6 +27,7 @@ pub mod window;
 use remora_store::filter::nearest;
 use remora_store::store::{Recorder, Scope};
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -289,6 +290,15 @@ fn read<I: DeserializeOwned + JsonSchema>(
 }
 
 impl Outcome {
+    /// An answer in JSON, and the same facts in trusted words.
+    fn structured(text: String, answer: &impl Serialize) -> Self {
+        let structured = serde_json::to_value(answer);
+        Self {
+            structured: Some(structured.expect("answers have only text keys and finite numbers")),
+            ..Self::text(text)
+        }
+    }
+
     /// An answer in trusted words alone.
     fn text(text: String) -> Self {
         Self {

@@ -1,6 +1,8 @@
 //! The application behind a sidecar.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -14,6 +16,26 @@ use tokio::net::TcpListener;
 pub async fn start() -> u16 {
     serve(|request| async move { Response::new(Bytes::from(request.uri().path().to_owned())) })
         .await
+}
+
+/// Starts a server that answers 503 to the first three requests for each path that begins so.
+pub async fn unwell(prefix: &'static str) -> u16 {
+    let asked: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
+    serve(move |request| {
+        let path = request.uri().path().to_owned();
+        let fails = path.starts_with(prefix) && {
+            let mut asked = asked.lock().unwrap();
+            let times = asked.entry(path).or_default();
+            *times += 1;
+            *times <= 3
+        };
+        async move {
+            let status = if fails { 503 } else { 200 };
+            let answer = Response::builder().status(status);
+            answer.body(Bytes::from_static(b"answered")).unwrap()
+        }
+    })
+    .await
 }
 
 /// Starts a server on a free port; it runs as long as the test's runtime.

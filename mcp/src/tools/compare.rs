@@ -21,13 +21,7 @@ two snapshots, or two revisions of a workload as workload@revision. Differences 
 /// A side cannot be read, or the store failed.
 pub async fn run(app: &App, scope: &Scope, input: CompareRequest) -> Result<Outcome, ToolError> {
     let answer = compare::compare(app, scope, input).await?;
-    let structured =
-        serde_json::to_value(&answer).expect("the answer has only text keys and whole numbers");
-    Ok(Outcome {
-        text: describe(&answer),
-        structured: Some(structured),
-        untrusted: false,
-    })
+    Ok(Outcome::structured(describe(&answer), &answer))
 }
 
 /// The same facts in words.

@@ -46,13 +46,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             .collect::<Result<_, _>>()?,
     };
     let answer = verify::find(app, scope, input.snapshot.as_deref(), &kinds, input.filter).await?;
-    let structured =
-        serde_json::to_value(&answer).expect("the answer has only text keys and whole numbers");
-    Ok(Outcome {
-        text: describe(&answer),
-        structured: Some(structured),
-        untrusted: false,
-    })
+    Ok(Outcome::structured(describe(&answer), &answer))
 }
 
 /// The same facts in words.

@@ -24,13 +24,7 @@ Inconclusive is not pass: its why says what is missing.";
 /// An expectation cannot be read, or the store failed.
 pub async fn run(app: &App, scope: &Scope, input: VerifyRequest) -> Result<Outcome, ToolError> {
     let answer = verify::verify(app, scope, input).await?;
-    let structured =
-        serde_json::to_value(&answer).expect("the answer has only text keys and whole numbers");
-    Ok(Outcome {
-        text: describe(&answer),
-        structured: Some(structured),
-        untrusted: false,
-    })
+    Ok(Outcome::structured(describe(&answer), &answer))
 }
 
 /// The same facts in words.
