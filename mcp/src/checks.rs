@@ -15,6 +15,7 @@ pub mod latency;
 pub mod n_plus_one;
 pub mod no_call;
 pub mod order;
+pub(crate) mod rank;
 pub mod reference;
 pub mod retries;
 pub mod secrets;

@@ -16,6 +16,7 @@ use crate::coverage::Coverage;
 use crate::error::ApiError;
 use crate::params::quoted;
 use crate::snapshot::sight::Sight;
+use crate::tools::call_get::look_at;
 use crate::tools::filter::FilterInput;
 use crate::tools::recorder_status::blind_spots;
 use crate::tools::window;
@@ -211,10 +212,7 @@ impl CompareAnswer {
                 compared.unchanged
             ),
         };
-        let next = differences.iter().find_map(|it| {
-            let (first, last) = (it.evidence.first()?, it.evidence.last()?);
-            Some(format!("call_get(call_ids=[\"{first}\",\"{last}\"])"))
-        });
+        let next = differences.iter().find_map(|it| look_at(&it.evidence));
         Self {
             summary,
             base_calls,

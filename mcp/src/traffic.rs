@@ -8,7 +8,7 @@ pub(crate) mod testing;
 
 use std::collections::HashMap;
 
-use remora_store::call::{CallError, CallId, State};
+use remora_store::call::{CallError, CallId, Digest, State};
 use remora_store::head::RequestHead;
 use remora_store::names::Party;
 use remora_store::outcome::Ending;
@@ -78,6 +78,16 @@ pub struct Observed {
     pub ending: Ending,
     /// The secrets in its request.
     pub tags: Vec<Tag>,
+}
+
+/// What a request asks, of whomever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Question<'a> {
+    method: &'a str,
+    path: &'a str,
+    query: &'a str,
+    body: Option<Digest>,
+    body_size: u64,
 }
 
 /// Some of the calls of a stretch of time: what one check is about.
@@ -271,6 +281,25 @@ impl Observed {
     /// Whether it has a request of HTTP, that somebody could send again.
     pub fn is_request(&self) -> bool {
         self.found.call.protocol.is_http() && !self.method.is_empty()
+    }
+
+    /// What it asks: who asks it again, asks the same.
+    pub fn question(&self) -> Question<'_> {
+        let request = &self.found.call.request;
+        Question {
+            method: &self.method,
+            path: &self.path,
+            query: &self.query,
+            body: request.body_digest,
+            body_size: request.body_size,
+        }
+    }
+
+    /// Whether it was the first on its connection.
+    pub fn is_first_on_connection(&self) -> bool {
+        let call = &self.found.call;
+        // HTTP/1 counts its exchanges from 0; the first stream of HTTP/2 is 1.
+        call.connection.ordinal <= u32::from(call.protocol.is_http2())
     }
 
     /// When its first byte was seen: nanoseconds since the Unix epoch.

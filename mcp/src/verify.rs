@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::checks::{self, Check, Finding, Judgement, Kind, Verdict};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
+use crate::tools::call_get::look_at;
 use crate::tools::filter::FilterInput;
 use crate::tools::window;
 use crate::traffic::View;
@@ -369,13 +370,4 @@ impl FindingJson {
             evidence: finding.evidence.iter().map(ToString::to_string).collect(),
         }
     }
-}
-
-/// How to look at the first and the last call of the evidence.
-fn look_at(evidence: &[String]) -> Option<String> {
-    let (first, last) = (evidence.first()?, evidence.last()?);
-    Some(match first == last {
-        true => format!("call_get(call_ids=[\"{first}\"])"),
-        false => format!("call_get(call_ids=[\"{first}\",\"{last}\"])"),
-    })
 }

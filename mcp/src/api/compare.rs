@@ -45,10 +45,7 @@ pub async fn compare(
         base: needed("base")?,
         head: needed("head")?,
         snapshot: params.text("snapshot").map(str::to_owned),
-        filter: params.text("filter").map(|cel| FilterInput {
-            r#where: Some(cel.to_owned()),
-            ..FilterInput::default()
-        }),
+        filter: params.text("filter").map(FilterInput::of_cel),
     };
     Ok(Json(compare::compare(&app, &caller.scope, request).await?))
 }

@@ -40,10 +40,7 @@ pub async fn findings(
             .map(|name| Kind::read_finder(name.trim(), "checks"))
             .collect::<Result<Vec<_>, _>>()?,
     };
-    let filter = params.text("filter").map(|cel| FilterInput {
-        r#where: Some(cel.to_owned()),
-        ..FilterInput::default()
-    });
+    let filter = params.text("filter").map(FilterInput::of_cel);
     let snapshot = params.text("snapshot");
     let answer = verify::find(&app, &caller.scope, snapshot, &kinds, filter).await?;
     Ok(Json(answer))

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::rank::nearest_rank;
 use super::words::{counted, evidence, span, subject};
 use super::{Finding, Judgement, Kind, Severity, Verdict};
 use crate::error::ApiError;
@@ -258,12 +259,8 @@ impl Tally {
     }
 }
 
-fn median(sorted: &[u64]) -> Option<u64> {
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied()
-}
-
 fn half(sorted: &[u64]) -> String {
-    median(sorted).map_or_else(|| "-".to_owned(), |ns| span(ns as f64))
+    nearest_rank(sorted, 0.5).map_or_else(|| "-".to_owned(), |ns| span(ns as f64))
 }
 
 /// Whether the requests in `view` are answered from a cache as they should be.
@@ -286,9 +283,9 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         .iter()
         .any(|key| key.asked.iter().any(|asked| !asked.is_seen));
     let share = tally.hits as f64 / tally.again.max(1) as f64;
-    let is_slow = args
-        .expect_warm_p50_ms
-        .is_some_and(|limit| median(&tally.warm_ns).is_some_and(|ns| ns as f64 > limit * 1e6));
+    let is_slow = args.expect_warm_p50_ms.is_some_and(|limit| {
+        nearest_rank(&tally.warm_ns, 0.5).is_some_and(|ns| ns as f64 > limit * 1e6)
+    });
     let too_few = share < args.expect_hit_ratio.unwrap_or(1.0);
     let (verdict, why) = match (too_few || is_slow, is_blind) {
         (true, _) => (Verdict::Fail, String::new()),
@@ -326,7 +323,7 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
     let found = kinds.into_iter().filter_map(|(subject, keys)| {
         let most = keys.iter().max_by_key(|key| key.asked.len())?;
         let tally = Tally::of(&keys.iter().collect::<Vec<_>>());
-        let is_worthwhile = median(&tally.warm_ns).is_some_and(|ns| ns >= WORTHWHILE_NS);
+        let is_worthwhile = nearest_rank(&tally.warm_ns, 0.5).is_some_and(|ns| ns >= WORTHWHILE_NS);
         Some(Finding {
             kind: Kind::Cache,
             code: "never_cached",

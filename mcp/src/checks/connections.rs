@@ -108,8 +108,7 @@ impl<'a> Use<'a> {
         if self.used.insert(connection) {
             self.firsts.push(call.id());
         }
-        let first = u32::from(recorded.protocol.is_http2());
-        match recorded.connection.ordinal <= first {
+        match call.is_first_on_connection() {
             true => _ = self.opened.insert(connection),
             false => self.reused += 1,
         }

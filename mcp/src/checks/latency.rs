@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::rank::nearest_rank;
 use super::words::{evidence, span};
 use super::{Judgement, Verdict};
 use crate::error::ApiError;
@@ -127,15 +128,13 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         .filter(|call| !call.found.call.is_stream())
         .filter_map(|call| {
             let recorded = &call.found.call;
-            let first_ordinal = u32::from(recorded.protocol.is_http2());
-            let is_first = recorded.connection.ordinal <= first_ordinal;
             let took = match (phase, recorded.error) {
                 // Nobody had an answer from it; whoever waited did so until it was over.
                 (Phase::Total, Some(_)) => {
                     let lasted = call.ended_ns()?.saturating_sub(call.began_ns());
                     u64::try_from(lasted).ok()
                 }
-                _ => phase.of(&recorded.phases, is_first),
+                _ => phase.of(&recorded.phases, call.is_first_on_connection()),
             };
             Some((took?, call.id()))
         })
@@ -148,7 +147,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     let mut seen = Vec::new();
     let mut why = String::new();
     for (name, rank, limit) in args.limits() {
-        let value = nearest_rank(&timed, rank);
+        let value = nearest_rank(&timed, rank).map_or(slowest, |(value, _)| value);
         seen.push(format!("{name} {}", span(value as f64)));
         let is_slow = value as f64 > limit * 1e6;
         let enough = 1.0 / (1.0 - rank).max(1e-9);
@@ -170,13 +169,6 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         evidence: evidence(timed.iter().rev().map(|(_, id)| *id)),
         why,
     }
-}
-
-/// The value that a share of the others does not exceed; `sorted` is not empty.
-fn nearest_rank(sorted: &[(u64, CallId)], share: f64) -> u64 {
-    let place = (share * sorted.len() as f64).ceil().max(1.0) as usize - 1;
-    let place = place.min(sorted.len().saturating_sub(1));
-    sorted.get(place).map_or(0, |(value, _)| *value)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use remora_store::call::{CallId, Digest};
+use remora_store::call::CallId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use super::words::{counted, evidence, span, subject};
 use super::{Finding, Judgement, Kind, Severity, Verdict};
 use crate::error::ApiError;
 use crate::tools::filter::FilterInput;
-use crate::traffic::{Observed, View};
+use crate::traffic::{Observed, Question, View};
 
 /// So many calls of a kind are one for each of something.
 const MANY: usize = 5;
@@ -57,18 +57,26 @@ impl Args {
 struct Group<'a> {
     parent: &'a Observed,
     children: Vec<&'a Observed>,
+    /// How many of them ask something different.
+    distinct: usize,
+    /// How often the same was asked, at most.
+    most_of_the_same: usize,
 }
 
-/// What is asked: two that are equal are the same question.
-#[derive(PartialEq, Eq, Hash)]
-struct Question<'a> {
-    path: &'a str,
-    query: &'a str,
-    body: Option<Digest>,
-    body_size: u64,
-}
+impl<'a> Group<'a> {
+    fn new(parent: &'a Observed, children: Vec<&'a Observed>) -> Self {
+        let mut asked: HashMap<Question<'_>, usize> = HashMap::new();
+        for call in &children {
+            *asked.entry(call.question()).or_default() += 1;
+        }
+        Self {
+            distinct: asked.len(),
+            most_of_the_same: asked.into_values().max().unwrap_or_default(),
+            parent,
+            children,
+        }
+    }
 
-impl Group<'_> {
     /// Whether each but a few of the calls began when the one before it was over.
     fn is_serial(&self) -> bool {
         let pairs = self.children.iter().zip(self.children.iter().skip(1));
@@ -92,30 +100,6 @@ impl Group<'_> {
         }
     }
 
-    fn distinct(&self) -> usize {
-        self.questions().len()
-    }
-
-    /// How often the same was asked, at most.
-    fn most_of_the_same(&self) -> usize {
-        self.questions().into_values().max().unwrap_or_default()
-    }
-
-    fn questions(&self) -> HashMap<Question<'_>, usize> {
-        let mut questions = HashMap::new();
-        for call in &self.children {
-            let request = &call.found.call.request;
-            let question = Question {
-                path: &call.path,
-                query: &call.query,
-                body: request.body_digest,
-                body_size: request.body_size,
-            };
-            *questions.entry(question).or_insert(0) += 1;
-        }
-        questions
-    }
-
     /// The call, and what it caused first.
     fn ids(&self) -> Vec<CallId> {
         let children = self.children.iter().map(|call| call.id());
@@ -134,7 +118,7 @@ impl Group<'_> {
         format!(
             "one call caused {}, {} of them different, {how}{wasted}",
             counted(self.children.len(), "call"),
-            self.distinct()
+            self.distinct
         )
     }
 }
@@ -143,7 +127,7 @@ impl Group<'_> {
 /// failure, which `retries` judges.
 fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
     let traffic = view.traffic();
-    let mut groups: BTreeMap<(usize, String), Group<'a>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, String), (&'a Observed, Vec<&'a Observed>)> = BTreeMap::new();
     for leg in view.exchanges().filter_map(|exchange| exchange.outbound) {
         let (Some(parent), Some(call)) = (traffic.cause(leg), traffic.leg(leg)) else {
             continue;
@@ -154,13 +138,13 @@ fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
         let Some(cause) = traffic.teller(parent) else {
             continue;
         };
-        let group = groups.entry((parent, subject(call))).or_insert(Group {
-            parent: cause,
-            children: Vec::new(),
-        });
-        group.children.push(call);
+        let group = groups.entry((parent, subject(call)));
+        group.or_insert((cause, Vec::new())).1.push(call);
     }
-    groups.into_values().collect()
+    let groups = groups.into_values();
+    groups
+        .map(|(parent, children)| Group::new(parent, children))
+        .collect()
 }
 
 /// Whether one call causes as few of the calls in `view` as it should.
@@ -238,9 +222,9 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
 }
 
 fn one_for_each(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
-    let many = groups.iter().filter(|group| group.distinct() >= MANY);
-    let worst = many.clone().max_by_key(|group| group.distinct())?;
-    let severity = match (worst.distinct(), worst.is_serial()) {
+    let many = groups.iter().filter(|group| group.distinct >= MANY);
+    let worst = many.clone().max_by_key(|group| group.distinct)?;
+    let severity = match (worst.distinct, worst.is_serial()) {
         (n, true) if n >= VERY_MANY => Severity::High,
         (n, false) if n < VERY_MANY => Severity::Low,
         _ => Severity::Medium,
@@ -264,12 +248,10 @@ fn one_for_each(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
 fn the_same_again(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
     let repeats = groups.iter().filter(|group| {
         let method = group.children.first().map(|call| call.method.as_str());
-        matches!(method, Some("GET" | "HEAD")) && group.most_of_the_same() > 1
+        matches!(method, Some("GET" | "HEAD")) && group.most_of_the_same > 1
     });
-    let worst = repeats
-        .clone()
-        .max_by_key(|group| group.most_of_the_same())?;
-    let most = worst.most_of_the_same();
+    let worst = repeats.clone().max_by_key(|group| group.most_of_the_same)?;
+    let most = worst.most_of_the_same;
     Some(Finding {
         kind: Kind::NPlusOne,
         code: "same_call_again",
@@ -283,9 +265,7 @@ fn the_same_again(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
             repeats.clone().count(),
             counted(groups.len(), "call")
         ),
-        n: repeats
-            .map(|group| group.most_of_the_same() as u64 - 1)
-            .sum(),
+        n: repeats.map(|group| group.most_of_the_same as u64 - 1).sum(),
         evidence: worst.ids(),
     })
 }

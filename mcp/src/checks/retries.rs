@@ -16,7 +16,7 @@ use super::words::{counted, evidence, span, spans, subject};
 use super::{Finding, Ground, Judgement, Kind, Severity};
 use crate::error::ApiError;
 use crate::tools::filter::FilterInput;
-use crate::traffic::{Observed, View};
+use crate::traffic::View;
 use attempts::{Chain, chains, delay_ns};
 use expected::Expected;
 use retry_after::is_ignored;
@@ -309,16 +309,9 @@ fn is_idle_close(chain: &Chain<'_>) -> bool {
         failed.error(),
         Some(CallError::ServerClosed | CallError::ServerReset | CallError::ServerRefused)
     );
-    closed && was_reused(failed) && delay_ns(failed, next).is_some_and(|delay| delay < AT_ONCE_NS)
-}
-
-fn was_reused(call: &Observed) -> bool {
-    let first = if call.found.call.protocol.is_http2() {
-        1
-    } else {
-        0
-    };
-    call.found.call.connection.ordinal > first
+    closed
+        && !failed.is_first_on_connection()
+        && delay_ns(failed, next).is_some_and(|delay| delay < AT_ONCE_NS)
 }
 
 #[cfg(test)]

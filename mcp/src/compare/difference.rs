@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use remora_store::call::{CallId, Omitted};
 use remora_store::head::{fields, response_status};
 
-use super::sample::{median_interval, percentile, shares_differ};
+use super::sample::{median_interval, shares_differ};
+use crate::checks::rank::nearest_rank;
 use crate::checks::words::{counted, evidence, percent, span, subject};
 use crate::tools::text;
 use crate::traffic::View;
@@ -151,7 +152,7 @@ impl Kind {
 
     fn times(&self) -> String {
         let at = |share| {
-            percentile(&self.took_ns, share).map_or_else(|| "-".to_owned(), |ns| span(ns as f64))
+            nearest_rank(&self.took_ns, share).map_or_else(|| "-".to_owned(), |ns| span(ns as f64))
         };
         format!("p50 {}, p95 {}", at(0.5), at(0.95))
     }
@@ -270,8 +271,8 @@ fn of_times(subject: &str, was: &Kind, is: &Kind) -> Option<Difference> {
     let (was_low, was_high) = median_interval(&was.took_ns)?;
     let (is_low, is_high) = median_interval(&is.took_ns)?;
     let (was_median, is_median) = (
-        percentile(&was.took_ns, 0.5)?,
-        percentile(&is.took_ns, 0.5)?,
+        nearest_rank(&was.took_ns, 0.5)?,
+        nearest_rank(&is.took_ns, 0.5)?,
     );
     let apart = was_median.abs_diff(is_median);
     let matters = apart >= LEAST_NS && apart as f64 >= was_median as f64 * LEAST_SHARE;

@@ -18,12 +18,6 @@ pub(super) fn median_interval(sorted: &[u64]) -> Option<(u64, u64)> {
     Some((*sorted.get(low)?, *sorted.get(high)?))
 }
 
-/// The value that a share of the others does not exceed, by nearest rank.
-pub(super) fn percentile(sorted: &[u64], share: f64) -> Option<u64> {
-    let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize;
-    sorted.get(rank - 1).copied()
-}
-
 /// Whether two shares differ by more than chance makes of it 95 times of 100 (Wilson's intervals apart).
 pub(super) fn shares_differ(part_a: usize, whole_a: usize, part_b: usize, whole_b: usize) -> bool {
     let (low_a, high_a) = wilson(part_a, whole_a);
@@ -50,6 +44,7 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
+    use crate::checks::rank::nearest_rank;
 
     #[test_case(0, 100, 20, 100, true)]
     #[test_case(0, 100, 1, 100, false; "one failure is chance")]
@@ -78,7 +73,7 @@ mod tests {
         fn the_median_lies_within_its_interval(mut values in proptest::collection::vec(any::<u64>(), 20..300)) {
             values.sort_unstable();
             let (low, high) = median_interval(&values).expect("there are enough");
-            let median = percentile(&values, 0.5).expect("there are some");
+            let median = nearest_rank(&values, 0.5).expect("there are some");
             prop_assert!(low <= median && median <= high);
         }
     }

@@ -58,6 +58,14 @@ impl FilterInput {
         given.collect()
     }
 
+    /// CEL alone, as the HTTP API takes it.
+    pub fn of_cel(cel: &str) -> Self {
+        Self {
+            r#where: Some(cel.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// The filter, read and checked.
     ///
     /// # Errors

@@ -7,11 +7,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use remora_store::call::{CallError, Digest, Leg, State};
+use remora_store::call::{CallError, Leg, State};
 use remora_store::head::find_field;
 use remora_store::query::Outcome;
 
-use crate::traffic::{Observed, View};
+use crate::traffic::{Observed, Question, View};
 
 /// Longest time between two attempts: whoever asks again after longer asks anew.
 const LONGEST_DELAY_NS: i64 = 5 * 60 * 1_000_000_000;
@@ -38,11 +38,8 @@ pub struct Chain<'a> {
 struct Same<'a> {
     source: Source,
     destination: Destination<'a>,
-    method: &'a str,
-    path: &'a str,
-    query: &'a str,
-    body: Option<Digest>,
-    body_size: u64,
+    /// `None` for attempts to connect, which have the two ends in common and no more.
+    question: Option<Question<'a>>,
     /// Two requests with different keys are meant as two.
     idempotency_key: Option<&'a [u8]>,
 }
@@ -210,28 +207,13 @@ impl<'a> Same<'a> {
             "" => Destination::At(found.call.dst),
             name => Destination::Named(&dst.namespace, name),
         };
-        let ends = Self {
+        let request = (!connecting).then_some(call);
+        let head = request.map(|it| &it.found.call.request.head);
+        Self {
             source,
             destination,
-            method: "",
-            path: "",
-            query: "",
-            body: None,
-            body_size: 0,
-            idempotency_key: None,
-        };
-        if connecting {
-            return ends;
-        }
-        let request = &found.call.request;
-        Self {
-            method: &call.method,
-            path: &call.path,
-            query: &call.query,
-            body: request.body_digest,
-            body_size: request.body_size,
-            idempotency_key: find_field(&request.head, b"idempotency-key"),
-            ..ends
+            question: request.map(Observed::question),
+            idempotency_key: head.and_then(|head| find_field(head, b"idempotency-key")),
         }
     }
 }
