@@ -126,7 +126,7 @@ pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
         let mut goes_on = waiting
             .get_mut(&Same::of(call, unconnected))
             .and_then(|places| take_next(places, &chains, call));
-        if goes_on.is_none() && !unconnected && call.found.call.connection.ordinal <= 1 {
+        if goes_on.is_none() && !unconnected && call.is_first_on_connection() {
             goes_on = waiting
                 .get_mut(&Same::of(call, true))
                 .and_then(|places| take_next(places, &chains, call));

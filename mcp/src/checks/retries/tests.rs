@@ -163,6 +163,12 @@ fn retries_that_hide_a_refused_connection_are_found() {
 }
 
 #[test]
+fn a_call_on_a_connection_that_was_there_before_is_no_retry_of_one_that_was_refused() {
+    let told = vec![refused(0), get(700, "/pay", 200).on_connection(1, 1)];
+    assert_eq!(found(told), []);
+}
+
+#[test]
 fn one_retry_after_an_idle_connection_was_closed_matters_little() {
     let reset = get(5000, "/pay", 200)
         .on_connection(1, 3)
