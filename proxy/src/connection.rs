@@ -12,11 +12,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::{EngineChoice, Upstream};
+use crate::link::Link;
 use crate::metrics::{Metrics, Traffic};
 use crate::observe::ConnectionFacts;
 use crate::record::{Recorder, wall_clock_ns};
 use crate::socket;
-use crate::splice::{Outcome, Scratch, Watchers, reset_by_peer, splice};
+use crate::splice::{Outcome, Scratch, Watchers, splice};
 use crate::tap::Tap;
 use crate::terminate;
 
@@ -128,7 +129,8 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
         traffic: &accepted.traffic,
         tap: tap.as_deref(),
     };
-    let (near, far) = (&client.stream, &server.leash.stream);
+    let near = Link::Plain(&client.stream);
+    let far = Link::Plain(&server.leash.stream);
     let outcome = match plane.engine {
         EngineChoice::Auto | EngineChoice::Splice => splice(near, far, watchers).await,
         // Boxed, so that connections which are spliced stay small.
@@ -176,7 +178,7 @@ async fn dial<'a>(
     tokio::select! {
         biased;
         dialled = connect(plane, upstream) => dialled.map_err(|err| dial_error(&err)),
-        () = reset_by_peer(client) => Err(CallError::ClientReset),
+        () = Link::Plain(client).reset_by_peer() => Err(CallError::ClientReset),
     }
 }
 

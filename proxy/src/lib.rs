@@ -38,6 +38,7 @@ pub mod detect;
 pub mod error;
 mod extensions;
 pub mod keys;
+mod link;
 mod listener;
 mod metrics;
 pub mod observe;

@@ -10,14 +10,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use remora_store::call::Side;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
-
+use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
-use crate::socket;
 use crate::tap::Tap;
+use remora_store::call::Side;
 
 /// Size of the read buffer that the connections of a thread share.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -49,7 +46,7 @@ impl Scratch {
     /// Reads once, at most `limit` bytes, and shows what came; no bytes are the end of the stream.
     pub(crate) fn read_into(
         &self,
-        from: &TcpStream,
+        from: Link<'_>,
         limit: usize,
         cx: &mut Context<'_>,
         show: impl FnOnce(&[u8]),
@@ -57,14 +54,7 @@ impl Scratch {
         let mut buffer = self.buffer.borrow_mut();
         let size = limit.min(SCRATCH_BYTES);
         let room = buffer.get_mut(..size).expect("reads fit into the buffer");
-        let count = loop {
-            ready!(from.poll_read_ready(cx))?;
-            match socket::read_some(from, room) {
-                Ok(count) => break count,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                Err(err) => return Poll::Ready(Err(err)),
-            }
-        };
+        let count = ready!(from.poll_read(cx, room))?;
         show(room.get(..count).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
@@ -124,18 +114,14 @@ pub(crate) struct Rest {
 }
 
 /// Copies both ways until the connection is over. Each close is passed on as it comes.
-pub(crate) async fn splice(
-    client: &TcpStream,
-    server: &TcpStream,
-    watchers: Watchers<'_>,
-) -> Outcome {
+pub(crate) async fn splice(client: Link<'_>, server: Link<'_>, watchers: Watchers<'_>) -> Outcome {
     splice_on(client, server, watchers, Rest::default(), Rest::default()).await
 }
 
 /// The same, from where another engine left the connection.
 pub(crate) async fn splice_on(
-    client: &TcpStream,
-    server: &TcpStream,
+    client: Link<'_>,
+    server: Link<'_>,
     watchers: Watchers<'_>,
     up: Rest,
     down: Rest,
@@ -186,8 +172,8 @@ fn advance(flow: &mut Flow<'_>, back: &mut Flow<'_>, cx: &mut Context<'_>) -> Op
 /// One direction of a connection.
 struct Flow<'a> {
     sender: Side,
-    from: &'a TcpStream,
-    to: &'a TcpStream,
+    from: Link<'a>,
+    to: Link<'a>,
     watchers: Watchers<'a>,
     /// What was read and could not be written yet.
     rest: Vec<u8>,
@@ -209,13 +195,7 @@ enum Failed {
 }
 
 impl<'a> Flow<'a> {
-    fn new(
-        sender: Side,
-        from: &'a TcpStream,
-        to: &'a TcpStream,
-        watchers: Watchers<'a>,
-        rest: Rest,
-    ) -> Self {
+    fn new(sender: Side, from: Link<'a>, to: Link<'a>, watchers: Watchers<'a>, rest: Rest) -> Self {
         let held_bytes = &watchers.scratch.held_bytes;
         held_bytes.update(|held| held + rest.bytes.len());
         Self {
@@ -249,7 +229,7 @@ impl<'a> Flow<'a> {
                 if self.sender_broke {
                     return Poll::Ready(self.sender);
                 }
-                if socket::finish_sending(self.to).is_err() {
+                if self.to.finish_sending().is_err() {
                     return Poll::Ready(self.receiver());
                 }
                 self.finished = true;
@@ -276,15 +256,8 @@ impl<'a> Flow<'a> {
         let room = buffer
             .get_mut(..scratch.read_size())
             .expect("reads fit into the buffer");
-        let count = loop {
-            if ready!(self.from.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(Err(Failed::Reading));
-            }
-            match socket::read_some(self.from, room) {
-                Ok(count) => break count,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(Err(Failed::Reading)),
-            }
+        let Ok(count) = ready!(self.from.poll_read(cx, room)) else {
+            return Poll::Ready(Err(Failed::Reading));
         };
         let bytes = room
             .get(..count)
@@ -296,7 +269,7 @@ impl<'a> Flow<'a> {
         if let Some(tap) = self.watchers.tap {
             tap.bytes(self.sender, bytes);
         }
-        let Ok(written) = socket::write_some(self.to, bytes) else {
+        let Ok(written) = self.to.write_some(bytes) else {
             return Poll::Ready(Err(Failed::Writing));
         };
         if let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -308,7 +281,7 @@ impl<'a> Flow<'a> {
 
     fn write_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.to.poll_write_ready(cx))?;
-        let written = socket::write_some(self.to, &self.rest)?;
+        let written = self.to.write_some(&self.rest)?;
         self.rest.drain(..written);
         self.watchers
             .scratch
@@ -334,7 +307,7 @@ impl<'a> Flow<'a> {
         let from = self.from;
         let reset = self
             .reset
-            .get_or_insert_with(|| Box::pin(reset_by_peer(from)));
+            .get_or_insert_with(|| Box::pin(from.reset_by_peer()));
         reset.as_mut().poll(cx).map(|()| self.sender)
     }
 
@@ -351,12 +324,6 @@ impl Drop for Flow<'_> {
         let left = self.rest.len();
         self.watchers.scratch.held_bytes.update(|held| held - left);
     }
-}
-
-/// Ready when the peer reset the connection or it broke; a close does not count.
-pub(crate) async fn reset_by_peer(stream: &TcpStream) {
-    // An error here means that the runtime is going away, and the connection with it.
-    let _ = stream.ready(Interest::ERROR).await;
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 //! h2, on which hyper stands; whatever is neither, or stops being it, is spliced from that byte on.
 
 use remora_store::call::Engine;
-use tokio::net::TcpStream;
 
 use crate::detect::Family;
+use crate::link::Link;
 use crate::splice::{Outcome, Rest, Watchers, splice_on};
 use wire::Wire;
 
@@ -25,8 +25,8 @@ const HEAD_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Carries a connection until it is over.
 pub(crate) async fn terminate(
-    client: &TcpStream,
-    server: &TcpStream,
+    client: Link<'_>,
+    server: Link<'_>,
     watchers: Watchers<'_>,
 ) -> Outcome {
     let near = Wire::of_client(client, watchers);

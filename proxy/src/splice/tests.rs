@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use remora_store::call::Leg;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
@@ -37,6 +37,10 @@ async fn a_connection_that_both_sides_reset_at_once_is_over() {
         traffic: &traffic,
         tap: None,
     };
-    let outcome = timeout(Duration::from_secs(10), splice(&client, &server, watchers)).await;
+    let outcome = timeout(
+        Duration::from_secs(10),
+        splice(Link::Plain(&client), Link::Plain(&server), watchers),
+    )
+    .await;
     assert!(matches!(outcome, Ok(Outcome::Reset(_))), "{outcome:?}");
 }

@@ -14,13 +14,12 @@ use hyper::service::Service;
 use hyper::{Request, client, server};
 use hyper_util::rt::TokioIo;
 use remora_store::call::Side;
-use tokio::net::TcpStream;
 
 use super::exchange::{Exchanges, Passing};
 use super::wire::{Handle, Wire};
 use super::{Carried, HEAD_LIMIT_BYTES, give_over};
-use crate::socket;
-use crate::splice::{Outcome, reset_by_peer};
+use crate::link::Link;
+use crate::splice::Outcome;
 
 /// What hyper may hold of one message, beside its largest head.
 const BUFFER_BYTES: usize = 2 * HEAD_LIMIT_BYTES;
@@ -29,8 +28,8 @@ const BUFFER_BYTES: usize = 2 * HEAD_LIMIT_BYTES;
 pub(super) async fn relay<'a>(
     near: &Rc<Wire<'a>>,
     far: &Rc<Wire<'a>>,
-    client: &TcpStream,
-    server: &TcpStream,
+    client: Link<'_>,
+    server: Link<'_>,
 ) -> Carried {
     near.input.borrow_mut().expect_request();
     near.output.be_silent();
@@ -59,7 +58,7 @@ pub(super) async fn relay<'a>(
         end_passed: Cell::new(false),
         server,
     };
-    let mut reset = pin!(reset_by_peer(client));
+    let mut reset = pin!(client.reset_by_peer());
     let ended = poll_fn(|cx| {
         // What comes from the server first, so that it is written in the same turn.
         state.is_asking_over = state.is_asking_over || asking.poll_without_shutdown(cx).is_ready();
@@ -98,7 +97,7 @@ struct State<'a> {
     is_serving_over: bool,
     /// The client's close was passed on.
     end_passed: Cell<bool>,
-    server: &'a TcpStream,
+    server: Link<'a>,
 }
 
 impl State<'_> {
@@ -136,8 +135,7 @@ impl State<'_> {
     fn pass_end(&self) {
         let (near, far) = (&self.exchanges.client, &self.exchanges.server);
         let is_due = near.is_at_end() && near.input.borrow().is_drained() && far.output.is_silent();
-        if is_due && !self.end_passed.replace(true) && socket::finish_sending(self.server).is_err()
-        {
+        if is_due && !self.end_passed.replace(true) && self.server.finish_sending().is_err() {
             far.note_broken();
         }
     }

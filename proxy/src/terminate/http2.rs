@@ -12,15 +12,14 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, client, server};
 use remora_store::call::Side;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::first_words::is_http2_server;
 use super::stream::{self, Orphan};
 use super::wire::{Handle, Wire};
 use super::{Carried, HEAD_LIMIT_BYTES, give_over};
-use crate::socket;
-use crate::splice::{Outcome, reset_by_peer};
+use crate::link::Link;
+use crate::splice::Outcome;
 
 /// Largest field section that is taken, unpacked.
 const FIELDS_LIMIT_BYTES: u32 = 4 * HEAD_LIMIT_BYTES as u32;
@@ -39,8 +38,8 @@ type Serving<'a> = server::Connection<Handle<'a>, Bytes>;
 pub(super) async fn relay<'a>(
     near: &Rc<Wire<'a>>,
     far: &Rc<Wire<'a>>,
-    client: &TcpStream,
-    server: &TcpStream,
+    client: Link<'_>,
+    server: Link<'_>,
 ) -> Carried {
     let (sender, asking) = match ask(far, client).await {
         Ok(Some(asking)) => asking,
@@ -62,7 +61,7 @@ pub(super) async fn relay<'a>(
 /// Opens the connection to the server and waits for its settings; `None` if it speaks something else.
 async fn ask<'a>(
     far: &Rc<Wire<'a>>,
-    client: &TcpStream,
+    client: Link<'_>,
 ) -> Result<Option<(SendRequest<Bytes>, Asking<'a>)>, Side> {
     far.input.borrow_mut().hold(true);
     let handshake = client::Builder::new()
@@ -74,7 +73,7 @@ async fn ask<'a>(
     let is_http2 = tokio::select! {
         biased;
         _ = &mut asking => return Err(Side::Server),
-        () = reset_by_peer(client) => return Err(Side::Client),
+        () = client.reset_by_peer() => return Err(Side::Client),
         is_http2 = is_http2_server(far) => is_http2?,
     };
     far.input.borrow_mut().hold(false);
@@ -103,11 +102,11 @@ struct Streams<'a> {
 }
 
 impl<'a> Streams<'a> {
-    async fn relay(mut self, client: &TcpStream, server: &TcpStream) -> Outcome {
+    async fn relay(mut self, client: Link<'_>, server: Link<'_>) -> Outcome {
         let Some(mut serving) = self.serve().await else {
             return Outcome::Reset(Side::Client);
         };
-        let mut reset = Box::pin(reset_by_peer(client));
+        let mut reset = Box::pin(client.reset_by_peer());
         let outcome = poll_fn(|cx| {
             if reset.as_mut().poll(cx).is_ready() {
                 self.near.note_broken();
@@ -227,22 +226,19 @@ impl<'a> Streams<'a> {
 }
 
 /// Closes both ends, and waits until both peers have.
-async fn close(client: &TcpStream, server: &TcpStream) {
-    for stream in [client, server] {
+async fn close(client: Link<'_>, server: Link<'_>) {
+    for link in [client, server] {
         // Its peer may have gone first.
-        let _ = socket::finish_sending(stream);
+        let _ = link.finish_sending();
     }
     tokio::join!(read_out(client), read_out(server));
 }
 
 /// Takes what a peer still sends, so that it sees a close and no reset.
-async fn read_out(stream: &TcpStream) {
+async fn read_out(link: Link<'_>) {
     let mut room = [0; 1024];
-    while stream.readable().await.is_ok() {
-        match socket::read_some(stream, &mut room) {
-            Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => {}
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-    }
+    while poll_fn(|cx| link.poll_read(cx, &mut room))
+        .await
+        .is_ok_and(|count| count > 0)
+    {}
 }

@@ -8,13 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use remora_store::call::Side;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::input::{Handed, Input};
 use super::output::Output;
+use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
-use crate::socket;
 use crate::splice::{Scratch, Watchers};
 use crate::tap::Tap;
 
@@ -27,7 +26,7 @@ const INTERIMS_LIMIT_BYTES: usize = /* 64 KiB */ 64 * 1024;
 /// One end of a terminated connection.
 pub(super) struct Wire<'a> {
     side: Side,
-    socket: &'a TcpStream,
+    link: Link<'a>,
     scratch: &'a Scratch,
     traffic: &'a Traffic,
     /// Sees what passes here; there is none at the server's end.
@@ -43,29 +42,29 @@ pub(super) struct Wire<'a> {
 
 impl<'a> Wire<'a> {
     /// The client's end, where calls are recorded: they are as the client sent and got them.
-    pub(super) fn of_client(socket: &'a TcpStream, watchers: Watchers<'a>) -> Rc<Self> {
+    pub(super) fn of_client(link: Link<'a>, watchers: Watchers<'a>) -> Rc<Self> {
         Rc::new(Self {
             tap: watchers.tap,
-            ..Self::new(Side::Client, socket, watchers)
+            ..Self::new(Side::Client, link, watchers)
         })
     }
 
     /// The server's end.
     pub(super) fn of_server(
-        socket: &'a TcpStream,
+        link: Link<'a>,
         watchers: Watchers<'a>,
         interims: &Rc<Output>,
     ) -> Rc<Self> {
         Rc::new(Self {
             interims: Some(Rc::clone(interims)),
-            ..Self::new(Side::Server, socket, watchers)
+            ..Self::new(Side::Server, link, watchers)
         })
     }
 
-    fn new(side: Side, socket: &'a TcpStream, watchers: Watchers<'a>) -> Self {
+    fn new(side: Side, link: Link<'a>, watchers: Watchers<'a>) -> Self {
         Self {
             side,
-            socket,
+            link,
             scratch: watchers.scratch,
             traffic: watchers.traffic,
             tap: None,
@@ -109,23 +108,21 @@ impl<'a> Wire<'a> {
 
     /// Reads once, and keeps what came.
     pub(super) fn fill(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let read = self
-            .scratch
-            .read_into(self.socket, READ_BYTES, cx, |bytes| {
-                let mut input = self.input.borrow_mut();
-                if bytes.is_empty() {
-                    input.end();
-                    if let Some(tap) = self.tap {
-                        tap.end(self.side, End::Closed);
-                    }
-                    return;
-                }
-                self.traffic.count(self.side, bytes.len());
+        let read = self.scratch.read_into(self.link, READ_BYTES, cx, |bytes| {
+            let mut input = self.input.borrow_mut();
+            if bytes.is_empty() {
+                input.end();
                 if let Some(tap) = self.tap {
-                    tap.bytes(self.side, bytes);
+                    tap.end(self.side, End::Closed);
                 }
-                input.push(bytes);
-            });
+                return;
+            }
+            self.traffic.count(self.side, bytes.len());
+            if let Some(tap) = self.tap {
+                tap.bytes(self.side, bytes);
+            }
+            input.push(bytes);
+        });
         read.map_err(|err| self.broke(err))
     }
 
@@ -154,7 +151,7 @@ impl<'a> Wire<'a> {
     /// Writes what was kept.
     fn drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.output.has_pending() {
-            ready!(self.socket.poll_write_ready(cx)).map_err(|err| self.broke(err))?;
+            ready!(self.link.poll_write_ready(cx)).map_err(|err| self.broke(err))?;
             let wrote = self.output.drain(|bytes| self.write(bytes));
             wrote.map_err(|err| self.broke(err))?;
         }
@@ -163,7 +160,7 @@ impl<'a> Wire<'a> {
 
     /// Writes what the socket takes now, which may be nothing.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let written = socket::write_some(self.socket, bytes)?;
+        let written = self.link.write_some(bytes)?;
         self.show_written(bytes.get(..written).unwrap_or_default());
         Ok(written)
     }
@@ -190,7 +187,7 @@ impl<'a> Wire<'a> {
             return Poll::Ready(Ok(bytes.len()));
         }
         loop {
-            ready!(self.socket.poll_write_ready(cx)).map_err(|err| self.broke(err))?;
+            ready!(self.link.poll_write_ready(cx)).map_err(|err| self.broke(err))?;
             match self.write(bytes) {
                 Ok(0) => {}
                 wrote => return Poll::Ready(wrote.map_err(|err| self.broke(err))),
