@@ -5,6 +5,7 @@
 
 pub mod barrier;
 pub mod sight;
+pub mod under_way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

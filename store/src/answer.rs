@@ -13,7 +13,7 @@ use crate::call::{Call, CallId};
 use crate::index::Index;
 use crate::names::Names;
 use crate::query::{
-    Arrived, ArrivedQuery, BlockEntry, BlockSource, FoundCall, SummaryQuery, found, running_since,
+    Arrived, ArrivedQuery, BlockEntry, BlockSource, FoundCall, SummaryQuery, found, running,
     summarize,
 };
 use crate::running;
@@ -229,7 +229,7 @@ pub(crate) fn arrived<S: Holds>(
     query: &ArrivedQuery,
 ) -> Result<Arrived, StoreError> {
     // Before the blocks, so that a call which ends in between is not in neither.
-    let running_since_ns = running_since(store, scope, query)?;
+    let running = running(store, scope, query)?;
     let (entries, next_block) = {
         let index = store.index();
         let next_block = index.next_block();
@@ -259,7 +259,7 @@ pub(crate) fn arrived<S: Holds>(
     }
     Ok(Arrived {
         calls,
-        running_since_ns,
+        running,
         next_block,
     })
 }

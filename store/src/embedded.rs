@@ -38,7 +38,7 @@ use crate::names::journal::Journal;
 use crate::query::{self, Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
 use crate::segment::Marker;
 use crate::snapshot::shelf::Change;
-use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
+use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId, Unsettled};
 use crate::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
@@ -255,9 +255,13 @@ impl CallStore for Embedded {
         Ok(made.expect("a change that creates a snapshot gives it"))
     }
 
-    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+    async fn seal_snapshot(
+        &self,
+        id: &SnapshotId,
+        unsettled: Unsettled,
+    ) -> Result<Option<Snapshot>, StoreError> {
         let id = id.clone();
-        self.ask(|reply| Job::Snapshot(Change::Seal(id), reply))
+        self.ask(|reply| Job::Snapshot(Change::Seal(id, unsettled), reply))
             .await
     }
 

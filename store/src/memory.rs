@@ -18,7 +18,7 @@ use crate::query::{
 };
 use crate::running;
 use crate::snapshot::shelf::{Change, Shelf};
-use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
+use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId, Unsettled};
 use crate::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
@@ -241,8 +241,12 @@ impl CallStore for Memory {
         Ok(made.expect("a change that creates a snapshot gives it"))
     }
 
-    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
-        self.change(Change::Seal(id.clone())).await
+    async fn seal_snapshot(
+        &self,
+        id: &SnapshotId,
+        unsettled: Unsettled,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.change(Change::Seal(id.clone(), unsettled)).await
     }
 
     async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError> {

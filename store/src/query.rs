@@ -14,7 +14,7 @@ mod withhold;
 pub use crate::outcome::Outcome;
 pub use cursor::BadCursor;
 pub use list::list;
-pub(crate) use look::running_since;
+pub(crate) use look::running;
 pub use look::{Recorded, found};
 pub use source::{BlockEntry, BlockSource};
 pub use summarize::summarize;
@@ -185,10 +185,19 @@ pub struct ArrivedQuery {
 pub struct Arrived {
     /// Calls that match and came since. Some may have come before, if their block was merged.
     pub calls: u64,
-    /// When each call that matches and still runs began: nanoseconds since the Unix epoch.
-    pub running_since_ns: Vec<i64>,
+    /// Each call that matches and still runs.
+    pub running: Vec<Running>,
     /// The number to go on with.
     pub next_block: u64,
+}
+
+/// A call that still runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// When it began: nanoseconds since the Unix epoch.
+    pub since_ns: i64,
+    /// Who records it.
+    pub origin: Arc<Origin>,
 }
 
 /// Calls with the same key, counted.

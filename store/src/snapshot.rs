@@ -9,6 +9,9 @@
 pub(crate) mod pins;
 pub(crate) mod record;
 pub(crate) mod shelf;
+mod unsettled;
+
+pub use unsettled::{Beside, Unsettled};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -129,6 +132,8 @@ pub struct Seal {
     pub members: Vec<Member>,
     /// How many more there were.
     pub members_omitted: u64,
+    /// What was still under way then.
+    pub unsettled: Unsettled,
 }
 
 /// Who recorded something in a snapshot.

@@ -9,7 +9,7 @@ use crate::block::{Drop, Origin};
 use crate::call::CallId;
 use crate::names::facts::Fact;
 use crate::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
-use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
+use crate::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId, Unsettled};
 pub use scope::{Namespaces, Scope};
 
 /// A place where recorded blocks are kept and asked for.
@@ -44,7 +44,11 @@ pub trait CallStore: Send + Sync {
 
     /// Has a snapshot end here: nothing that is stored later becomes part of it. One that is sealed
     /// stays as it is. `None` where there is none, or it has expired.
-    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError>;
+    async fn seal_snapshot(
+        &self,
+        id: &SnapshotId,
+        unsettled: Unsettled,
+    ) -> Result<Option<Snapshot>, StoreError>;
 
     /// Forgets a snapshot and lets go what it pinned. `false` where there is none.
     async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError>;

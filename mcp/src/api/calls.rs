@@ -111,6 +111,7 @@ pub async fn calls(
         scope,
         window,
         view,
+        ..
     } = sight(&app, &caller.scope, &params).await?;
     let query = Query {
         filter: filter(&params)?,

@@ -115,6 +115,7 @@ pub async fn map(
         scope,
         window,
         view,
+        ..
     } = sight(&app, &caller.scope, &params).await?;
     let query = SummaryQuery {
         filter: filter(&params)?,

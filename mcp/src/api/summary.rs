@@ -160,6 +160,7 @@ pub async fn summary(
         scope,
         window,
         view,
+        ..
     } = sight(&app, &caller.scope, &params).await?;
     let query = SummaryQuery {
         filter: filter(&params)?,

@@ -36,8 +36,8 @@ expectations:
 Each comes to `pass`, `fail` or `inconclusive`, with what was expected, what was seen, and the ids of the calls that prove it.
 All of them: one failure fails, and what is inconclusive keeps the rest from passing. Nothing matched is `inconclusive`. What
 should *not* be (`no_call`, `count` with `max`, `headers` with `forbid` alone) passes only where it would have been seen: in a
-snapshot that a wait has sealed, with a sidecar beside who was named, without records dropped, and with at least one call
-recorded. A call that both sides recorded counts once.
+snapshot that a wait has sealed, with a sidecar beside who was named that had handed over and saw no call run on, without records
+dropped, and with at least one call recorded. A call that both sides recorded counts once.
 
 A filter is an object, every field of which must hold: `src`, `dst`, `method`, `route`, `path_prefix`, `status`, `min_ms`,
 `header`, `revision`, `namespace`, `trace_id`, and `where`, which takes [CEL](filters.md). At most 20 expectations are judged at

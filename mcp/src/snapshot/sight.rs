@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remora_store::snapshot::{Snapshot, View};
+use remora_store::snapshot::{Beside, Snapshot, Unsettled, View};
 use remora_store::store::Scope;
 
 use super::{find, is_id};
@@ -21,6 +21,8 @@ pub struct Sight {
     pub window: Window,
     /// Which part of it.
     pub view: View,
+    /// Where it is a sealed snapshot: what of it was still under way then, as far as the scope sees it.
+    pub sealed: Option<Unsettled>,
 }
 
 impl Sight {
@@ -30,13 +32,25 @@ impl Sight {
             scope: scope.clone(),
             window,
             view: View::default(),
+            sealed: None,
         }
     }
 
     /// What of a snapshot a caller sees.
     pub fn of_snapshot(caller: &Scope, snapshot: &Snapshot) -> Self {
+        let scope = caller.within(&snapshot.namespaces);
+        let seen = |beside: &[Beside]| {
+            let seen = beside.iter().filter(|it| scope.sees(&it.namespace));
+            seen.cloned().collect()
+        };
+        let sealed = snapshot.seal.as_ref().map(|seal| Unsettled {
+            running: seen(&seal.unsettled.running),
+            silent: seen(&seal.unsettled.silent),
+            omitted: seal.unsettled.omitted,
+        });
         Self {
-            scope: caller.within(&snapshot.namespaces),
+            scope,
+            sealed,
             window: Window {
                 since_ns: Some(snapshot.since_ns),
                 until_ns: snapshot.until_ns(),

@@ -118,6 +118,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         scope,
         window,
         view,
+        ..
     } = window::read(app, scope, input.snapshot.as_deref()).await?;
     let scope = &scope;
     let columns = columns(input.fields);

@@ -86,6 +86,7 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         scope,
         window,
         view,
+        ..
     } = window::read(app, scope, input.snapshot.as_deref()).await?;
     let scope = &scope;
     let ends = FilterInput::ends(input.filter.as_ref());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use remora_store::call::Leg;
+use remora_store::snapshot::Unsettled;
 
 use super::picks::Picks;
 use crate::app::App;
@@ -12,6 +13,7 @@ use crate::clock::now_ns;
 use crate::coverage::{Coverage, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
+use crate::snapshot::under_way;
 use crate::tools::filter::FilterInput;
 use crate::tools::{recorder_status, text};
 use crate::traffic::Traffic;
@@ -29,7 +31,8 @@ pub(super) struct Surroundings {
     recorded: BTreeSet<(String, String)>,
     /// Requests with bodies that the caller may not get, by which one is told from another.
     withheld: usize,
-    is_sealed: bool,
+    /// What was under way when the snapshot was sealed; `None` while the window is open.
+    sealed: Option<Unsettled>,
     until_ns: i64,
 }
 
@@ -52,7 +55,7 @@ impl Surroundings {
             coverage: Coverage::of(app, &sight.scope, sight.window).await?,
             cut: gathered.cut.clone(),
             recorded: recorded.collect(),
-            is_sealed: sight.view.before_block.is_some(),
+            sealed: sight.sealed.clone(),
             until_ns: sight.window.until_ns.unwrap_or_else(now_ns),
         })
     }
@@ -60,6 +63,7 @@ impl Surroundings {
     /// What may be missing from the answer.
     pub(super) fn blind_spots(&self, picks: &Picks) -> Vec<String> {
         let mut spots = recorder_status::blind_spots(&self.coverage);
+        spots.extend(self.sealed.iter().flat_map(under_way::blind_spots));
         spots.extend(self.cut.clone());
         if picks.is_cut() {
             spots.push(NO_TIME.to_owned());
@@ -86,7 +90,7 @@ impl Surroundings {
     ) -> Ground {
         let mut doubts = Vec::new();
         let undecided = picks.undecided_by(filters);
-        if !self.is_sealed {
+        if self.sealed.is_none() {
             doubts.push(
                 "the window is still open: name a snapshot that snapshot_wait has sealed"
                     .to_owned(),
@@ -122,13 +126,16 @@ impl Surroundings {
         }
         if filters
             .iter()
-            .all(|filter| FilterInput::ends(*filter).is_empty())
-            && self.coverage.unrecorded_pods > 0
+            .any(|filter| FilterInput::ends(*filter).is_empty())
         {
-            doubts.push(format!(
-                "{} pods are not recorded; name src or dst",
-                self.coverage.unrecorded_pods
-            ));
+            if self.coverage.unrecorded_pods > 0 {
+                doubts.push(format!(
+                    "{} pods are not recorded; name src or dst",
+                    self.coverage.unrecorded_pods
+                ));
+            }
+            let sealed = self.sealed.iter();
+            doubts.extend(sealed.flat_map(|it| under_way::doubts(it, |_| true)));
         }
         let missing = self.coverage.dropped > 0 || self.coverage.missing_blocks > 0;
         Ground {
@@ -159,22 +166,45 @@ impl Surroundings {
     fn unseen_at(&self, traffic: &Traffic, name: &str, namespace: Option<&str>) -> Option<String> {
         let is_in = |other: &str| namespace.is_none_or(|wanted| wanted == other);
         let shown = text::name(name).unwrap_or("(odd name)");
-        let mut recorded = self.recorded.iter();
-        let is_recorded = recorded.any(|(space, workload)| workload == name && is_in(space))
-            || traffic.observed().iter().any(|it| {
-                let party = match it.found.call.leg {
-                    Leg::Outbound => &it.found.src,
-                    Leg::Inbound => &it.found.dst,
-                };
-                is_in(&party.namespace) && (party.service == name || party.pod == name)
-            });
-        if !is_recorded {
+        let recorded = self.recorders_called(traffic, name, is_in);
+        if recorded.is_empty() {
             return Some(format!("no sidecar beside {shown} recorded anything"));
         }
         let mut partly = self.coverage.unrecorded.iter();
         let is_partly = partly.any(|it| it.workload == name && is_in(&it.namespace));
-        (is_partly || self.coverage.unrecorded_omitted > 0)
-            .then(|| format!("not all pods of {shown} are recorded"))
+        if is_partly || self.coverage.unrecorded_omitted > 0 {
+            return Some(format!("not all pods of {shown} are recorded"));
+        }
+        let doubts = under_way::doubts(self.sealed.as_ref()?, |it| {
+            recorded.contains(&(it.namespace.as_str(), it.workload.as_str()))
+        });
+        (!doubts.is_empty()).then(|| doubts.join(" and "))
+    }
+
+    /// Namespaces and workloads beside which somebody recorded that is called `name`: the workload
+    /// itself, or who answers for a service or a pod of that name.
+    fn recorders_called<'a>(
+        &'a self,
+        traffic: &'a Traffic,
+        name: &str,
+        is_in: impl Fn(&str) -> bool,
+    ) -> BTreeSet<(&'a str, &'a str)> {
+        let recorded = self.recorded.iter();
+        let workloads = recorded
+            .filter(|(space, workload)| workload == name && is_in(space))
+            .map(|(space, workload)| (space.as_str(), workload.as_str()));
+        let mut called: BTreeSet<_> = workloads.collect();
+        for it in traffic.observed() {
+            let party = match it.found.call.leg {
+                Leg::Outbound => &it.found.src,
+                Leg::Inbound => &it.found.dst,
+            };
+            if is_in(&party.namespace) && (party.service == name || party.pod == name) {
+                let origin = &it.found.origin;
+                called.insert((origin.namespace.as_str(), origin.workload.as_str()));
+            }
+        }
+        called
     }
 }
 

@@ -7,7 +7,7 @@ use remora_store::call::CallId;
 use remora_store::memory::Memory;
 use remora_store::names::facts::Fact;
 use remora_store::query::{Arrived, ArrivedQuery, FoundCall, Page, Query, Summary, SummaryQuery};
-use remora_store::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId};
+use remora_store::snapshot::{Member, NewSnapshot, Snapshot, SnapshotId, Unsettled};
 use remora_store::store::{
     CallStore, Freed, Health, Ingested, ReceivedBlock, Recorder, Retention, Scope, StoreError,
 };
@@ -130,9 +130,13 @@ impl CallStore for TroubledStore {
         self.store.create_snapshot(snapshot).await
     }
 
-    async fn seal_snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+    async fn seal_snapshot(
+        &self,
+        id: &SnapshotId,
+        unsettled: Unsettled,
+    ) -> Result<Option<Snapshot>, StoreError> {
         self.fail()?;
-        self.store.seal_snapshot(id).await
+        self.store.seal_snapshot(id, unsettled).await
     }
 
     async fn delete_snapshot(&self, id: &SnapshotId) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::withhold::withhold;
-use super::{ArrivedQuery, BlockEntry, BlockSource, FoundCall, Order};
+use super::{ArrivedQuery, BlockEntry, BlockSource, FoundCall, Order, Running};
 use crate::block::{Block, BlockError, Columns, Heads, Origin};
 use crate::call::{Call, CallId, State};
 use crate::filter::columns::BlockFacts;
@@ -231,19 +231,25 @@ impl<'q> Look<'q> {
     }
 }
 
-/// When each call that matches and still runs began.
-pub(crate) fn running_since(
+/// Each call that matches and still runs.
+pub(crate) fn running(
     source: &dyn BlockSource,
     scope: &Scope,
     query: &ArrivedQuery,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Vec<Running>, StoreError> {
     let Some(window) = Window::new(Some(query.since_ns), None, false) else {
         return Ok(Vec::new());
     };
     let mut look = Look::new(source, scope, &query.filter, query.time_budget);
     let open = look.open_calls(&query.view, &window)?;
-    let running = open.iter().filter(|found| found.call.state == State::Open);
-    Ok(running.map(|found| found.call.time_ns).collect())
+    let running = open
+        .into_iter()
+        .filter(|found| found.call.state == State::Open);
+    let running = running.map(|found| Running {
+        since_ns: found.call.time_ns,
+        origin: found.origin,
+    });
+    Ok(running.collect())
 }
 
 /// Who recorded a call, and under which redaction key.

@@ -6,7 +6,7 @@
 use prost::Message;
 
 use super::shelf::Shelved;
-use super::{Member, Seal, Snapshot};
+use super::{Beside, Member, Seal, Snapshot, Unsettled};
 use crate::store::Namespaces;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -54,6 +54,22 @@ struct SealRecord {
     members: Vec<MemberRecord>,
     #[prost(uint64, tag = "5")]
     members_omitted: u64,
+    #[prost(message, repeated, tag = "6")]
+    running: Vec<BesideRecord>,
+    #[prost(message, repeated, tag = "7")]
+    silent: Vec<BesideRecord>,
+    #[prost(uint64, tag = "8")]
+    unsettled_omitted: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct BesideRecord {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    workload: String,
+    #[prost(uint64, tag = "3")]
+    count: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -134,6 +150,14 @@ impl SealRecord {
             before_block: seal.before_block,
             members: members.collect(),
             members_omitted: seal.members_omitted,
+            running: seal
+                .unsettled
+                .running
+                .iter()
+                .map(BesideRecord::of)
+                .collect(),
+            silent: seal.unsettled.silent.iter().map(BesideRecord::of).collect(),
+            unsettled_omitted: seal.unsettled.omitted,
         }
     }
 
@@ -150,6 +174,31 @@ impl SealRecord {
             before_block: self.before_block,
             members: members.collect(),
             members_omitted: self.members_omitted,
+            unsettled: Unsettled {
+                running: self.running.into_iter().map(Into::into).collect(),
+                silent: self.silent.into_iter().map(Into::into).collect(),
+                omitted: self.unsettled_omitted,
+            },
+        }
+    }
+}
+
+impl BesideRecord {
+    fn of(beside: &Beside) -> Self {
+        Self {
+            namespace: beside.namespace.clone(),
+            workload: beside.workload.clone(),
+            count: beside.count,
+        }
+    }
+}
+
+impl From<BesideRecord> for Beside {
+    fn from(record: BesideRecord) -> Self {
+        Self {
+            namespace: record.namespace,
+            workload: record.workload,
+            count: record.count,
         }
     }
 }
@@ -174,6 +223,10 @@ mod tests {
                 sidecars: 2,
             }],
             members_omitted: 1,
+            unsettled: Unsettled {
+                omitted: 3,
+                ..Unsettled::of([("shop", "orders")], [("shop", "stock"), ("shop", "stock")])
+            },
         };
         let names = BTreeSet::from(["shop".to_owned()]);
         for (namespaces, seal) in [

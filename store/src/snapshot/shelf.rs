@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::pins::Pins;
-use super::{MEMBERS_LIMIT, Member, NewSnapshot, SNAPSHOTS_LIMIT, Seal, Snapshot, SnapshotId};
+use super::{
+    MEMBERS_LIMIT, Member, NewSnapshot, SNAPSHOTS_LIMIT, Seal, Snapshot, SnapshotId, Unsettled,
+};
 use crate::index::Index;
 use crate::segment::SegmentId;
 use crate::store::{Scope, StoreError};
@@ -27,8 +29,8 @@ pub(crate) struct Shelved {
 pub(crate) enum Change {
     /// A new one.
     Create(NewSnapshot),
-    /// This one ends here.
-    Seal(SnapshotId),
+    /// This one ends here, with this still under way.
+    Seal(SnapshotId, Unsettled),
     /// This one goes.
     Delete(SnapshotId),
     /// This one pins nothing any more.
@@ -134,7 +136,7 @@ impl Shelf {
     ) -> Result<Option<Shelved>, StoreError> {
         let id = match change {
             Change::Create(new) => return self.create(new, now_ns).map(Some),
-            Change::Seal(ref id) | Change::Delete(ref id) | Change::Unpin(ref id) => id,
+            Change::Seal(ref id, _) | Change::Delete(ref id) | Change::Unpin(ref id) => id,
         };
         let known = self.kept.get(id).map(|(shelved, _)| shelved);
         let live = known.filter(|it| !it.deleted && it.snapshot.expires_ns > now_ns);
@@ -143,10 +145,14 @@ impl Shelf {
         };
         shelved.version += 1;
         match change {
-            Change::Seal(_) => {
+            Change::Seal(_, unsettled) => {
                 if shelved.snapshot.seal.is_none() {
-                    shelved.snapshot.seal =
-                        Some(seal(&shelved.snapshot, index, next_block, now_ns));
+                    shelved.snapshot.seal = Some(seal(
+                        &shelved.snapshot,
+                        index,
+                        (next_block, now_ns),
+                        unsettled,
+                    ));
                 }
             }
             Change::Unpin(_) => shelved.snapshot.unpinned_ns = Some(now_ns),
@@ -180,7 +186,12 @@ impl Shelf {
     }
 }
 
-fn seal<L>(snapshot: &Snapshot, index: &Index<L>, next_block: u64, now_ns: i64) -> Seal {
+fn seal<L>(
+    snapshot: &Snapshot,
+    index: &Index<L>,
+    (next_block, now_ns): (u64, i64),
+    unsettled: Unsettled,
+) -> Seal {
     let newest = index.time_range().map(|(_, newest_ns)| newest_ns);
     let after_newest = newest.map_or(now_ns, |newest_ns| newest_ns.saturating_add(1));
     let mut members = members(snapshot, index, &Scope::ALL);
@@ -192,6 +203,7 @@ fn seal<L>(snapshot: &Snapshot, index: &Index<L>, next_block: u64, now_ns: i64) 
         before_block: next_block,
         members,
         members_omitted,
+        unsettled,
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use remora_store::filter::Filter;
-use remora_store::query::{ArrivedQuery, Query};
-use remora_store::snapshot::{NewSnapshot, SNAPSHOTS_LIMIT, Snapshot, View};
+use remora_store::query::{Arrived, ArrivedQuery, Query};
+use remora_store::snapshot::{NewSnapshot, SNAPSHOTS_LIMIT, Snapshot, Unsettled, View};
 use remora_store::store::{CallStore, Namespaces, Retention, Scope, StoreError};
 use test_case::test_case;
 
@@ -21,6 +21,11 @@ const EVERYTHING_OLD: Retention = Retention {
     before_ns: Some(i64::MAX),
     max_bytes: None,
 };
+
+/// When each call that runs began.
+fn since(arrived: &Arrived) -> Vec<i64> {
+    arrived.running.iter().map(|it| it.since_ns).collect()
+}
 
 fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -83,7 +88,12 @@ async fn what_is_stored_after_the_seal_is_no_part_of_it(kind: Kind) {
         "an open snapshot grows, and shows what runs"
     );
 
-    let sealed = held.store.seal_snapshot(&made.id).await.unwrap().unwrap();
+    let sealed = held
+        .store
+        .seal_snapshot(&made.id, Unsettled::default())
+        .await
+        .unwrap()
+        .unwrap();
     let expected: Vec<i64> = (5..15).collect();
     assert_eq!(shown(&*held.store, &sealed).await, expected);
     // A block that was sealed before and comes late, one of another sidecar, and the end of a call.
@@ -101,7 +111,12 @@ async fn what_is_stored_after_the_seal_is_no_part_of_it(kind: Kind) {
             .unwrap();
     }
     assert_eq!(shown(&*held.store, &sealed).await, expected);
-    let again = held.store.seal_snapshot(&made.id).await.unwrap().unwrap();
+    let again = held
+        .store
+        .seal_snapshot(&made.id, Unsettled::default())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(again, sealed, "a sealed one stays as it is");
     let listed = held.store.snapshots().await.unwrap();
     assert_eq!(listed, std::slice::from_ref(&sealed));
@@ -132,7 +147,10 @@ async fn a_snapshot_shows_its_namespaces_and_workloads_only(kind: Kind) {
     let made = held.store.create_snapshot(wanted).await.unwrap();
     for _ in 0..2 {
         assert_eq!(shown(&*held.store, &made).await, [0, 1, 2]);
-        held.store.seal_snapshot(&made.id).await.unwrap();
+        held.store
+            .seal_snapshot(&made.id, Unsettled::default())
+            .await
+            .unwrap();
     }
     let bank = Scope::whole(Namespaces::Only(BTreeSet::from(["bank".to_owned()])));
     assert!(held.store.members(&bank, &made).await.unwrap().is_empty());
@@ -156,7 +174,12 @@ async fn what_a_snapshot_pins_is_kept_until_it_goes(kind: Kind) {
         held.store.ingest(vec![block]).await.unwrap();
     }
     let made = held.store.create_snapshot(from_second(200)).await.unwrap();
-    let sealed = held.store.seal_snapshot(&made.id).await.unwrap().unwrap();
+    let sealed = held
+        .store
+        .seal_snapshot(&made.id, Unsettled::default())
+        .await
+        .unwrap()
+        .unwrap();
     for _ in 0..3 {
         held.store.retain(&EVERYTHING_OLD).await.unwrap();
     }
@@ -174,7 +197,13 @@ async fn what_a_snapshot_pins_is_kept_until_it_goes(kind: Kind) {
     held.store.retain(&EVERYTHING_OLD).await.unwrap();
     assert!(all(&*held.store, &Scope::ALL).await.is_empty());
     assert!(held.store.snapshots().await.unwrap().is_empty());
-    assert!(held.store.seal_snapshot(&made.id).await.unwrap().is_none());
+    assert!(
+        held.store
+            .seal_snapshot(&made.id, Unsettled::default())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test_case(Kind::Memory; "memory")]
@@ -197,7 +226,13 @@ async fn an_expired_snapshot_is_gone_and_pins_nothing(kind: Kind) {
     })
     .await;
     assert!(now_ns() >= made.expires_ns);
-    assert!(held.store.seal_snapshot(&made.id).await.unwrap().is_none());
+    assert!(
+        held.store
+            .seal_snapshot(&made.id, Unsettled::default())
+            .await
+            .unwrap()
+            .is_none()
+    );
     held.store.retain(&EVERYTHING_OLD).await.unwrap();
     assert!(all(&*held.store, &Scope::ALL).await.is_empty());
 }
@@ -262,20 +297,17 @@ async fn what_arrived_is_told_by_new_blocks_alone(kind: Kind) {
     let block = shop.block_with_open(&calls(0, 10), Some(&[running(50), running(2)]));
     held.store.ingest(vec![block]).await.unwrap();
     let arrived = held.store.arrived(&Scope::ALL, &query).await.unwrap();
-    assert_eq!((arrived.calls, arrived.running_since_ns.len()), (5, 0));
+    assert_eq!((arrived.calls, arrived.running.len()), (5, 0));
     query.filter = Filter::default();
     query.from_block = arrived.next_block;
     let arrived = held.store.arrived(&Scope::ALL, &query).await.unwrap();
-    assert_eq!(
-        (arrived.calls, arrived.running_since_ns),
-        (0, vec![second(50)])
-    );
+    assert_eq!((arrived.calls, since(&arrived)), (0, vec![second(50)]));
     held.store
         .ingest(vec![shop.block(&[crate::support::numbered(50)])])
         .await
         .unwrap();
     let arrived = held.store.arrived(&Scope::ALL, &query).await.unwrap();
-    assert_eq!((arrived.calls, arrived.running_since_ns), (1, vec![]));
+    assert_eq!((arrived.calls, since(&arrived)), (1, vec![]));
 }
 
 /// A store with a sealed snapshot, an open one, and one that was deleted; of what they pin alone.
@@ -291,7 +323,11 @@ async fn filled(dir: &Path) -> (Snapshot, Snapshot) {
         }
     }
     let made = store.create_snapshot(from_second(305)).await.unwrap();
-    let sealed = store.seal_snapshot(&made.id).await.unwrap().unwrap();
+    let sealed = store
+        .seal_snapshot(&made.id, Unsettled::default())
+        .await
+        .unwrap()
+        .unwrap();
     for n in 40..60 {
         let block = shop.block(&calls(n * 10, n * 10 + 10));
         store.ingest(vec![block]).await.unwrap();
@@ -346,7 +382,11 @@ async fn a_cut_at_any_step_keeps_what_was_answered_for() {
             1 => made.push(store.create_snapshot(from_second(n * 10)).await.unwrap()),
             3 => {
                 let last = made.last_mut().unwrap();
-                *last = store.seal_snapshot(&last.id).await.unwrap().unwrap();
+                *last = store
+                    .seal_snapshot(&last.id, Unsettled::default())
+                    .await
+                    .unwrap()
+                    .unwrap();
             }
             5 if made.len() > 3 => {
                 let first = made.remove(0);

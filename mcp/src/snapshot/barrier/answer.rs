@@ -13,7 +13,7 @@ use crate::control::SidecarName;
 use crate::coverage::{Coverage, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
-use crate::snapshot::{find, shown};
+use crate::snapshot::{find, shown, under_way};
 use crate::tools::recorder_status::blind_spots;
 
 /// Most sidecars that are named as blind spots.
@@ -23,7 +23,9 @@ impl Course<'_> {
     /// Seals the snapshot where it has settled and that was asked for, and counts what is stored.
     pub(super) async fn end(mut self, caller: &Scope, reason: Reason) -> Result<Settled, ApiError> {
         if reason == Reason::Idle && self.wait.seal {
-            let sealed = self.app.store.seal_snapshot(&self.snapshot.id).await?;
+            let unsettled = self.under_way().await?;
+            let store = &self.app.store;
+            let sealed = store.seal_snapshot(&self.snapshot.id, unsettled).await?;
             let Some(sealed) = sealed else {
                 let found = find(self.app, caller, self.snapshot.id.as_str()).await;
                 return Err(found.err().unwrap_or_else(gone));
@@ -118,7 +120,7 @@ impl Course<'_> {
         if reason != Reason::Sealed && self.nobody_records() {
             spots.push("no sidecar of this snapshot is connected to the hub".to_owned());
         }
-        let running = self.running_since_ns.len() as u64;
+        let running = self.running.len() as u64;
         let streams = running.saturating_sub(progress.in_flight);
         if streams > 0 {
             spots.push(format!(
@@ -127,6 +129,9 @@ impl Course<'_> {
             ));
         }
         let sight = Sight::of_snapshot(caller, &self.snapshot);
+        if let (Reason::Sealed, Some(unsettled)) = (reason, &sight.sealed) {
+            spots.extend(under_way::blind_spots(unsettled));
+        }
         let coverage = Coverage::of(self.app, &sight.scope, sight.window).await?;
         spots.extend(blind_spots(&coverage));
         Ok(spots)

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use remora_store::query::ArrivedQuery;
-use remora_store::snapshot::Snapshot;
+use remora_store::filter::Filter;
+use remora_store::query::{Arrived, ArrivedQuery, Running};
+use remora_store::snapshot::{Snapshot, Unsettled};
 use remora_store::store::Scope;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -30,8 +31,8 @@ pub(super) struct Course<'a> {
     deadline: Instant,
     /// Calls that matched so far; of a merged block some may be counted again.
     calls: u64,
-    /// When each call that matches and runs began.
-    pub(super) running_since_ns: Vec<i64>,
+    /// The calls that match and run.
+    pub(super) running: Vec<Running>,
     next_block: u64,
     last_arrival: Instant,
     last_look: Instant,
@@ -65,7 +66,7 @@ impl<'a> Course<'a> {
             progress,
             deadline: now + wait.patience,
             calls: 0,
-            running_since_ns: Vec::new(),
+            running: Vec::new(),
             next_block: 0,
             last_arrival: now,
             last_look: now,
@@ -116,8 +117,11 @@ impl<'a> Course<'a> {
 
     fn in_flight(&self) -> u64 {
         let streams_before = now_ns().saturating_sub(nanoseconds(self.app.waits.stream_after));
-        let young = self.running_since_ns.iter();
-        young.filter(|since| **since > streams_before).count() as u64
+        let young = self
+            .running
+            .iter()
+            .filter(|it| it.since_ns > streams_before);
+        young.count() as u64
     }
 
     fn is_quiet(&self) -> bool {
@@ -148,7 +152,8 @@ impl<'a> Course<'a> {
         if self.in_flight() == 0 {
             return idle;
         }
-        let youngest_ns = self.running_since_ns.iter().max().copied().unwrap_or(0);
+        let began = self.running.iter().map(|it| it.since_ns);
+        let youngest_ns = began.max().unwrap_or(0);
         let age_ns = now_ns().saturating_sub(youngest_ns).max(0).unsigned_abs();
         let stream_after = self.app.waits.stream_after;
         let left = stream_after.saturating_sub(Duration::from_nanos(age_ns));
@@ -182,27 +187,45 @@ impl<'a> Course<'a> {
     }
 
     async fn look(&mut self) -> Result<(), ApiError> {
-        let query = ArrivedQuery {
-            filter: self.wait.filter.clone(),
-            since_ns: self.snapshot.since_ns,
-            view: self.snapshot.view(),
-            from_block: self.next_block,
-            time_budget: TIME_BUDGET,
-        };
-        let arrived = {
-            // The semaphore is never closed; whoever waits has no hurry.
-            let _turn = self.app.query_turns.acquire().await;
-            self.app.store.arrived(&self.scope, &query).await?
-        };
+        let arrived = self
+            .arrived(self.wait.filter.clone(), self.next_block)
+            .await?;
         self.last_look = Instant::now();
         if arrived.calls > 0 {
             self.last_arrival = self.last_look;
         }
         self.calls += arrived.calls;
-        self.running_since_ns = arrived.running_since_ns;
+        self.running = arrived.running;
         self.next_block = arrived.next_block;
         self.tell();
         Ok(())
+    }
+
+    async fn arrived(&self, filter: Filter, from_block: u64) -> Result<Arrived, ApiError> {
+        let query = ArrivedQuery {
+            filter,
+            since_ns: self.snapshot.since_ns,
+            view: self.snapshot.view(),
+            from_block,
+            time_budget: TIME_BUDGET,
+        };
+        // The semaphore is never closed; whoever waits has no hurry.
+        let _turn = self.app.query_turns.acquire().await;
+        Ok(self.app.store.arrived(&self.scope, &query).await?)
+    }
+
+    /// What is under way now, whatever was waited for.
+    pub(super) async fn under_way(&self) -> Result<Unsettled, ApiError> {
+        let running = self
+            .arrived(Filter::default(), self.next_block)
+            .await?
+            .running;
+        let running = running.iter().map(|it| &it.origin);
+        let silent = self.unanswered.iter().map(|it| &it.name);
+        Ok(Unsettled::of(
+            running.map(|it| (it.namespace.as_str(), it.workload.as_str())),
+            silent.map(|it| (it.namespace.as_str(), it.workload.as_str())),
+        ))
     }
 
     /// How far it has come.

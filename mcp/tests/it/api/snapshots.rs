@@ -35,7 +35,7 @@ async fn wait(hub: &TestHub, id: &str, body: Value) -> Value {
 }
 
 /// A block of calls that begin now, as the sidecar of `orders` seals it.
-fn block(sequence: u64, calls: &[Call], open: Option<&[Call]>) -> Bytes {
+pub(super) fn block(sequence: u64, calls: &[Call], open: Option<&[Call]>) -> Bytes {
     let meta = BlockMeta {
         origin: origin("orders", 0xaa),
         sequence,
@@ -52,7 +52,8 @@ fn now(connection: u64) -> Call {
     call
 }
 
-fn running(connection: u64) -> Call {
+/// A call that still runs.
+pub(super) fn running(connection: u64) -> Call {
     let mut call = now(connection);
     call.state = State::Open;
     call.response = Default::default();

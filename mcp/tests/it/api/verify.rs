@@ -6,6 +6,8 @@ use remora_store::call::Omitted;
 use serde_json::{Value, json};
 use test_case::test_case;
 
+use super::snapshots;
+use crate::control::ask;
 use crate::http::{Answer, send};
 use crate::hub::TestHub;
 use crate::retried::retried;
@@ -106,10 +108,67 @@ async fn snapshot(hub: &TestHub) -> String {
 }
 
 async fn seal(hub: &TestHub, id: &str) {
-    let wait = json!({"idle_ms": 0}).to_string();
+    seal_after(hub, id, json!({"idle_ms": 0})).await;
+}
+
+async fn seal_after(hub: &TestHub, id: &str, wait: Value) {
+    let waited = wait_for(hub, id, wait).await;
+    assert_eq!(waited["sealed"], true, "{waited}");
+}
+
+async fn wait_for(hub: &TestHub, id: &str, wait: Value) -> Value {
     let path = format!("/api/v1/snapshots/{id}/wait");
-    let waited = send(hub.api_address(), Method::POST, &path, &[], wait.into()).await;
-    assert_eq!(waited.json()["sealed"], true, "{}", waited.text());
+    let body = wait.to_string().into();
+    let waited = send(hub.api_address(), Method::POST, &path, &[], body).await;
+    waited.json()
+}
+
+/// Has a call of `orders` run when the next snapshot is sealed.
+async fn leave_a_call_running(hub: &TestHub) {
+    let mut stream = snapshots::running(7);
+    stream.time_ns -= 6_000_000_000;
+    let block = snapshots::block(2, &[], Some(&[stream]));
+    assert_eq!(hub.ingest(&[block]).await.status, 200);
+}
+
+/// Has the sidecar of `orders` ask for questions once, and answer none.
+async fn fall_silent(hub: &TestHub) {
+    let orders = "incarnation=000000000000000000000000000000aa&workload=orders&namespace=shop";
+    ask(hub, &format!("{orders}&epoch=0&sequence=1")).await;
+}
+
+#[test_case(true, "a call beside orders was still running when the snapshot was sealed"; "a call that ran")]
+#[test_case(false, "the sidecar of orders had not handed over when the snapshot was sealed"; "a sidecar that was silent")]
+#[tokio::test]
+async fn absence_does_not_pass_where_something_was_under_way_at_the_seal(runs: bool, why: &str) {
+    let hub = TestHub::with_shop().await;
+    match runs {
+        true => leave_a_call_running(&hub).await,
+        false => fall_silent(&hub).await,
+    }
+    let id = snapshot(&hub).await;
+    let wait = json!({"idle_ms": 0, "filter": {"path_prefix": "/nobody"}, "min_calls": 0});
+    seal_after(&hub, &id, wait).await;
+    let absent = json!({"snapshot": id, "expectations": [
+        {"check": "no_call", "args": {"filter": {"dst": "orders", "path_prefix": "/admin"}}},
+        {"check": "no_call", "args": {"filter": {"path_prefix": "/admin"}}},
+        {"check": "no_call", "args": {"filter": {"src": "web", "dst": "orders", "path_prefix": "/admin"}}},
+    ]});
+    let answer = verify(&hub, absent).await.json();
+    let verdict = |place: usize| answer["checks"][place]["verdict"].as_str().unwrap();
+    assert_eq!(
+        (verdict(0), verdict(1), verdict(2)),
+        ("inconclusive", "inconclusive", "pass"),
+        "{answer}"
+    );
+    for place in 0..2 {
+        let said = answer["checks"][place]["why"].as_str().unwrap();
+        assert!(said.contains(why), "{answer}");
+    }
+    assert!(answer["blind_spots"].to_string().contains(why), "{answer}");
+    let again = wait_for(&hub, &id, json!({})).await;
+    assert_eq!(again["reason"], "sealed");
+    assert!(again["blind_spots"].to_string().contains(why), "{again}");
 }
 
 #[test_case("request.json.items[0].sku == \"coffee\"", "inconclusive"; "what the cut body may have had")]
