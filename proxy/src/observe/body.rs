@@ -94,6 +94,12 @@ impl Body {
         }
     }
 
+    /// Whether what comes next are trailers, or the empty line in their place.
+    pub(crate) fn is_in_trailers(&self) -> bool {
+        use Chunk::{Trailer, TrailerCr, TrailerStart};
+        matches!(self, Self::Chunked(TrailerStart | TrailerCr | Trailer))
+    }
+
     /// Takes the next part off the front of `rest`. An empty `rest` gives [`Part::End`] where the
     /// body is over, else [`Part::Framing`].
     pub(crate) fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Part<'a> {

@@ -1,31 +1,52 @@
 //! What a connection speaks, by its first bytes; they stay with the wires, for whoever carries it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use remora_store::call::Side;
+use tokio::time::sleep;
 
 use super::wire::Wire;
 use crate::detect::{self, Family};
 
+/// How long bytes are held that could be the first ones of HTTP. Of another protocol they may be all that
+/// is said before an answer; whoever sends HTTP in such small pieces is spliced.
+const HOLD: Duration = Duration::from_millis(500);
+
 /// Waits until the first bytes tell. Whoever speaks first is heard, so that servers which greet are
-/// served; what cannot be told is [`Family::Opaque`]. Fails with the side that broke the connection.
+/// served; what cannot be told, or not within [`HOLD`], is [`Family::Opaque`]. Fails with the side that
+/// broke the connection.
 pub(super) async fn family(near: &Wire<'_>, far: &Wire<'_>) -> Result<Family, Side> {
+    let mut held = None;
     poll_fn(|cx| {
-        if let Poll::Ready(family) = listen(Side::Client, near, cx) {
-            return Poll::Ready(family.map_err(|_| Side::Client));
+        let heard = poll_family(near, far, cx);
+        if heard.is_ready() || !has_spoken(near) && !has_spoken(far) {
+            return heard;
         }
-        if has_spoken(far) {
-            return Poll::Pending;
-        }
-        match listen(Side::Server, far, cx) {
-            // The settings of HTTP/2 may come ahead of the client's preface; then the client tells.
-            Poll::Ready(Ok(Family::Http2)) | Poll::Pending => Poll::Pending,
-            Poll::Ready(family) => Poll::Ready(family.map_err(|_| Side::Server)),
-        }
+        let held = held.get_or_insert_with(|| Box::pin(sleep(HOLD)));
+        held.as_mut().poll(cx).map(|()| Ok(Family::Opaque))
     })
     .await
+}
+
+fn poll_family(
+    near: &Wire<'_>,
+    far: &Wire<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Family, Side>> {
+    if let Poll::Ready(family) = listen(Side::Client, near, cx) {
+        return Poll::Ready(family.map_err(|_| Side::Client));
+    }
+    if has_spoken(far) {
+        return Poll::Pending;
+    }
+    match listen(Side::Server, far, cx) {
+        // The settings of HTTP/2 may come ahead of the client's preface; then the client tells.
+        Poll::Ready(Ok(Family::Http2)) | Poll::Pending => Poll::Pending,
+        Poll::Ready(family) => Poll::Ready(family.map_err(|_| Side::Server)),
+    }
 }
 
 /// Whether what the server says first is HTTP/2. Fails where it broke the connection instead.

@@ -27,6 +27,8 @@ pub(super) struct Input {
     was_asked: bool,
     /// hyper has made sense of that head.
     is_understood: bool,
+    /// The last byte of the trailers, as far as they came.
+    last_of_trailers: u8,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Input {
             lost: false,
             was_asked: false,
             is_understood: false,
+            last_of_trailers: 0,
         }
     }
 
@@ -168,6 +171,7 @@ impl Input {
 
     fn take_head_before(&mut self, stage: Stage) -> Vec<u8> {
         self.is_understood = false;
+        self.last_of_trailers = 0;
         match std::mem::replace(&mut self.stage, stage) {
             Stage::Whole(head, _) => head,
             _ => Vec::new(),
@@ -219,7 +223,8 @@ impl Input {
                 }
                 Stage::Body(body) => {
                     let limit = self.ahead.len().min(room.remaining());
-                    let count = match content(body, self.ahead.get(..limit).unwrap_or_default()) {
+                    let piece = self.ahead.get(..limit).unwrap_or_default();
+                    let count = match content(body, &mut self.last_of_trailers, piece) {
                         Content::Bytes(count) => count,
                         Content::Ends(0) => {
                             self.expect_request();
@@ -363,11 +368,23 @@ enum Content {
     Malformed(usize),
 }
 
-fn content(body: &mut Body, piece: &[u8]) -> Content {
+/// Trailer lines have to end with CR LF: hyper waits for the CR for ever.
+fn content(body: &mut Body, last_of_trailers: &mut u8, piece: &[u8]) -> Content {
     let mut rest = piece;
     loop {
         let before = rest.len();
-        match body.next(&mut rest) {
+        let is_in_trailers = body.is_in_trailers();
+        let part = body.next(&mut rest);
+        if is_in_trailers {
+            let taken = piece.get(piece.len() - before..piece.len() - rest.len());
+            for byte in taken.unwrap_or_default() {
+                if *byte == b'\n' && *last_of_trailers != b'\r' {
+                    return Content::Malformed(piece.len() - before);
+                }
+                *last_of_trailers = *byte;
+            }
+        }
+        match part {
             Part::End => return Content::Ends(piece.len() - rest.len()),
             Part::Malformed => return Content::Malformed(piece.len() - before),
             // A step may take nothing on its way from one state to the next.

@@ -33,7 +33,7 @@ const CHANGES: [(&str, &[&str]); 3] = [
         &["trailers, declared", "trailers, undeclared, on both sides"],
     ),
     (
-        "| chunks that are framed against the rules | both connections are reset |",
+        "| chunks that are framed against the rules | both connections are reset; so are trailers whose lines end without a CR |",
         &[
             "bare line feeds",
             "chunk size that is no number",
@@ -168,6 +168,28 @@ async fn requests_that_were_answered_too_early_still_arrive() {
         within(client.read_exact(&mut answered)).await.unwrap();
         assert_eq!(answered, response);
     }
+}
+
+/// A few letters may be all that a client says before it is answered, and the settings of HTTP/2 all that a
+/// server does.
+#[tokio::test]
+async fn words_that_could_begin_http_are_not_held_for_ever() {
+    let rig = Rig::start_terminating().await;
+    let (mut client, mut server) = rig.connect().await;
+    for (to_server, to_client) in [("GE", "WHAT"), ("TUP", "OK")] {
+        let (mut asked, mut answered) = (vec![0; to_server.len()], vec![0; to_client.len()]);
+        client.write_all(to_server.as_bytes()).await.unwrap();
+        within(server.read_exact(&mut asked)).await.unwrap();
+        server.write_all(to_client.as_bytes()).await.unwrap();
+        within(client.read_exact(&mut answered)).await.unwrap();
+        assert_eq!((asked, answered), (to_server.into(), to_client.into()));
+    }
+    let (mut client, mut server) = rig.connect().await;
+    let settings = *b"\0\0\0\x04\0\0\0\0\0";
+    let mut answered = [0; 9];
+    server.write_all(&settings).await.unwrap();
+    within(client.read_exact(&mut answered)).await.unwrap();
+    assert_eq!(answered, settings);
 }
 
 /// A client that closes is not waited for: the server learns of it while it still works.

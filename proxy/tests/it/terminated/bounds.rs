@@ -25,6 +25,8 @@ async fn interim_responses_without_end_are_cut_off() {
 
 #[test_case("00000000000000003\r\nabc\r\n0\r\n\r\n"; "a size of many digits")]
 #[test_case("zz\r\nabc\r\n0\r\n\r\n"; "a size that is no number")]
+#[test_case("3\r\nabc\r\n0\r\nX: y\n\r\n"; "a trailer that ends with a line feed alone")]
+#[test_case("3\r\nabc\r\n0\r\n\n"; "an end that is a line feed alone")]
 #[tokio::test]
 async fn chunks_that_are_none_end_the_connection_and_not_only_the_request(body: &str) {
     let rig = Rig::start_terminating().await;
