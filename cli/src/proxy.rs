@@ -27,6 +27,7 @@ fn options(arguments: arguments::Proxy) -> Options {
     Options {
         maps: arguments.maps,
         redirect: arguments.redirect,
+        forward: arguments.forward,
         admin: arguments.admin,
         ingest: arguments.ingest,
         ingest_ca: arguments.ingest_ca,

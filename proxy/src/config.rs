@@ -4,7 +4,7 @@
 //! business.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +12,10 @@ use hyper::Uri;
 use remora_store::block::Origin;
 use remora_store::call::Leg;
 
-use crate::config::parse::{address, map, size, switch};
+use check::Check;
+use parse::switch;
 
+mod check;
 mod parse;
 
 /// Port that inbound connections are redirected to.
@@ -44,6 +46,9 @@ pub struct Options {
     pub maps: Vec<String>,
     /// Take what the rules of [`crate::redirect`] send to the redirect ports.
     pub redirect: bool,
+    /// Where the forward proxy listens: `IP:PORT`, or a port of loopback alone. Whoever reaches it can have
+    /// it connect anywhere.
+    pub forward: Option<String>,
     /// Address of metrics and probes, or `off`. Default: port 15120, on every address of a pod,
     /// on loopback with mapped listeners.
     pub admin: Option<String>,
@@ -90,6 +95,7 @@ impl Default for Options {
         Self {
             maps: Vec::new(),
             redirect: false,
+            forward: None,
             admin: None,
             ingest: DEFAULT_INGEST.to_owned(),
             ingest_ca: None,
@@ -119,6 +125,8 @@ pub struct Config {
     pub maps: Vec<Map>,
     /// Ports that take redirected connections; `None` without redirection.
     pub redirect: Option<RedirectPorts>,
+    /// Where the forward proxy listens.
+    pub forward: Option<SocketAddr>,
     /// Where metrics and probes are served; `None` for nowhere.
     pub admin: Option<SocketAddr>,
     /// The hub's ingest port.
@@ -232,12 +240,13 @@ impl Config {
     pub fn from_options(options: Options) -> Result<Self, ConfigError> {
         let mut check = Check::default();
         let maps = check.maps(&options.maps);
-        if maps.is_empty() && !options.redirect && options.maps.is_empty() {
+        if !options.redirect && options.forward.is_none() && options.maps.is_empty() {
             check.fail(
                 "--map",
-                "there is nothing to listen on; give --map inbound|outbound:LISTEN=UPSTREAM or --redirect",
+                "there is nothing to listen on; give --map inbound|outbound:LISTEN=UPSTREAM, --redirect or --forward LISTEN",
             );
         }
+        let forward = check.forward(options.forward.as_deref(), &maps);
         if options.workload.is_empty() {
             check.fail(
                 "--workload",
@@ -254,6 +263,7 @@ impl Config {
         let config = Self {
             admin: check.admin(options.admin.as_deref(), options.redirect),
             redirect: options.redirect.then(RedirectPorts::default),
+            forward,
             ingest: check.ingest(&options.ingest, options.ingest_ca.is_some()),
             ingest_ca: options.ingest_ca,
             token_file: options.token_file,
@@ -307,95 +317,6 @@ fn serves(maps: &[Map], pod_ips: &[IpAddr]) -> Vec<SocketAddr> {
         .map(|map| map.listen);
     let pod = pod_ips.iter().map(|ip| SocketAddr::new(*ip, 0));
     mapped.chain(pod).collect()
-}
-
-/// Gathers what is wrong, so that it can be said all at once.
-#[derive(Default)]
-struct Check {
-    problems: Vec<Problem>,
-}
-
-impl Check {
-    fn fail(&mut self, field: &'static str, message: impl Into<String>) {
-        self.problems.push(Problem {
-            field,
-            message: message.into(),
-        });
-    }
-
-    fn take<T>(&mut self, field: &'static str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.fail(field, message)).ok()
-    }
-
-    fn maps(&mut self, texts: &[String]) -> Vec<Map> {
-        let mut maps: Vec<Map> = Vec::new();
-        for text in texts {
-            let Some(parsed) = self.take("--map", map(text)) else {
-                continue;
-            };
-            let taken = |map: &&Map| map.listen == parsed.listen && parsed.listen.port() != 0;
-            if maps.iter().any(|map| taken(&map)) {
-                self.fail("--map", format!("{} is listened on twice", parsed.listen));
-            }
-            maps.push(parsed);
-        }
-        maps
-    }
-
-    fn pod_ips(&mut self, texts: &[String]) -> Vec<IpAddr> {
-        let parse = |text: &String| {
-            let wrong = |_| format!("{text:?} is not an IP address");
-            text.parse::<IpAddr>().map_err(wrong)
-        };
-        texts
-            .iter()
-            .filter_map(|text| self.take("--pod-ip", parse(text)))
-            .collect()
-    }
-
-    fn admin(&mut self, text: Option<&str>, in_pod: bool) -> Option<SocketAddr> {
-        match text {
-            Some("off") => None,
-            Some(text) => self.take(
-                "--admin",
-                address(text).map_err(|message| format!("{message}, or `off`")),
-            ),
-            // The kubelet and Prometheus come from outside the pod.
-            None if in_pod => Some((Ipv6Addr::UNSPECIFIED, ADMIN_PORT).into()),
-            None => Some((Ipv4Addr::LOCALHOST, ADMIN_PORT).into()),
-        }
-    }
-
-    fn ingest(&mut self, text: &str, has_authorities: bool) -> Uri {
-        let uri = self.take("--ingest", parse::url(text)).unwrap_or_default();
-        match (uri.scheme_str(), has_authorities) {
-            (Some("https"), false) => self.fail(
-                "--ingest",
-                format!("{text} needs --ingest-ca FILE, the authorities that the hub's certificate is checked against"),
-            ),
-            // Whoever gives authorities takes the way to the hub for encrypted.
-            (Some("http"), true) => self.fail(
-                "--ingest-ca",
-                format!("it is of no use with {text}; did you mean {}?", text.replacen("http", "https", 1)),
-            ),
-            _ => {}
-        }
-        uri
-    }
-
-    fn size(&mut self, field: &'static str, text: &str, least: usize, most: usize) -> usize {
-        self.take(field, size(text, least, most))
-            .unwrap_or_default()
-    }
-
-    fn finish(self, config: Config) -> Result<Config, ConfigError> {
-        if self.problems.is_empty() {
-            return Ok(config);
-        }
-        Err(ConfigError {
-            problems: self.problems,
-        })
-    }
 }
 
 #[cfg(test)]

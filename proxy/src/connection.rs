@@ -71,7 +71,7 @@ impl Plane {
     }
 
     /// Begins to watch a connection, if connections are watched.
-    fn watch(&self, accepted: &Accepted) -> Option<Rc<Tap>> {
+    pub(crate) fn watch(&self, ends: &Ends, arrival: Arrival) -> Option<Rc<Tap>> {
         let recorder = match &self.recording {
             Recording::On(recorder) => recorder,
             Recording::Suspended(recorder) => {
@@ -84,22 +84,44 @@ impl Plane {
         self.last_id.set(id);
         let facts = ConnectionFacts {
             id,
-            leg: accepted.leg,
-            src: accepted.peer,
-            dst: accepted.dst,
-            accepted_ns: wall_clock_ns(),
+            leg: ends.leg,
+            src: ends.src,
+            dst: ends.dst,
+            accepted_ns: arrival.wall_ns,
         };
-        Some(recorder.watch(facts, Instant::now()))
+        Some(recorder.watch(facts, arrival.instant))
+    }
+}
+
+/// Between whom a connection is.
+pub(crate) struct Ends {
+    pub(crate) leg: Leg,
+    pub(crate) src: SocketAddr,
+    /// Where it goes, as the client addressed it.
+    pub(crate) dst: SocketAddr,
+}
+
+/// When a connection began.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    wall_ns: i64,
+    instant: Instant,
+}
+
+impl Arrival {
+    /// It begins now.
+    pub(crate) fn now() -> Self {
+        Self {
+            wall_ns: wall_clock_ns(),
+            instant: Instant::now(),
+        }
     }
 }
 
 /// A connection as it was accepted.
 pub(crate) struct Accepted {
     pub(crate) client: TcpStream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) leg: Leg,
-    /// Where it goes, as the client addressed it.
-    pub(crate) dst: SocketAddr,
+    pub(crate) ends: Ends,
     pub(crate) upstream: Upstream,
     pub(crate) traffic: Traffic,
 }
@@ -107,26 +129,35 @@ pub(crate) struct Accepted {
 /// Serves a connection until it is over.
 pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
     let _open = Open::new(&plane);
-    let leg = accepted.leg;
+    let leg = accepted.ends.leg;
     plane.metrics.accepted(leg);
-    let tap = plane.watch(&accepted);
+    let tap = plane.watch(&accepted.ends, Arrival::now());
     let client = Leash::new(accepted.client);
-    let server = match dial(&plane, &accepted.upstream, &client.stream).await {
-        Ok(server) => server,
+    match dial(&plane, &accepted.upstream, &client.stream).await {
+        Ok(server) => carry(&plane, client, server, tap, &accepted.traffic).await,
         Err(error) => {
             plane.metrics.dial_failed(leg, error);
             if let Some(tap) = tap {
                 tap.connect_failed(error);
             }
-            return;
         }
-    };
+    }
+}
+
+/// Carries a connection whose server was reached until it is over.
+pub(crate) async fn carry(
+    plane: &Plane,
+    client: Leash,
+    server: Dialled,
+    tap: Option<Rc<Tap>>,
+    traffic: &Traffic,
+) {
     if let Some(tap) = &tap {
         tap.connected(server.local.address, server.address);
     }
     let watchers = Watchers {
         scratch: &plane.scratch,
-        traffic: &accepted.traffic,
+        traffic,
         tap: tap.as_deref(),
     };
     let near = Link::Plain(&client.stream);
@@ -143,38 +174,41 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
 }
 
 /// A connection that the sidecar made.
-struct Dialled<'a> {
+pub(crate) struct Dialled {
     /// Where the server is.
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     leash: Leash,
-    local: Local<'a>,
+    local: Local,
 }
 
 /// An address of the sidecar's, known as such for as long as this lives.
-struct Local<'a> {
-    plane: &'a Plane,
+struct Local {
+    plane: Rc<Plane>,
     address: SocketAddr,
 }
 
-impl<'a> Local<'a> {
-    fn new(plane: &'a Plane, address: SocketAddr) -> Self {
+impl Local {
+    fn new(plane: &Rc<Plane>, address: SocketAddr) -> Self {
         plane.dialled.borrow_mut().insert(address);
-        Self { plane, address }
+        Self {
+            plane: Rc::clone(plane),
+            address,
+        }
     }
 }
 
-impl Drop for Local<'_> {
+impl Drop for Local {
     fn drop(&mut self) {
         self.plane.dialled.borrow_mut().remove(&self.address);
     }
 }
 
 /// Connects to the server, unless the client breaks off first.
-async fn dial<'a>(
-    plane: &'a Plane,
+async fn dial(
+    plane: &Rc<Plane>,
     upstream: &Upstream,
     client: &TcpStream,
-) -> Result<Dialled<'a>, CallError> {
+) -> Result<Dialled, CallError> {
     tokio::select! {
         biased;
         dialled = connect(plane, upstream) => dialled.map_err(|err| dial_error(&err)),
@@ -182,7 +216,7 @@ async fn dial<'a>(
     }
 }
 
-async fn connect<'a>(plane: &'a Plane, upstream: &Upstream) -> io::Result<Dialled<'a>> {
+async fn connect(plane: &Rc<Plane>, upstream: &Upstream) -> io::Result<Dialled> {
     match upstream {
         Upstream::Address(address) => connect_to(plane, *address).await,
         Upstream::Name(name) => {
@@ -198,7 +232,8 @@ async fn connect<'a>(plane: &'a Plane, upstream: &Upstream) -> io::Result<Dialle
     }
 }
 
-async fn connect_to(plane: &Plane, address: SocketAddr) -> io::Result<Dialled<'_>> {
+/// Connects to an address, with no timeout but the kernel's.
+pub(crate) async fn connect_to(plane: &Rc<Plane>, address: SocketAddr) -> io::Result<Dialled> {
     let dialling = socket::dial(address)?;
     // Noted before anything is awaited: if the rules lead the connection back here, it is
     // recognised when it is accepted.
@@ -211,7 +246,8 @@ async fn connect_to(plane: &Plane, address: SocketAddr) -> io::Result<Dialled<'_
     })
 }
 
-fn dial_error(err: &io::Error) -> CallError {
+/// What a failure to connect is called in a record.
+pub(crate) fn dial_error(err: &io::Error) -> CallError {
     match err.kind() {
         io::ErrorKind::ConnectionRefused => CallError::ConnectRefused,
         io::ErrorKind::TimedOut => CallError::ConnectTimeout,
@@ -226,13 +262,14 @@ fn dial_error(err: &io::Error) -> CallError {
 
 /// A connection that is reset when dropped: ending it any other way than by passing on a close
 /// must not look like one.
-struct Leash {
-    stream: TcpStream,
+pub(crate) struct Leash {
+    pub(crate) stream: TcpStream,
     released: bool,
 }
 
 impl Leash {
-    fn new(stream: TcpStream) -> Self {
+    /// One that nobody has closed yet.
+    pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             released: false,
@@ -240,7 +277,7 @@ impl Leash {
     }
 
     /// Lets the connection close in the ordinary way.
-    fn release(mut self) {
+    pub(crate) fn release(mut self) {
         self.released = true;
     }
 }
@@ -254,10 +291,11 @@ impl Drop for Leash {
 }
 
 /// Counts a connection for as long as it lives.
-struct Open<'a>(&'a Plane);
+pub(crate) struct Open<'a>(&'a Plane);
 
 impl<'a> Open<'a> {
-    fn new(plane: &'a Plane) -> Self {
+    /// One more is open.
+    pub(crate) fn new(plane: &'a Plane) -> Self {
         plane.open.update(|open| open + 1);
         plane.metrics.open_connections.inc();
         Self(plane)
@@ -292,9 +330,11 @@ mod tests {
         let plane = Plane::new(EngineChoice::Auto, Recording::Off, metrics);
         let accepted = Accepted {
             client,
-            peer: address,
-            leg: Leg::Inbound,
-            dst: address,
+            ends: Ends {
+                leg: Leg::Inbound,
+                src: address,
+                dst: address,
+            },
             upstream: Upstream::Address(address),
             traffic,
         };

@@ -37,6 +37,7 @@ mod crash;
 pub mod detect;
 pub mod error;
 mod extensions;
+mod forward;
 pub mod keys;
 mod link;
 mod listener;
@@ -88,6 +89,15 @@ impl Proxy {
             }
             listeners.push(listener);
         }
+        if let Some(address) = config.forward {
+            if !address.ip().is_loopback() {
+                tracing::warn!(
+                    listen.addr = %address,
+                    "whoever reaches the forward proxy can have it connect anywhere"
+                );
+            }
+            listeners.push(Listener::bind(address, Leg::Outbound, Route::Forward)?);
+        }
         if let Some(ports) = config.redirect {
             let everywhere = |port| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
             for (port, leg) in [
@@ -105,13 +115,22 @@ impl Proxy {
         })
     }
 
-    /// The ports that were taken, in the order of the configuration, redirect ports last.
+    /// The ports that were taken: maps in the order of the configuration, the forward proxy, redirect
+    /// ports.
     pub fn bound(&self) -> Vec<Bound> {
         let bound = |listener: &Listener| Bound {
             leg: listener.leg(),
             address: listener.address(),
         };
         self.listeners.iter().map(bound).collect()
+    }
+
+    /// Address of the forward proxy.
+    pub fn forward_address(&self) -> Option<SocketAddr> {
+        let mut listeners = self.listeners.iter();
+        listeners
+            .find(|listener| listener.is_forward())
+            .map(Listener::address)
     }
 
     /// Address of metrics and probes.

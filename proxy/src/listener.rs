@@ -9,14 +9,19 @@ use remora_store::call::Leg;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::addresses;
 use crate::config::Upstream;
-use crate::connection::{Accepted, Plane, serve};
+use crate::connection::{Accepted, Ends, Plane, serve};
 use crate::error::Error;
+use crate::forward;
 use crate::metrics::Traffic;
 use crate::socket;
 
 /// How long accepting pauses when descriptors or memory ran out; connections wait in the backlog.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a connection to a redirect port goes nowhere.
+const DIRECT: &str = "it was made directly to a redirect port, no rule redirected it";
 
 /// Where accepted connections go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,19 @@ pub(crate) enum Route {
     Redirected,
     /// All to one server.
     Mapped(Upstream),
+    /// Where their clients ask for: they take it for a proxy.
+    Forward,
+}
+
+impl Route {
+    /// What a listener is for, in an error.
+    fn purpose(&self, leg: Leg) -> &'static str {
+        match (self, leg) {
+            (Self::Forward, _) => "clients of the forward proxy (--forward)",
+            (_, Leg::Inbound) => "inbound connections",
+            (_, Leg::Outbound) => "outbound connections",
+        }
+    }
 }
 
 /// A socket that takes connections of one leg.
@@ -51,10 +69,7 @@ impl Listener {
             }),
             Err(source) => Err(Error::Listen {
                 address,
-                purpose: match leg {
-                    Leg::Inbound => "inbound connections",
-                    Leg::Outbound => "outbound connections",
-                },
+                purpose: route.purpose(leg),
                 source,
             }),
         }
@@ -63,6 +78,11 @@ impl Listener {
     /// The address that it has, with the port that the system chose where none was asked for.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it is the forward proxy.
+    pub(crate) fn is_forward(&self) -> bool {
+        self.route == Route::Forward
     }
 
     /// Which side of its calls this sidecar is on.
@@ -76,6 +96,10 @@ impl Listener {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let gate = Gate {
             leg: self.leg,
+            own: match self.route {
+                Route::Forward => addresses::reached_at(self.address).into(),
+                _ => Rc::default(),
+            },
             route: self.route,
             traffic: plane.metrics.traffic(self.leg),
             plane,
@@ -90,6 +114,8 @@ impl Listener {
 struct Gate {
     leg: Leg,
     route: Route,
+    /// At which addresses a forward proxy is reached.
+    own: Rc<[SocketAddr]>,
     traffic: Traffic,
     plane: Rc<Plane>,
 }
@@ -114,10 +140,29 @@ impl Gate {
 
     fn take(&self, client: TcpStream, peer: SocketAddr) {
         let peer = socket::canonical(peer);
-        let (dst, upstream) = match self.destination(&client, peer) {
+        let plane = Rc::clone(&self.plane);
+        let destination = match &self.route {
+            Route::Forward if plane.dialled(peer) => Err("the forward proxy asks itself"),
+            Route::Forward => {
+                let client = forward::Client {
+                    stream: client,
+                    peer,
+                    own: Rc::clone(&self.own),
+                    traffic: self.traffic.clone(),
+                };
+                tokio::task::spawn_local(forward::serve(plane, client));
+                return;
+            }
+            Route::Redirected => self.redirected_from(&client, peer),
+            Route::Mapped(upstream) => match client.local_addr() {
+                Ok(local) => Ok((socket::canonical(local), upstream.clone())),
+                Err(_) => Err(DIRECT),
+            },
+        };
+        let (dst, upstream) = match destination {
             Ok(destination) => destination,
             Err(reason) => {
-                self.plane.metrics.loops_refused.inc();
+                plane.metrics.loops_refused.inc();
                 socket::reset_on_close(&client);
                 tracing::warn!(client.addr = %peer, reason, "connection refused");
                 return;
@@ -125,39 +170,34 @@ impl Gate {
         };
         let accepted = Accepted {
             client,
-            peer,
-            leg: self.leg,
-            dst,
+            ends: Ends {
+                leg: self.leg,
+                src: peer,
+                dst,
+            },
             upstream,
             traffic: self.traffic.clone(),
         };
-        tokio::task::spawn_local(serve(Rc::clone(&self.plane), accepted));
+        tokio::task::spawn_local(serve(plane, accepted));
     }
 
     /// The destination as the client addressed it, and the server to connect to; or why connecting
     /// there would lead back here, and so on for ever.
-    fn destination(
+    fn redirected_from(
         &self,
         client: &TcpStream,
         peer: SocketAddr,
     ) -> Result<(SocketAddr, Upstream), &'static str> {
-        let direct = "it was made directly to a redirect port, no rule redirected it";
-        let local = client.local_addr().map_err(|_| direct)?;
-        match &self.route {
-            Route::Mapped(upstream) => Ok((socket::canonical(local), upstream.clone())),
-            Route::Redirected => {
-                let dst = socket::original_destination(client).map_err(|_| direct)?;
-                if dst == socket::canonical(local) {
-                    return Err(direct);
-                }
-                if self.leg == Leg::Outbound && self.plane.dialled(peer) {
-                    return Err(
-                        "the sidecar made it itself: the rules are for another user than \
-                        the one it runs as, compare --proxy-uid of `remora init`",
-                    );
-                }
-                Ok((dst, Upstream::Address(dst)))
-            }
+        let local = client.local_addr().map_err(|_| DIRECT)?;
+        let dst = socket::original_destination(client).map_err(|_| DIRECT)?;
+        if dst == socket::canonical(local) {
+            return Err(DIRECT);
         }
+        if self.leg == Leg::Outbound && self.plane.dialled(peer) {
+            return Err(
+                "the sidecar made it itself: the rules are for another user than                 the one it runs as, compare --proxy-uid of `remora init`",
+            );
+        }
+        Ok((dst, Upstream::Address(dst)))
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) open_connections: Gauge,
     bytes: Family<BytesLabels, Counter>,
     dial_failures: Family<DialLabels, Counter>,
-    /// Connections made to a redirect port directly, which would lead back to it for ever.
+    /// Connections that would lead back to the sidecar for ever.
     pub(crate) loops_refused: Counter,
     /// Pauses in accepting because the process ran out of file descriptors or memory.
     pub(crate) accept_pauses: Counter,
@@ -40,8 +40,8 @@ pub(crate) struct RecordMetrics {
     dropped: Family<DropLabel, Counter>,
 }
 
-/// The counters of one leg that move with every message.
-#[derive(Clone)]
+/// The counters of one leg that move with every message. Its default counts what nobody reads.
+#[derive(Clone, Default)]
 pub(crate) struct Traffic {
     from_client: Counter,
     from_server: Counter,
@@ -105,7 +105,7 @@ impl Metrics {
         );
         registry.register(
             "loops_refused",
-            "Connections made to a redirect port directly, which were reset",
+            "Connections that would have led back to the sidecar for ever, which were refused",
             metrics.loops_refused.clone(),
         );
         registry.register(

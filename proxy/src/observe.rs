@@ -8,7 +8,7 @@ mod connection;
 mod draft;
 mod events;
 mod grpc;
-mod head;
+pub(crate) mod head;
 mod hpack;
 mod http1;
 mod http2;
@@ -130,8 +130,14 @@ impl Observer {
         self.connection.engine = engine;
     }
 
-    /// The server could not be reached: gives the one record of a connection that never was.
+    /// The server could not be reached: gives the record of the request that was to be sent to it, where
+    /// one was shown, or else the one record of a connection that never was.
     pub fn connect_failed(&mut self, at: u64, error: CallError, out: &mut Vec<Recorded>) {
+        if !matches!(&self.stage, Stage::Undecided { said, .. } if said.is_empty()) {
+            self.connection.note_unreached(error);
+            self.connection.note_closed(Side::Sidecar, at);
+            return self.finish(at, out);
+        }
         self.stage = Stage::Over;
         if let Some(mut draft) = self.connection.begin(Protocol::Opaque) {
             draft.error = Some(error);

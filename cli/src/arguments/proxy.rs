@@ -78,6 +78,10 @@ pub(crate) struct Proxy {
     /// Take the connections that the rules of `remora init` redirect
     #[arg(long, env = "REMORA_REDIRECT")]
     pub(crate) redirect: bool,
+    /// Listen as a forward proxy (CONNECT and http:// in absolute-form), for programs that are told of it by
+    /// HTTP_PROXY: a port of loopback, or an address; whoever reaches it can have it connect anywhere
+    #[arg(long, env = "REMORA_FORWARD", value_name = "[IP:]PORT")]
+    pub(crate) forward: Option<String>,
     /// Address of health checks and metrics, or `off` [default: port 15120]
     #[arg(long, env = "REMORA_ADMIN", value_name = "ADDR")]
     pub(crate) admin: Option<String>,

@@ -55,6 +55,14 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// `IP:PORT`, or `PORT` on loopback.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Err(_) => address(text),
+    }
+}
+
 fn upstream_of(text: &str) -> Result<Upstream, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return match address.port() {

@@ -110,7 +110,7 @@ fn a_wrong_engine_is_told_the_right_ones(engine: &str, expected: &str) {
 #[test_case::test_case("99999999999999999999", Err("not a size"))]
 #[test_case::test_case("18446744073709551615GiB", Err("not a size"))]
 fn a_size_is_read_or_explained(text: &str, expected: Result<usize, &str>) {
-    let result = size(text, 0, 1 << 20);
+    let result = parse::size(text, 0, 1 << 20);
     match (result, expected) {
         (Ok(bytes), Ok(expected)) => assert_eq!(bytes, expected),
         (Err(message), Err(expected)) => assert!(message.contains(expected), "{message}"),
@@ -131,6 +131,30 @@ fn https_and_its_authorities_go_together(ingest: &str, ca: Option<&str>, expecte
         ..options(&["inbound:127.0.0.1:8080=127.0.0.1:3000"])
     });
     assert!(message.contains(expected), "{message}");
+}
+
+#[test_case::test_case("15102", "127.0.0.1:15102"; "a port is one of loopback")]
+#[test_case::test_case("10.0.0.1:15102", "10.0.0.1:15102"; "an address")]
+fn a_forward_proxy_alone_is_enough_to_listen_on(text: &str, address: &str) {
+    let options = Options {
+        forward: Some(text.to_owned()),
+        ..options(&[])
+    };
+    let config = Config::from_options(options).unwrap();
+    assert_eq!(config.forward, Some(address.parse().unwrap()));
+}
+
+#[test]
+fn a_forward_proxy_has_an_address_of_its_own() {
+    let options = |forward: &str| Options {
+        forward: Some(forward.to_owned()),
+        ..options(&["outbound:127.0.0.1:80=127.0.0.1:81"])
+    };
+    assert_eq!(
+        message(options("80")),
+        "--forward: 127.0.0.1:80 is listened on by --map"
+    );
+    assert!(message(options("localhost:80")).contains("did you mean 127.0.0.1:80?"));
 }
 
 #[test]

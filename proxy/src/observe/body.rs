@@ -66,7 +66,7 @@ pub(crate) enum Part<'a> {
 
 impl Body {
     /// The framing of a request; `None` where no two readers need agree on it.
-    pub(super) fn of_request(facts: &Facts) -> Option<Self> {
+    pub(crate) fn of_request(facts: &Facts) -> Option<Self> {
         match (facts.coding, facts.length) {
             (Coding::Chunked, Length::Absent | Length::Bytes(_)) => {
                 Some(Self::Chunked(Chunk::START))
@@ -78,7 +78,7 @@ impl Body {
     }
 
     /// The framing of a final response that may have a body; `None` where it is ambiguous.
-    pub(super) fn of_response(facts: &Facts) -> Option<Self> {
+    pub(crate) fn of_response(facts: &Facts) -> Option<Self> {
         match (facts.coding, facts.length) {
             (Coding::Other, Length::Absent | Length::Bytes(_)) => Some(Self::UntilClose),
             (Coding::Absent, Length::Absent) => Some(Self::UntilClose),

@@ -23,6 +23,8 @@ pub(super) struct Connection {
     /// Bytes of the client's stream that were observed before the current piece.
     pub(super) client_bytes: u64,
     ends: Ends,
+    /// Why there is no connection to the server.
+    unreached: Option<CallError>,
     next_ordinal: u32,
     dropped: u64,
 }
@@ -48,6 +50,7 @@ impl Connection {
             forwarded_from: None,
             client_bytes: 0,
             ends: Ends::default(),
+            unreached: None,
             next_ordinal: 0,
             dropped: 0,
         }
@@ -101,6 +104,11 @@ impl Connection {
         }
     }
 
+    /// Notes that there is no connection to the server.
+    pub(super) fn note_unreached(&mut self, error: CallError) {
+        self.unreached = Some(error);
+    }
+
     /// Notes that the connection is over in both directions.
     pub(super) fn note_closed(&mut self, by: Side, at: u64) {
         self.ends.first.get_or_insert((by, at));
@@ -132,6 +140,9 @@ impl Connection {
 
     /// Why a call failed whose bytes were cut off.
     pub(super) fn failure(&self) -> Option<CallError> {
+        if self.unreached.is_some() {
+            return self.unreached;
+        }
         match (self.ends.reset, self.ends.first) {
             (Some(Side::Client), _) => Some(CallError::ClientReset),
             (Some(Side::Server), _) => Some(CallError::ServerReset),

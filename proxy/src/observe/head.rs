@@ -19,7 +19,7 @@ const METHOD_BYTES: usize = 64;
 
 /// What begins the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
+pub(crate) enum Start {
     /// A request line with this kind of method.
     Request(Method),
     /// A status line with this code.
@@ -28,7 +28,7 @@ pub(super) enum Start {
 
 /// Methods as far as framing tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Head,
     Connect,
     Other,
@@ -36,22 +36,22 @@ pub(super) enum Method {
 
 /// What a whole head says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) start: Start,
+pub(crate) struct Facts {
+    pub(crate) start: Start,
     /// Sum of what the Content-Length fields say.
-    pub(super) length: Length,
+    pub(crate) length: Length,
     /// Sum of what the Transfer-Encoding fields say.
-    pub(super) coding: Coding,
+    pub(crate) coding: Coding,
     /// The request is a kubelet's health check.
-    pub(super) probe: bool,
+    pub(crate) probe: bool,
     /// Protocol that the Upgrade field names first, in lower case.
-    pub(super) upgrade: Option<String>,
+    pub(crate) upgrade: Option<String>,
     /// The body is a stream of events in no coding but `chunked`.
-    pub(super) events: bool,
+    pub(crate) events: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Length {
+pub(crate) enum Length {
     Absent,
     Bytes(u64),
     /// No number, or several that differ: nobody can say where the message ends.
@@ -59,7 +59,7 @@ pub(super) enum Length {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Absent,
     /// `chunked` is the last coding, and stands there once.
     Chunked,
@@ -71,7 +71,7 @@ pub(super) enum Coding {
 
 /// What a piece of a head brought.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// The head goes on after these bytes.
     More,
     /// The first line is none of HTTP/1's.
@@ -82,7 +82,7 @@ pub(super) enum Progress {
 
 /// Reads one head.
 #[derive(Debug)]
-pub(super) struct HeadReader {
+pub(crate) struct HeadReader {
     kind: Kind,
     start: Option<Start>,
     length: Length,
@@ -131,11 +131,11 @@ impl CutLine {
 }
 
 impl HeadReader {
-    pub(super) fn request() -> Self {
+    pub(crate) fn request() -> Self {
         Self::new(Kind::Request)
     }
 
-    pub(super) fn response() -> Self {
+    pub(crate) fn response() -> Self {
         Self::new(Kind::Response)
     }
 
@@ -155,7 +155,7 @@ impl HeadReader {
     }
 
     /// Reads on; says how many bytes belong to the head, and what they brought.
-    pub(super) fn read(&mut self, input: &[u8]) -> (usize, Progress) {
+    pub(crate) fn read(&mut self, input: &[u8]) -> (usize, Progress) {
         let mut used = 0;
         while let Some(rest) = input.get(used..).filter(|rest| !rest.is_empty()) {
             let Some(end) = memchr(b'\n', rest) else {
@@ -307,7 +307,7 @@ fn status_line(text: &[u8]) -> Option<u16> {
 }
 
 /// Characters of a token (RFC 9110 section 5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

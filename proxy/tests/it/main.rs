@@ -7,6 +7,7 @@
 
 mod blocked;
 mod corpus;
+mod forward;
 mod goodbye;
 mod h2spec;
 mod hub;

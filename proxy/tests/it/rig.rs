@@ -64,12 +64,29 @@ impl Rig {
         engine: &str,
         record: bool,
     ) -> Self {
-        let config = Config::from_options(Options {
+        let options = Options {
             maps: vec![format!("inbound:127.0.0.1:0={upstream}")],
+            ..Options::default()
+        };
+        Self::run(server, options, engine, record)
+    }
+
+    /// A forward proxy, and a server that it may be asked for.
+    pub(crate) async fn start_forward(engine: &str) -> Self {
+        let options = Options {
+            forward: Some("0".to_owned()),
+            ..Options::default()
+        };
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::run(server, options, engine, true)
+    }
+
+    fn run(server: TcpListener, options: Options, engine: &str, record: bool) -> Self {
+        let config = Config::from_options(Options {
             workload: "test".to_owned(),
             engine: engine.to_owned(),
             admin: Some("off".to_owned()),
-            ..Options::default()
+            ..options
         })
         .unwrap();
         let proxy = Proxy::bind(config).unwrap();
