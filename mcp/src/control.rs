@@ -32,6 +32,9 @@ pub use sidecar::{SILENT_AFTER, SidecarName, SidecarState};
 const LONG_POLL: Duration = Duration::from_secs(25);
 /// A sidecar that was not heard of for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
+/// One that said goodbye is known for so long: a snapshot that is sealed until then can tell that nothing of
+/// it is missing.
+const ENDED_KNOWN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most sidecars that one hub talks to.
 const SIDECARS: usize = 10_000;
 /// Most runs of one pod's sidecar that are known; it makes a new one when its container is restarted.
@@ -136,7 +139,12 @@ impl Control {
             let mut sidecars = self.lock();
             if !sidecars.contains_key(&question.incarnation) {
                 forget_oldest_run(&mut sidecars, &question.name);
-                sidecars.retain(|_, sidecar| sidecar.was_heard_within(FORGOTTEN_AFTER));
+                sidecars.retain(|_, sidecar| {
+                    sidecar.was_heard_within(match sidecar.ended {
+                        true => ENDED_KNOWN_FOR,
+                        false => FORGOTTEN_AFTER,
+                    })
+                });
                 if sidecars.len() >= SIDECARS {
                     sidecars.retain(|_, sidecar| !sidecar.ended);
                 }
@@ -193,6 +201,14 @@ impl Control {
         let sidecars = self.lock();
         let mut ended = sidecars.values().filter(|sidecar| sidecar.ended);
         ended.any(|sidecar| sidecar.heard_ns >= since_ns && wanted(&sidecar.name))
+    }
+
+    /// Whether this run of a sidecar has said goodbye, as far as is remembered: a day.
+    pub fn has_ended(&self, incarnation: u128) -> bool {
+        let sidecars = self.lock();
+        sidecars
+            .get(&incarnation)
+            .is_some_and(|sidecar| sidecar.ended)
     }
 
     /// Name of the redaction key that is given out.

@@ -13,6 +13,12 @@ pub(crate) async fn ask(hub: &TestHub, query: &str) -> Value {
     answer.json()
 }
 
+/// Has a sidecar of the shop say that it has shipped everything.
+pub(crate) async fn goodbye(hub: &TestHub, workload: &str, incarnation: u128) {
+    let named = format!("incarnation={incarnation:032x}&workload={workload}&namespace=shop");
+    ask(hub, &format!("{named}&epoch=0&sequence=1&goodbye=true")).await;
+}
+
 fn question(epoch: u64) -> String {
     format!(
         "incarnation={INCARNATION}&workload=orders&namespace=shop&pod=&epoch={epoch}&sequence=1"

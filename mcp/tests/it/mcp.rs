@@ -8,6 +8,7 @@ mod offers;
 mod protocol;
 mod results;
 mod snapshots;
+mod transcripts;
 mod untrusted;
 mod verdicts;
 

@@ -1,10 +1,11 @@
 //! What a caller is told when a wait is over: the counts of what is stored, and what may be missing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use remora_store::query::SummaryQuery;
 use remora_store::snapshot::View;
-use remora_store::store::Scope;
+use remora_store::store::{Recorder, Scope};
 
 use super::course::Course;
 use super::{Progress, Reason, Settled};
@@ -22,8 +23,12 @@ const NAMED_SIDECARS: usize = 10;
 impl Course<'_> {
     /// Seals the snapshot where it has settled and that was asked for, and counts what is stored.
     pub(super) async fn end(mut self, caller: &Scope, reason: Reason) -> Result<Settled, ApiError> {
+        let lost = match reason {
+            Reason::Sealed => Vec::new(),
+            _ => self.lost_runs().await?,
+        };
         if reason == Reason::Idle && self.wait.seal {
-            let unsettled = self.under_way().await?;
+            let unsettled = self.under_way(&lost).await?;
             let store = &self.app.store;
             let sealed = store.seal_snapshot(&self.snapshot.id, unsettled).await?;
             let Some(sealed) = sealed else {
@@ -36,6 +41,7 @@ impl Course<'_> {
         let progress = self.so_far();
         let counted = self.count().await?;
         let mut blind_spots = self.blind_spots(caller, reason, progress).await?;
+        blind_spots.extend(gone_ones(&lost));
         blind_spots.extend(counted.cut_short);
         blind_spots.extend(counted.undecided);
         Ok(Settled {
@@ -90,7 +96,7 @@ impl Course<'_> {
     /// Whether no sidecar of the snapshot is there, and none was that told it had shipped everything.
     fn nobody_records(&self) -> bool {
         let control = &self.app.control;
-        self.flushed == 0
+        self.nobody_handed_over()
             && self.unanswered.is_empty()
             && !control.said_goodbye_since(self.snapshot.since_ns, |name| self.takes_in(name))
     }
@@ -136,6 +142,26 @@ impl Course<'_> {
         spots.extend(blind_spots(&coverage));
         Ok(spots)
     }
+}
+
+/// Whose sidecars are gone without a goodbye.
+fn gone_ones(lost: &[Recorder]) -> Option<String> {
+    let workloads: BTreeSet<&str> = lost.iter().map(|it| it.origin.workload.as_str()).collect();
+    let named: Vec<String> = workloads
+        .iter()
+        .take(NAMED_SIDECARS)
+        .map(|it| shown(it))
+        .collect();
+    let more = match workloads.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more workloads"),
+    };
+    (!named.is_empty()).then(|| {
+        format!(
+            "sidecars of {}{more} are gone without a goodbye: what they observed last may be missing",
+            named.join(", ")
+        )
+    })
 }
 
 struct Counted {

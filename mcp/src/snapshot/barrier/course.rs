@@ -6,7 +6,7 @@ use std::time::Duration;
 use remora_store::filter::Filter;
 use remora_store::query::{Arrived, ArrivedQuery, Running};
 use remora_store::snapshot::{Snapshot, Unsettled};
-use remora_store::store::Scope;
+use remora_store::store::{Recorder, Scope};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,7 +39,8 @@ pub(super) struct Course<'a> {
     /// Sidecars that did not hand over, by incarnation: they are not waited for again.
     silent: HashSet<u128>,
     pub(super) unanswered: Vec<Unanswered>,
-    pub(super) flushed: u64,
+    /// Sidecars that have handed over, by incarnation.
+    handed_over: HashSet<u128>,
 }
 
 /// A sidecar that did not hand over.
@@ -72,7 +73,7 @@ impl<'a> Course<'a> {
             last_look: now,
             silent: HashSet::new(),
             unanswered: Vec::new(),
-            flushed: 0,
+            handed_over: HashSet::new(),
         }
     }
 
@@ -175,7 +176,8 @@ impl<'a> Course<'a> {
             .control
             .flush_in(|name| self.takes_in(name), &self.silent, within)
             .await;
-        self.flushed = flushed.answered.len() as u64;
+        let answered = flushed.answered.iter().map(|(it, _)| *it);
+        self.handed_over = answered.collect();
         let had_their_time = within == self.app.waits.flush || Instant::now() < self.deadline;
         let in_time = flushed.unanswered.is_empty() || had_their_time;
         for (incarnation, name) in flushed.unanswered {
@@ -215,26 +217,51 @@ impl<'a> Course<'a> {
     }
 
     /// What is under way now, whatever was waited for.
-    pub(super) async fn under_way(&self) -> Result<Unsettled, ApiError> {
+    pub(super) async fn under_way(&self, lost: &[Recorder]) -> Result<Unsettled, ApiError> {
         let running = self
             .arrived(Filter::default(), self.next_block)
             .await?
             .running;
         let running = running.iter().map(|it| &it.origin);
-        let silent = self.unanswered.iter().map(|it| &it.name);
+        let unanswered = self.unanswered.iter().map(|it| &it.name);
+        let lost = lost.iter().map(|it| &it.origin);
         Ok(Unsettled::of(
             running.map(|it| (it.namespace.as_str(), it.workload.as_str())),
-            silent.map(|it| (it.namespace.as_str(), it.workload.as_str())),
+            unanswered
+                .map(|it| (it.namespace.as_str(), it.workload.as_str()))
+                .chain(lost.map(|it| (it.namespace.as_str(), it.workload.as_str()))),
         ))
+    }
+
+    /// The runs of sidecars that recorded something in the snapshot and are neither there nor said that
+    /// they had shipped everything: what they observed last may have gone with them.
+    pub(super) async fn lost_runs(&self) -> Result<Vec<Recorder>, ApiError> {
+        let mut recorders = self.app.store.recorders(&self.scope).await?;
+        let view = self.snapshot.view();
+        recorders.retain(|it| {
+            let run = it.origin.incarnation;
+            it.last_ns >= self.snapshot.since_ns
+                && view.sees(&it.origin.workload)
+                && !self.handed_over.contains(&run)
+                && !self.silent.contains(&run)
+                && !self.app.control.has_ended(run)
+        });
+        Ok(recorders)
+    }
+
+    /// Whether no sidecar has handed over.
+    pub(super) fn nobody_handed_over(&self) -> bool {
+        self.handed_over.is_empty()
     }
 
     /// How far it has come.
     pub(super) fn so_far(&self) -> Progress {
+        let flushed = self.handed_over.len() as u64;
         Progress {
             calls: self.calls,
             in_flight: self.in_flight(),
-            flushed: self.flushed,
-            sidecars: self.flushed + self.unanswered.len() as u64,
+            flushed,
+            sidecars: flushed + self.unanswered.len() as u64,
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use test_case::test_case;
 
 use super::snapshots;
-use crate::control::ask;
+use crate::control::{ask, goodbye};
 use crate::http::{Answer, send};
 use crate::hub::TestHub;
 use crate::retried::retried;
@@ -84,6 +84,8 @@ async fn the_same_calls_give_the_same_bytes() {
 #[tokio::test]
 async fn absence_passes_only_in_a_snapshot_that_was_sealed() {
     let hub = TestHub::with_shop().await;
+    goodbye(&hub, "web", 0xbb).await;
+    goodbye(&hub, "orders", 0xaa).await;
     let absent = |snapshot: &str| {
         json!({"snapshot": snapshot, "expectations": [
             {"check": "no_call", "args": {"filter": {"src": "web", "path_prefix": "/admin"}}},
@@ -137,14 +139,34 @@ async fn fall_silent(hub: &TestHub) {
     ask(hub, &format!("{orders}&epoch=0&sequence=1")).await;
 }
 
-#[test_case(true, "a call beside orders was still running when the snapshot was sealed"; "a call that ran")]
-#[test_case(false, "the sidecar of orders had not handed over when the snapshot was sealed"; "a sidecar that was silent")]
+/// What becomes of the sidecar of `orders`.
+#[derive(Debug, Clone, Copy)]
+enum Orders {
+    LeavesACallRunning,
+    FallsSilent,
+    IsKilled,
+}
+
+const RUNNING: &str = "a call beside orders was still running when the snapshot was sealed";
+const SILENT: &str = "the sidecar of orders had not handed over when the snapshot was sealed";
+
+#[test_case(Orders::LeavesACallRunning, RUNNING; "a call that ran")]
+#[test_case(Orders::FallsSilent, SILENT; "a sidecar that was silent")]
+#[test_case(Orders::IsKilled, SILENT; "a sidecar that was killed")]
 #[tokio::test]
-async fn absence_does_not_pass_where_something_was_under_way_at_the_seal(runs: bool, why: &str) {
+async fn absence_does_not_pass_where_something_was_under_way_at_the_seal(
+    orders: Orders,
+    why: &str,
+) {
     let hub = TestHub::with_shop().await;
-    match runs {
-        true => leave_a_call_running(&hub).await,
-        false => fall_silent(&hub).await,
+    goodbye(&hub, "web", 0xbb).await;
+    match orders {
+        Orders::LeavesACallRunning => {
+            leave_a_call_running(&hub).await;
+            goodbye(&hub, "orders", 0xaa).await;
+        }
+        Orders::FallsSilent => fall_silent(&hub).await,
+        Orders::IsKilled => {}
     }
     let id = snapshot(&hub).await;
     let wait = json!({"idle_ms": 0, "filter": {"path_prefix": "/nobody"}, "min_calls": 0});
@@ -181,6 +203,7 @@ async fn absence_does_not_pass_over_calls_that_might_match(filter: &str, expecte
     calls[1].request.omitted = Some(Omitted::Limit);
     let calls = block(origin("orders", 0xaa), 1, &calls);
     assert_eq!(hub.ingest(&[calls]).await.status, 200);
+    goodbye(&hub, "orders", 0xaa).await;
     let id = snapshot(&hub).await;
     seal(&hub, &id).await;
     let absent = json!({"snapshot": id, "expectations": [
