@@ -43,6 +43,7 @@ fn options(arguments: arguments::Proxy) -> Options {
         spool_dir: arguments.spool,
         spool_limit: arguments.spool_limit,
         engine: arguments.engine,
+        allow_faults: arguments.allow_faults,
         record: arguments.record,
         redact: arguments.redact,
         redact_names: arguments.redact_names,

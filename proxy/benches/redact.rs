@@ -136,6 +136,7 @@ fn exchange(request: &'static str, extra: &str, body: impl Into<Bytes>) -> Call 
         join_digest: None,
         detail: Detail::None,
         stream: None,
+        fault: None,
     }
 }
 

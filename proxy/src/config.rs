@@ -82,6 +82,8 @@ pub struct Options {
     pub spool_limit: String,
     /// `auto`, `splice` or `terminate`: see [`EngineChoice`]. Default `auto`.
     pub engine: String,
+    /// Whether people may switch faults on that this sidecar carries out. Default no.
+    pub allow_faults: bool,
     /// `on` or `off`: off makes the sidecar a plain relay. Default `on`.
     pub record: String,
     /// `on` or `off`: off ships secrets as they are. Default `on`.
@@ -111,6 +113,7 @@ impl Default for Options {
             spool_dir: None,
             spool_limit: "64MiB".to_owned(),
             engine: "auto".to_owned(),
+            allow_faults: false,
             record: "on".to_owned(),
             redact: "on".to_owned(),
             redact_names: Vec::new(),
@@ -147,6 +150,8 @@ pub struct Config {
     pub spool_limit_bytes: u64,
     /// Which engine carries connections.
     pub engine: EngineChoice,
+    /// Whether people may switch faults on that this sidecar carries out.
+    pub allow_faults: bool,
     /// Whether calls are recorded; else the sidecar is a plain relay.
     pub record: bool,
     /// Whether secrets are replaced before a call is shipped.
@@ -162,7 +167,7 @@ pub struct Config {
 /// Which engine carries connections. Both record alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineChoice {
-    /// The splice, wherever nothing has to act on what passes.
+    /// The splice, wherever nothing has to act on what passes; where a fault may, the other.
     #[default]
     Auto,
     /// The splice: bytes go through as they come.
@@ -295,6 +300,7 @@ impl Config {
             engine: check
                 .take("--engine", parse::engine(&options.engine))
                 .unwrap_or_default(),
+            allow_faults: options.allow_faults,
             record: check
                 .take("--record", switch(&options.record))
                 .unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use remora_store::call::{CallError, Leg};
 use tokio::net::TcpStream;
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::{EngineChoice, Upstream};
+use crate::faults::{Faults, Subject, Target};
 use crate::link::Link;
 use crate::metrics::{Metrics, Traffic};
 use crate::observe::ConnectionFacts;
@@ -33,6 +35,7 @@ pub(crate) enum Recording {
 /// What the connections of a data-plane thread have in common.
 pub(crate) struct Plane {
     engine: EngineChoice,
+    faults: Option<Arc<Faults>>,
     pub(crate) recording: Recording,
     pub(crate) scratch: Scratch,
     pub(crate) metrics: Metrics,
@@ -45,9 +48,15 @@ pub(crate) struct Plane {
 
 impl Plane {
     /// A plane without connections.
-    pub(crate) fn new(engine: EngineChoice, recording: Recording, metrics: Metrics) -> Rc<Self> {
+    pub(crate) fn new(
+        engine: EngineChoice,
+        faults: Option<Arc<Faults>>,
+        recording: Recording,
+        metrics: Metrics,
+    ) -> Rc<Self> {
         Rc::new(Self {
             engine,
+            faults,
             recording,
             scratch: Scratch::new(),
             metrics,
@@ -90,6 +99,27 @@ impl Plane {
             accepted_ns: arrival.wall_ns,
         };
         Some(recorder.watch(facts, arrival.instant))
+    }
+
+    /// A connection to a server as faults see it, where any are allowed.
+    fn subject(&self, leg: Leg, server: &Dialled) -> Option<Subject> {
+        let faults = self.faults.as_ref()?;
+        let target = Target {
+            leg,
+            address: server.address,
+            called: server.called.clone(),
+        };
+        let is_replaceable = self.engine != EngineChoice::Splice;
+        Some(Subject::new(faults, target, is_replaceable))
+    }
+
+    /// Whether a connection goes through the engine that can act: where it has to, or where it always does.
+    fn is_terminated(&self, subject: Option<&Subject>) -> bool {
+        match self.engine {
+            EngineChoice::Splice => false,
+            EngineChoice::Terminate => true,
+            EngineChoice::Auto => subject.is_some_and(Subject::is_concerned),
+        }
     }
 }
 
@@ -134,7 +164,7 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
     let tap = plane.watch(&accepted.ends, Arrival::now());
     let client = Leash::new(accepted.client);
     match dial(&plane, &accepted.upstream, &client.stream).await {
-        Ok(server) => carry(&plane, client, server, tap, &accepted.traffic).await,
+        Ok(server) => carry(&plane, leg, client, server, tap, &accepted.traffic).await,
         Err(error) => {
             plane.metrics.dial_failed(leg, error);
             if let Some(tap) = tap {
@@ -147,6 +177,7 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
 /// Carries a connection whose server was reached until it is over.
 pub(crate) async fn carry(
     plane: &Plane,
+    leg: Leg,
     client: Leash,
     server: Dialled,
     tap: Option<Rc<Tap>>,
@@ -155,17 +186,19 @@ pub(crate) async fn carry(
     if let Some(tap) = &tap {
         tap.connected(server.local.address, server.address);
     }
+    let subject = plane.subject(leg, &server);
     let watchers = Watchers {
         scratch: &plane.scratch,
         traffic,
         tap: tap.as_deref(),
+        subject: subject.as_ref(),
     };
     let near = Link::Plain(&client.stream);
     let far = Link::Plain(&server.leash.stream);
-    let outcome = match plane.engine {
-        EngineChoice::Auto | EngineChoice::Splice => splice(near, far, watchers).await,
+    let outcome = match plane.is_terminated(subject.as_ref()) {
+        false => splice(near, far, watchers).await,
         // Boxed, so that connections which are spliced stay small.
-        EngineChoice::Terminate => Box::pin(terminate::terminate(near, far, watchers)).await,
+        true => Box::pin(terminate::terminate(near, far, watchers)).await,
     };
     if let Outcome::Closed(_) = outcome {
         client.release();
@@ -177,6 +210,8 @@ pub(crate) async fn carry(
 pub(crate) struct Dialled {
     /// Where the server is.
     pub(crate) address: SocketAddr,
+    /// The name that it was looked up by, with the port.
+    called: Option<Arc<str>>,
     leash: Leash,
     local: Local,
 }
@@ -227,7 +262,10 @@ async fn connect(plane: &Rc<Plane>, upstream: &Upstream) -> io::Result<Dialled> 
                     break;
                 }
             }
-            outcome
+            outcome.map(|dialled| Dialled {
+                called: Some(name.as_str().into()),
+                ..dialled
+            })
         }
     }
 }
@@ -241,6 +279,7 @@ pub(crate) async fn connect_to(plane: &Rc<Plane>, address: SocketAddr) -> io::Re
     let stream = dialling.finish().await?;
     Ok(Dialled {
         address,
+        called: None,
         leash: Leash::new(stream),
         local,
     })
@@ -327,7 +366,7 @@ mod tests {
         let client = TcpStream::connect(address).await.unwrap();
         let metrics = Metrics::register(&mut registry());
         let traffic = metrics.traffic(Leg::Inbound);
-        let plane = Plane::new(EngineChoice::Auto, Recording::Off, metrics);
+        let plane = Plane::new(EngineChoice::Auto, None, Recording::Off, metrics);
         let accepted = Accepted {
             client,
             ends: Ends {

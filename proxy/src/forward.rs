@@ -70,7 +70,7 @@ pub(crate) async fn serve(plane: Rc<Plane>, client: Client) {
     match Box::pin(session.run()).await {
         Ending::Tunnel(server, tap) => {
             plane.metrics.accepted(Leg::Outbound);
-            carry(&plane, leash, server, tap, &client.traffic).await;
+            carry(&plane, Leg::Outbound, leash, server, tap, &client.traffic).await;
         }
         Ending::Closed => leash.release(),
         Ending::Reset => {}
@@ -186,7 +186,15 @@ impl Session<'_> {
         tokio::task::spawn_local(async move {
             let _open = Open::new(&plane);
             plane.metrics.accepted(Leg::Outbound);
-            carry(&plane, Leash::new(far), server, tap, &traffic).await;
+            carry(
+                &plane,
+                Leg::Outbound,
+                Leash::new(far),
+                server,
+                tap,
+                &traffic,
+            )
+            .await;
         });
         Ok(Hop {
             origin: request.origin.clone(),
@@ -312,6 +320,7 @@ impl Session<'_> {
             scratch: &self.plane.scratch,
             traffic: &uncounted,
             tap: None,
+            subject: None,
         };
         let (near, far) = (Link::Plain(self.stream), Link::Plain(&hop.near.stream));
         match splice(near, far, watchers).await {

@@ -19,6 +19,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::crash::Run;
 use crate::error::Error;
+use crate::faults::Faults;
 use crate::listener::{Listener, Route};
 use crate::metrics::Metrics;
 use crate::observe::Limits;
@@ -37,6 +38,7 @@ mod crash;
 pub mod detect;
 pub mod error;
 mod extensions;
+pub mod faults;
 mod forward;
 pub mod keys;
 mod link;
@@ -62,6 +64,8 @@ pub struct Proxy {
     config: Config,
     listeners: Vec<Listener>,
     admin: Option<TcpListener>,
+    /// `None` where the workload allows no faults.
+    faults: Option<Arc<Faults>>,
 }
 
 /// A port that a sidecar listens on.
@@ -108,10 +112,12 @@ impl Proxy {
             }
         }
         let admin = config.admin.map(bind_admin).transpose()?;
+        let faults = config.allow_faults.then(Arc::default);
         Ok(Self {
             config,
             listeners,
             admin,
+            faults,
         })
     }
 
@@ -131,6 +137,11 @@ impl Proxy {
         listeners
             .find(|listener| listener.is_forward())
             .map(Listener::address)
+    }
+
+    /// The faults that the sidecar carries out; `None` where its workload allows none.
+    pub fn faults(&self) -> Option<Arc<Faults>> {
+        self.faults.clone()
     }
 
     /// Address of metrics and probes.
@@ -200,6 +211,7 @@ impl Proxy {
             listeners: self.listeners,
             outlet,
             engine: self.config.engine,
+            faults: self.faults,
             suspended: run.as_ref().is_some_and(Run::keeps_crashing),
             limits: limits(&self.config),
             budget,

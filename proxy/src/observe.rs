@@ -19,7 +19,9 @@ mod websocket;
 
 use std::net::SocketAddr;
 
-use remora_store::call::{Call, CallError, Detail, Engine, Leg, Protocol, Side};
+use remora_store::call::{
+    Call, CallError, Detail, EffectKind, Engine, Injected, Leg, Protocol, Side,
+};
 
 use crate::budget::Budget;
 use crate::detect::{self, Family};
@@ -128,6 +130,39 @@ impl Observer {
     /// Another engine than the splice carries the connection; said before any byte of it is shown.
     pub fn carried_by(&mut self, engine: Engine) {
         self.connection.engine = engine;
+    }
+
+    /// A fault does something to a request: to that of a stream of HTTP/2, or to the first of HTTP/1 that
+    /// is not answered.
+    pub fn struck(&mut self, stream: Option<u32>, id: &str, effect: EffectKind) {
+        let fault = Injected {
+            id: id.into(),
+            effect,
+        };
+        match (&mut self.stage, stream) {
+            (Stage::Http1(http1), None) => http1.struck(fault),
+            (Stage::Http2(http2), Some(stream)) => http2.struck(stream, fault),
+            _ => {}
+        }
+    }
+
+    /// What the connection is known to speak.
+    pub fn family(&self) -> Option<Family> {
+        match &self.stage {
+            Stage::Http1(_) => Some(Family::Http1),
+            Stage::Http2(_) => Some(Family::Http2),
+            Stage::Tls(_) => Some(Family::Tls),
+            Stage::Opaque(_) => Some(Family::Opaque),
+            Stage::Undecided { .. } | Stage::Over => None,
+        }
+    }
+
+    /// Whether a connection of HTTP/1 has had a call, and none is under way.
+    pub fn is_between_calls(&self) -> bool {
+        match &self.stage {
+            Stage::Http1(http1) => self.connection.numbers_given() > 0 && http1.is_between_calls(),
+            _ => false,
+        }
     }
 
     /// The server could not be reached: gives the record of the request that was to be sent to it, where

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::budget::Budget;
 use crate::config::EngineChoice;
 use crate::connection::{Plane, Recording};
 use crate::error::Error;
+use crate::faults::Faults;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::observe::Limits;
@@ -25,6 +27,8 @@ use crate::record::{Outlet, Recorder};
 pub(crate) struct DataPlane {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) engine: EngineChoice,
+    /// What a person switches on; `None` where that is not allowed.
+    pub(crate) faults: Option<Arc<Faults>>,
     /// Where records go; `None` makes it a plain relay.
     pub(crate) outlet: Option<Outlet>,
     /// Crashes before this run forbid to observe.
@@ -86,7 +90,7 @@ impl DataPlane {
             true => EngineChoice::Splice,
             false => self.engine,
         };
-        let plane = Plane::new(engine, recording, self.metrics);
+        let plane = Plane::new(engine, self.faults, recording, self.metrics);
         let accepting = self
             .listeners
             .into_iter()

@@ -10,11 +10,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use remora_store::call::Side;
+
+use crate::faults::Subject;
 use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
 use crate::tap::Tap;
-use remora_store::call::Side;
 
 /// Size of the read buffer that the connections of a thread share.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -77,9 +79,20 @@ pub(crate) struct Watchers<'a> {
     pub(crate) traffic: &'a Traffic,
     /// Shows them to the observer; `None` where recording is off.
     pub(crate) tap: Option<&'a Tap>,
+    /// What faults see of the connection; `None` where none are allowed.
+    pub(crate) subject: Option<&'a Subject>,
 }
 
 impl Watchers<'_> {
+    /// Whether a fault has the connection end before its next call, since it may meet that only on
+    /// another one; true only where the observer is sure that no call is under way.
+    fn is_to_leave(&self, cx: &Context<'_>) -> bool {
+        let (Some(subject), Some(tap)) = (self.subject, self.tap) else {
+            return false;
+        };
+        subject.is_to_leave(cx, || tap.family()) && tap.is_between_calls() && subject.is_concerned()
+    }
+
     /// The connection is over.
     pub(crate) fn show_outcome(&self, outcome: Outcome) {
         let Some(tap) = self.tap else { return };
@@ -143,6 +156,10 @@ pub(crate) async fn splice_on(
         }
         match first_closed {
             Some(first) if up.finished && down.finished => Poll::Ready(Outcome::Closed(first)),
+            // Both have nothing left to be written, and nothing to be read.
+            None if watchers.is_to_leave(cx) && up.is_quiet() && down.is_quiet() => {
+                Poll::Ready(Outcome::Closed(Side::Sidecar))
+            }
             _ => Poll::Pending,
         }
     })
@@ -184,6 +201,8 @@ struct Flow<'a> {
     /// Writing to the sender failed: its end of stream is a reset whose error was reported there.
     sender_broke: bool,
     receiver_broke: bool,
+    /// Its turn ended before there was nothing left to read.
+    is_cut_short: bool,
     /// Tells of a reset by the sender while nothing is read from it.
     reset: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
 }
@@ -208,8 +227,14 @@ impl<'a> Flow<'a> {
             finished: rest.finished,
             sender_broke: false,
             receiver_broke: false,
+            is_cut_short: false,
             reset: None,
         }
+    }
+
+    /// Everything that was read was written, and it goes on.
+    fn is_quiet(&self) -> bool {
+        self.rest.is_empty() && !self.at_end && !self.receiver_broke && !self.is_cut_short
     }
 
     /// Moves bytes until it would block or the turn is over; ready with the side that broke.
@@ -218,6 +243,7 @@ impl<'a> Flow<'a> {
             return Poll::Pending;
         }
         let mut moved_bytes = 0;
+        self.is_cut_short = false;
         while !self.finished {
             if !self.rest.is_empty() {
                 match self.write_rest(cx) {
@@ -234,6 +260,7 @@ impl<'a> Flow<'a> {
                 }
                 self.finished = true;
             } else if moved_bytes >= TURN_BYTES {
+                self.is_cut_short = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             } else {

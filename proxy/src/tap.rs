@@ -12,6 +12,8 @@ use remora_store::call::{Call, CallError, Engine, Side};
 use tokio::time::Instant;
 
 use crate::budget::Budget;
+use crate::detect::Family;
+use crate::faults::Injection;
 use crate::observe::{ConnectionFacts, End, Limits, Observer, Recorded};
 use crate::record::Recorder;
 use crate::tap::blind::Blind;
@@ -67,6 +69,27 @@ impl Tap {
     pub(crate) fn carried_by(&self, engine: Engine) {
         self.engine.set(engine);
         self.observe(|observer, _, _| observer.carried_by(engine));
+    }
+
+    /// A fault meets a request: that of a stream of HTTP/2, or the one whose turn it is.
+    pub(crate) fn struck(&self, stream: Option<u32>, by: &Injection) {
+        self.observe(|observer, _, _| observer.struck(stream, &by.id, by.effect.kind()));
+    }
+
+    /// What the connection is known to speak.
+    pub(crate) fn family(&self) -> Option<Family> {
+        match &*self.watch.borrow() {
+            Watch::Observer(observer, _) => observer.family(),
+            Watch::Blind(_) | Watch::Over => None,
+        }
+    }
+
+    /// Whether a connection of HTTP/1 has had a call, and none is under way.
+    pub(crate) fn is_between_calls(&self) -> bool {
+        match &*self.watch.borrow() {
+            Watch::Observer(observer, _) => observer.is_between_calls(),
+            Watch::Blind(_) | Watch::Over => false,
+        }
     }
 
     /// The server was not reached.

@@ -4,19 +4,24 @@
 //! tap sees what is read from the client and what is written to it. HTTP/1 is driven by hyper, HTTP/2 by
 //! h2, on which hyper stands; whatever is neither, or stops being it, is spliced from that byte on.
 
+use std::future::poll_fn;
+
 use remora_store::call::Engine;
 
 use crate::detect::Family;
+use crate::faults::Carrier;
 use crate::link::Link;
 use crate::splice::{Outcome, Rest, Watchers, splice_on};
 use wire::Wire;
 
+mod answer;
 mod exchange;
 mod first_words;
 mod http1;
 mod http2;
 mod input;
 mod output;
+mod passing;
 mod stream;
 mod wire;
 
@@ -32,8 +37,8 @@ pub(crate) async fn terminate(
     let near = Wire::of_client(client, watchers);
     let far = Wire::of_server(server, watchers, &near.output);
     let family = first_words::family(&near, &far).await;
-    if let (Some(tap), Ok(Family::Http1 | Family::Http2)) = (watchers.tap, family) {
-        tap.carried_by(Engine::Terminate);
+    if let Ok(family) = family {
+        note_carrier(watchers, family);
     }
     let carried = match family {
         Ok(Family::Http1) => http1::relay(&near, &far, client, server).await,
@@ -42,11 +47,29 @@ pub(crate) async fn terminate(
         Err(by) => Carried::Over(Outcome::Reset(by)),
     };
     match carried {
-        Carried::On(up, down) => splice_on(client, server, watchers, up, down).await,
+        Carried::On(up, down) => {
+            if let Some(subject) = watchers.subject {
+                subject.given_over(family.ok());
+            }
+            splice_on(client, server, watchers, up, down).await
+        }
         Carried::Over(outcome) => {
             watchers.show_outcome(outcome);
             outcome
         }
+    }
+}
+
+/// Says which engine carries a connection, now that this one knows what it speaks.
+fn note_carrier(watchers: Watchers<'_>, family: Family) {
+    if !matches!(family, Family::Http1 | Family::Http2) {
+        return;
+    }
+    if let Some(tap) = watchers.tap {
+        tap.carried_by(Engine::Terminate);
+    }
+    if let Some(subject) = watchers.subject {
+        subject.carried_by(Carrier::Terminate);
     }
 }
 
@@ -56,6 +79,18 @@ enum Carried {
     On(Rest, Rest),
     /// To its end.
     Over(Outcome),
+}
+
+/// Closes one end, and takes what its peer still sends until it closes as well, so that it sees a close and
+/// no reset.
+async fn finish_and_read_out(link: Link<'_>) {
+    // The peer may have gone first.
+    let _ = link.finish_sending();
+    let mut room = [0; 1024];
+    while poll_fn(|cx| link.poll_read(cx, &mut room))
+        .await
+        .is_ok_and(|count| count > 0)
+    {}
 }
 
 /// Gives a connection over to the splice, with everything that was read and is still to be written; the

@@ -112,5 +112,6 @@ fn call(sidecar: usize, count: usize) -> Call {
         join_digest: None,
         detail: Detail::None,
         stream: None,
+        fault: None,
     }
 }

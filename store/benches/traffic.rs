@@ -70,6 +70,7 @@ fn call(number: usize) -> Call {
         join_digest: None,
         detail: Detail::None,
         stream: None,
+        fault: None,
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Call {
     pub detail: Detail,
     /// The messages inside the bodies, where the protocol has such.
     pub stream: Option<Box<Stream>>,
+    /// What the sidecar itself did to the call, because a person switched a fault on.
+    pub fault: Option<Injected>,
 }
 
 impl Call {
@@ -244,8 +246,10 @@ macro_rules! words {
     };
 }
 
+mod fault;
 mod stream;
 
+pub use fault::{EffectKind, Injected};
 pub use stream::{Http2, MAX_KEPT_MESSAGES, MessageKind, Reset, Stream, StreamMessage};
 
 /// A word that none of the values has.
@@ -376,6 +380,8 @@ words! {
         ServerCancelled = 12 "server_cancelled",
         /// The server did not look at the request: it may be sent again (RFC 9113 section 8.7).
         ServerRefused = 13 "server_refused",
+        /// The sidecar reset it, because a person switched a fault on ([`Call::fault`]).
+        FaultReset = 14 "fault_reset",
         /// A failure that only newer sidecars know.
         Other = 254 "other",
     }

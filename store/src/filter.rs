@@ -41,6 +41,7 @@ mod flat;
 pub(crate) mod found;
 mod literal;
 pub(crate) mod plan;
+mod request;
 mod scan;
 mod suggest;
 mod value;
@@ -55,6 +56,7 @@ use cel::parser::ParseErrors;
 use serde::{Deserialize, Serialize};
 
 use crate::query::FoundCall;
+pub use request::RequestFilter;
 pub use suggest::nearest;
 
 use eval::{Truth, truth};

@@ -13,6 +13,7 @@ mod checked;
 mod clock;
 pub mod coding;
 pub mod embedded;
+pub mod fault;
 pub mod filter;
 pub mod grpc;
 pub mod head;

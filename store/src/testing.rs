@@ -12,8 +12,9 @@ use proptest::sample::select;
 
 use crate::block::{BlockMeta, Drop, Origin};
 use crate::call::{
-    Call, CallError, Connection, Detail, Digest, Engine, Http2, Leg, Message, MessageKind, Omitted,
-    Opaque, Phases, Protocol, Reset, Side, State, Stream, StreamMessage, TlsHello,
+    Call, CallError, Connection, Detail, Digest, EffectKind, Engine, Http2, Injected, Leg, Message,
+    MessageKind, Omitted, Opaque, Phases, Protocol, Reset, Side, State, Stream, StreamMessage,
+    TlsHello,
 };
 
 /// A small call that went well: `GET` of `path` at `time_ns`, 2 ms long, answered with `status`.
@@ -57,6 +58,7 @@ pub fn call(time_ns: i64, path: &str, status: u16) -> Call {
         join_digest: None,
         detail: Detail::None,
         stream: None,
+        fault: None,
     }
 }
 
@@ -128,6 +130,7 @@ pub fn any_call() -> impl Strategy<Value = Call> {
         option::of(any_digest()),
         any_detail(),
         option::of(any_stream()),
+        option::of(any_fault()),
     );
     (what, ends, said, fate).prop_map(|(what, ends, said, fate)| Call {
         time_ns: what.0,
@@ -148,6 +151,14 @@ pub fn any_call() -> impl Strategy<Value = Call> {
         join_digest: fate.3,
         detail: fate.4,
         stream: fate.5.map(Box::new),
+        fault: fate.6,
+    })
+}
+
+fn any_fault() -> impl Strategy<Value = Injected> {
+    ("[a-z0-9-]{0,12}", select(EffectKind::ALL)).prop_map(|(id, effect)| Injected {
+        id: id.into(),
+        effect,
     })
 }
 

@@ -121,6 +121,9 @@ pub(crate) struct Proxy {
         value_name = "auto|splice|terminate"
     )]
     pub(crate) engine: String,
+    /// Carries out the faults that people switch on for the workload
+    #[arg(long, env = "REMORA_ALLOW_FAULTS")]
+    pub(crate) allow_faults: bool,
     /// `off` passes traffic on without looking at it
     #[arg(
         long,

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use remora_store::call::{
-    Call, CallError, Detail, Message, Omitted, Phases, Protocol, Side, State,
+    Call, CallError, Detail, EffectKind, Injected, Message, Omitted, Phases, Protocol, Side, State,
 };
 
 use super::connection::Connection;
@@ -38,6 +38,8 @@ pub(super) struct Draft {
     pub(super) detail: Detail,
     /// The messages inside the bodies, where the protocol has such.
     pub(super) messages: Option<Box<Messages>>,
+    /// What the sidecar itself did to the call.
+    fault: Option<Injected>,
     pub(super) grant: Grant,
 }
 
@@ -107,6 +109,7 @@ impl Draft {
             interim: Vec::new(),
             detail: Detail::None,
             messages: None,
+            fault: None,
             grant,
         })
     }
@@ -116,6 +119,19 @@ impl Draft {
         if self.messages.is_none() && self.grant.take(size_of::<Messages>()).is_ok() {
             self.messages = Some(Box::default());
         }
+    }
+
+    /// A fault does something to the call.
+    pub(super) fn struck(&mut self, fault: Injected) {
+        if fault.effect == EffectKind::Reset {
+            self.error = Some(CallError::FaultReset);
+        }
+        self.fault = Some(fault);
+    }
+
+    /// Whether the sidecar itself resets it.
+    pub(super) fn is_reset_by_fault(&self) -> bool {
+        self.error == Some(CallError::FaultReset)
     }
 
     /// Whether the first byte of the call came no later than `at`.
@@ -243,6 +259,7 @@ impl Draft {
             join_digest: None,
             detail: Detail::None,
             stream: None,
+            fault: self.fault.clone(),
         }
     }
 }

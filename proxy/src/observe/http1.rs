@@ -11,7 +11,7 @@ mod upgraded;
 
 use std::collections::VecDeque;
 
-use remora_store::call::{Call, Side};
+use remora_store::call::{Call, Injected, Side};
 
 use super::Recorded;
 use super::body::Body;
@@ -85,6 +85,24 @@ impl Http1 {
             }
             self.finish_answered(connection, out);
         }
+    }
+
+    /// A fault does something to the first request that is not answered.
+    pub(super) fn struck(&mut self, fault: Injected) {
+        if let Some(exchange) = self.waiting.iter_mut().find(|it| !it.is_answered()) {
+            exchange.struck(fault);
+        }
+    }
+
+    /// Whether no call is under way, and the next one will be one of HTTP/1.
+    pub(super) fn is_between_calls(&self) -> bool {
+        let is_read_on = self.rest.is_none() && self.upgraded.is_none() && self.http2.is_none();
+        is_read_on
+            && self.waiting.is_empty()
+            && matches!(
+                (&self.client, &self.server),
+                (Reading::Between, Reading::Between)
+            )
     }
 
     /// Ends the reading of the client's bytes; responses to what was read are still awaited.

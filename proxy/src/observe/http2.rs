@@ -9,7 +9,7 @@ mod stream;
 
 use std::collections::VecDeque;
 
-use remora_store::call::{Call, CallError, Side};
+use remora_store::call::{Call, CallError, Injected, Side};
 
 use super::Recorded;
 use super::connection::Connection;
@@ -193,6 +193,13 @@ impl Http2 {
             opaque.name(Some("h2c".to_owned()));
             Box::new(opaque)
         });
+    }
+
+    /// A fault does something to the request of a stream.
+    pub(super) fn struck(&mut self, stream: u32, fault: Injected) {
+        if let Some(stream) = self.streams.find(stream) {
+            stream.struck(fault);
+        }
     }
 
     /// One side ended its direction in order.

@@ -37,6 +37,7 @@ pub(crate) fn call() -> Call {
         join_digest: Some(Digest([0; 16])),
         detail: Detail::None,
         stream: None,
+        fault: None,
     }
 }
 

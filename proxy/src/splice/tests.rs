@@ -36,6 +36,7 @@ async fn a_connection_that_both_sides_reset_at_once_is_over() {
         scratch: &scratch,
         traffic: &traffic,
         tap: None,
+        subject: None,
     };
     let outcome = timeout(
         Duration::from_secs(10),

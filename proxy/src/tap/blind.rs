@@ -72,6 +72,7 @@ impl Blind {
             error: (by == Side::Sidecar).then_some(CallError::SidecarStopped),
             join_digest: None,
             stream: None,
+            fault: None,
             detail: Detail::Opaque(Opaque {
                 reason: Some("the observer failed".to_owned()),
                 ..Opaque::default()

@@ -3,19 +3,29 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
+use remora_store::call::Side;
+use remora_store::fault::{Answer, Effect};
 
-use super::output::Output;
+use super::answer;
+use super::passing::Passing;
 use super::wire::Wire;
+use crate::faults::Pace;
 use crate::observe::body;
+use crate::splice::Outcome;
+
+/// Most of a request's body that is read before a fault answers it, so that the connection can go on; one
+/// that is longer is answered on a connection that ends.
+const READ_OUT_BYTES: usize = 1024 * 1024;
 
 /// What the exchanges of one connection have in common.
 pub(super) struct Exchanges<'a> {
@@ -30,6 +40,10 @@ pub(super) struct Exchanges<'a> {
     given_up: Cell<bool>,
     /// The last response was one of HTTP/1.0, so that hyper would send no chunks any more.
     is_server_old: Cell<bool>,
+    /// A fault holds a request back.
+    is_held_back: Cell<bool>,
+    /// A fault ends the connection so.
+    end: Cell<Option<Outcome>>,
 }
 
 /// What of a request decides over its response.
@@ -52,6 +66,8 @@ impl<'a> Exchanges<'a> {
             asked: Cell::new(false),
             given_up: Cell::new(false),
             is_server_old: Cell::new(false),
+            is_held_back: Cell::new(false),
+            end: Cell::new(None),
         }
     }
 
@@ -63,6 +79,16 @@ impl<'a> Exchanges<'a> {
     /// hyper cannot carry what comes next.
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.get()
+    }
+
+    /// A fault holds a request back: a client that closes meanwhile does not want it any more.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.is_held_back.get()
+    }
+
+    /// How a fault ends the connection; a close once everything that is due was written.
+    pub(super) fn end(&self) -> Option<Outcome> {
+        self.end.get()
     }
 
     /// Lets the body of a request follow its head. Before that is written, all of it is kept: a connection
@@ -89,6 +115,65 @@ impl<'a> Exchanges<'a> {
             },
         )
         .await;
+        let head = || self.client.input.borrow().head().to_vec();
+        match self.client.strike(None, head) {
+            None => self.pass_on(request, None).await,
+            Some(Effect::Status(answer)) => Ok(self.answer(request, &answer).await),
+            Some(Effect::Delay(time)) => {
+                self.hold_back(time).await;
+                self.pass_on(request, None).await
+            }
+            Some(Effect::Reset) => {
+                self.end.set(Some(Outcome::Reset(Side::Sidecar)));
+                pending().await
+            }
+            Some(Effect::Throttle { bytes_per_second }) => {
+                self.pass_on(request, Some(Pace::new(bytes_per_second)))
+                    .await
+            }
+        }
+    }
+
+    async fn hold_back(&self, time: Duration) {
+        self.is_held_back.set(true);
+        tokio::time::sleep(time).await;
+        self.is_held_back.set(false);
+    }
+
+    /// Answers a request that the server never sees.
+    async fn answer(&self, request: Request<Incoming>, answer: &Answer) -> Response<Passing> {
+        let framing = framing_of(request.body());
+        self.client.input.borrow_mut().take_head(framing);
+        let (head, mut body) = request.into_parts();
+        // Whoever waits for leave to send a body may send it or not, and nobody could tell.
+        let is_read_out = !head.headers.contains_key(header::EXPECT) && read_out(&mut body).await;
+        let is_last = !is_read_out || !answer::keeps_open(&head);
+        if is_last {
+            self.end.set(Some(Outcome::Closed(Side::Sidecar)));
+        }
+        let output = &self.client.output;
+        output.begin(answer::head_of_http1(answer, is_last));
+        let right = answer::framing_of_http1(answer, is_last);
+        let has_none = answer.body.is_empty() || head.method == Method::HEAD;
+        if has_none {
+            output.finish();
+        }
+        let body = match has_none {
+            true => Passing::made(Bytes::new(), output),
+            false => Passing::made(answer.body.clone(), output),
+        };
+        // Status and fields were checked when the fault was.
+        right
+            .body(body)
+            .unwrap_or_else(|_| Response::new(Passing::made(Bytes::new(), output)))
+    }
+
+    /// Passes a request on to the server, and the response back.
+    async fn pass_on(
+        &self,
+        request: Request<Incoming>,
+        pace: Option<Pace>,
+    ) -> Result<Response<Passing>, Infallible> {
         let ready = poll_fn(|cx| self.sender.borrow_mut().poll_ready(cx)).await;
         let framing = framing_of(request.body());
         let is_chunked = matches!(framing, body::Body::Chunked(_));
@@ -116,8 +201,10 @@ impl<'a> Exchanges<'a> {
             // hyper will not look whether it ends.
             self.client.output.finish();
         }
-        let output = Rc::clone(&self.client.output);
-        Ok(self::response(response, &asked, output))
+        let output = &self.client.output;
+        Ok(self::response(response, &asked, |body| {
+            Passing::of_response(body, output, pace)
+        }))
     }
 
     fn send(
@@ -130,10 +217,7 @@ impl<'a> Exchanges<'a> {
         self.server.input.borrow_mut().expect_response();
         self.server.output.begin(head);
         self.asked.set(true);
-        let request = request.map(|body| Passing {
-            is_sized: true,
-            ..Passing::new(body, Rc::clone(&self.server.output))
-        });
+        let request = request.map(|body| Passing::of_request(body, &self.server.output));
         if request.body().is_end_stream() {
             self.server.output.finish();
         }
@@ -145,6 +229,19 @@ impl<'a> Exchanges<'a> {
         self.given_up.set(true);
         pending().await
     }
+}
+
+/// Reads a body to its end; false if it breaks off or is too long for that.
+async fn read_out(body: &mut Incoming) -> bool {
+    let mut left = READ_OUT_BYTES;
+    while let Some(frame) = body.frame().await {
+        let bytes = frame.map_or(usize::MAX, |frame| frame.data_ref().map_or(0, Bytes::len));
+        match left.checked_sub(bytes) {
+            Some(rest) => left = rest,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// How the body of a request is framed, as hyper understood its head.
@@ -166,10 +263,14 @@ fn is_chunked_by(headers: &HeaderMap) -> bool {
 
 /// The response as hyper needs it: of the head only what frames the body, since the head itself goes out
 /// as it came, and what says whether the connection lasts.
-fn response(response: Response<Incoming>, asked: &Asked, output: Rc<Output>) -> Response<Passing> {
+fn response(
+    response: Response<Incoming>,
+    asked: &Asked,
+    passing: impl FnOnce(Incoming) -> Passing,
+) -> Response<Passing> {
     let (head, body) = response.into_parts();
     let length = body.size_hint().exact();
-    let mut right = Response::new(Passing::new(body, output));
+    let mut right = Response::new(passing(body));
     *right.status_mut() = head.status;
     let headers = right.headers_mut();
     for value in head.headers.get_all(header::CONNECTION) {
@@ -199,70 +300,4 @@ fn may_have_body(status: StatusCode, asked: &Method) -> bool {
         || *asked == Method::HEAD
         || *asked == Method::CONNECT && status.is_success();
     !has_none
-}
-
-/// A body on its way through. It tells the output where it ends, and never fails: hyper would throw away
-/// what it has not written yet.
-pub(super) struct Passing {
-    body: Incoming,
-    output: Rc<Output>,
-    /// hyper may know how long it is; it then frames by that, and leaves empty bodies out.
-    is_sized: bool,
-    has_failed: bool,
-}
-
-impl Passing {
-    fn new(body: Incoming, output: Rc<Output>) -> Self {
-        Self {
-            body,
-            output,
-            is_sized: false,
-            has_failed: false,
-        }
-    }
-}
-
-impl Body for Passing {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if self.has_failed {
-            return Poll::Pending;
-        }
-        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(_)) => {
-                self.has_failed = true;
-                self.output.break_off();
-                return Poll::Pending;
-            }
-            None => {
-                self.output.finish();
-                return Poll::Ready(None);
-            }
-        };
-        if let Some(trailers) = frame.trailers_ref() {
-            self.output.finish_with(trailers);
-            return Poll::Ready(None);
-        }
-        if self.body.is_end_stream() {
-            self.output.finish();
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_sized && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.is_sized {
-            true => self.body.size_hint(),
-            false => SizeHint::default(),
-        }
-    }
 }

@@ -15,9 +15,10 @@ use hyper::{Request, client, server};
 use hyper_util::rt::TokioIo;
 use remora_store::call::Side;
 
-use super::exchange::{Exchanges, Passing};
+use super::exchange::Exchanges;
+use super::passing::Passing;
 use super::wire::{Handle, Wire};
-use super::{Carried, HEAD_LIMIT_BYTES, give_over};
+use super::{Carried, HEAD_LIMIT_BYTES, finish_and_read_out, give_over};
 use crate::link::Link;
 use crate::splice::Outcome;
 
@@ -77,8 +78,14 @@ pub(super) async fn relay<'a>(
         judgement
     })
     .await;
-    if let Some(by) = ended {
-        return Carried::Over(Outcome::Reset(by));
+    match ended {
+        Some(outcome @ Outcome::Closed(Side::Sidecar)) => {
+            // It may still be sending what nobody wants, and would lose the answer to a reset.
+            finish_and_read_out(client).await;
+            return Carried::Over(outcome);
+        }
+        Some(outcome) => return Carried::Over(outcome),
+        None => {}
     }
     let end_passed = state.end_passed.get();
     let unread_up = serving.into_parts().read_buf;
@@ -101,19 +108,22 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    /// Whether to go on; else who broke the connection, or nobody where the splice takes over.
-    fn judge(&self) -> Poll<Option<Side>> {
+    /// Whether to go on; else how the connection ends, or `None` where the splice takes over.
+    fn judge(&self) -> Poll<Option<Outcome>> {
         let (near, far) = (&self.exchanges.client, &self.exchanges.server);
         if near.is_broken() {
-            return Poll::Ready(Some(Side::Client));
+            return Poll::Ready(Some(Outcome::Reset(Side::Client)));
         }
         if far.is_broken() {
-            return Poll::Ready(Some(Side::Server));
+            return Poll::Ready(Some(Outcome::Reset(Side::Server)));
+        }
+        if let Some(end) = self.ended_by_fault() {
+            return Poll::Ready(Some(end));
         }
         // A body that broke off: its sender closed, or framed it so that nobody can tell its end.
         for (from, to, by) in [(near, far, Side::Client), (far, near, Side::Server)] {
             if to.output.is_cut() {
-                return Poll::Ready((!from.is_at_end()).then_some(by));
+                return Poll::Ready((!from.is_at_end()).then_some(Outcome::Reset(by)));
             }
         }
         let is_idle = near.output.is_silent();
@@ -128,6 +138,18 @@ impl State<'_> {
         }
         self.pass_end();
         Poll::Pending
+    }
+
+    /// How the connection ends by what a fault does, or by the client while one holds its request back.
+    fn ended_by_fault(&self) -> Option<Outcome> {
+        if self.exchanges.is_held_back() && self.exchanges.client.is_at_end() {
+            return Some(Outcome::Closed(Side::Client));
+        }
+        match self.exchanges.end()? {
+            // The last answer goes first.
+            Outcome::Closed(_) if !self.is_serving_over => None,
+            end => Some(end),
+        }
     }
 
     /// A client that closes behind its request still waits for the response, or has gone away; the

@@ -11,13 +11,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, client, server};
+use hyper::Request;
 use remora_store::call::Side;
 use tokio::task::JoinSet;
 
+use super::answer;
 use super::first_words::is_http2_server;
 use super::stream::{self, Orphan};
 use super::wire::{Handle, Wire};
-use super::{Carried, HEAD_LIMIT_BYTES, give_over};
+use super::{Carried, HEAD_LIMIT_BYTES, finish_and_read_out, give_over};
 use crate::link::Link;
 use crate::splice::Outcome;
 
@@ -120,7 +122,7 @@ impl<'a> Streams<'a> {
             Outcome::Closed(first) => {
                 drop(serving);
                 self.take_leave().await;
-                close(client, server).await;
+                tokio::join!(finish_and_read_out(client), finish_and_read_out(server));
                 Outcome::Closed(first)
             }
         }
@@ -204,7 +206,13 @@ impl<'a> Streams<'a> {
                 Poll::Ready(None | Some(Err(_))) => return true,
                 Poll::Ready(Some(Ok((request, mut respond)))) => match &self.sender {
                     Some(sender) => {
-                        let stream = stream::pass(request, respond, sender.clone());
+                        let (head, body) = request.into_parts();
+                        let number = respond.stream_id().as_u32();
+                        let effect = self
+                            .near
+                            .strike(Some(number), || answer::lines_of_http2(&head));
+                        let request = Request::from_parts(head, body);
+                        let stream = stream::serve(request, respond, sender.clone(), effect);
                         self.running.spawn_local(stream);
                     }
                     None => respond.send_reset(Reason::REFUSED_STREAM),
@@ -223,22 +231,4 @@ impl<'a> Streams<'a> {
             let _ = asking.await;
         }
     }
-}
-
-/// Closes both ends, and waits until both peers have.
-async fn close(client: Link<'_>, server: Link<'_>) {
-    for link in [client, server] {
-        // Its peer may have gone first.
-        let _ = link.finish_sending();
-    }
-    tokio::join!(read_out(client), read_out(server));
-}
-
-/// Takes what a peer still sends, so that it sees a close and no reset.
-async fn read_out(link: Link<'_>) {
-    let mut room = [0; 1024];
-    while poll_fn(|cx| link.poll_read(cx, &mut room))
-        .await
-        .is_ok_and(|count| count > 0)
-    {}
 }

@@ -9,6 +9,10 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use hyper::{HeaderMap, Request, Response, Version};
+use remora_store::fault::Effect;
+
+use super::answer;
+use crate::faults::Pace;
 
 /// The client's end of a stream whose server is gone. Kept, it is not reset: the client is to see what
 /// happened to the connection.
@@ -22,11 +26,44 @@ enum Cut {
     Receiver(Reason),
 }
 
-/// Passes a request on, and its response back; resets are passed on with their codes.
-pub(super) async fn pass(
+/// What a fault resets a stream with: a client that got it may not take the request for unseen.
+const RESET_BY_FAULT: Reason = Reason::INTERNAL_ERROR;
+
+/// Passes a request on, and its response back, unless a fault does otherwise.
+pub(super) async fn serve(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     sender: SendRequest<Bytes>,
+    effect: Option<Effect>,
+) -> Option<Orphan> {
+    match effect {
+        None => pass(request, respond, sender, None).await,
+        Some(Effect::Status(answer)) => {
+            // It fails where the client has given the stream up.
+            let _ = answer::send_on_http2(&answer, request.method(), &mut respond);
+            None
+        }
+        Some(Effect::Reset) => {
+            respond.send_reset(RESET_BY_FAULT);
+            None
+        }
+        Some(Effect::Delay(time)) => tokio::select! {
+            biased;
+            _ = poll_fn(|cx| respond.poll_reset(cx)) => None,
+            () = tokio::time::sleep(time) => pass(request, respond, sender, None).await,
+        },
+        Some(Effect::Throttle { bytes_per_second }) => {
+            pass(request, respond, sender, Some(Pace::new(bytes_per_second))).await
+        }
+    }
+}
+
+/// Passes a request on, and its response back; resets are passed on with their codes.
+async fn pass(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    sender: SendRequest<Bytes>,
+    pace: Option<Pace>,
 ) -> Option<Orphan> {
     let (mut head, mut body) = request.into_parts();
     let is_whole = body.is_end_stream();
@@ -48,7 +85,7 @@ pub(super) async fn pass(
     let up = async {
         match is_whole {
             true => Ok(()),
-            false => match pump(&mut body, &mut to_server).await {
+            false => match pump(&mut body, &mut to_server, None).await {
                 // The server has seen enough of the request, or answers why not.
                 Ok(()) | Err(Cut::Receiver(_)) => Ok(()),
                 Err(Cut::Sender(err)) => Err(Broken::Client(reason(&err))),
@@ -56,7 +93,7 @@ pub(super) async fn pass(
         }
     };
     let down = async {
-        match answer(response, &mut respond).await {
+        match answer(response, &mut respond, pace).await {
             Err(Cut::Receiver(reason)) => Err(Broken::Client(reason)),
             Err(Cut::Sender(err)) => Err(Broken::Server(err)),
             Ok(()) => Ok(()),
@@ -106,6 +143,7 @@ const INTERIMS_LIMIT: usize = 100;
 async fn answer(
     mut response: ResponseFuture,
     respond: &mut SendResponse<Bytes>,
+    pace: Option<Pace>,
 ) -> Result<(), Cut> {
     let mut interims = 0;
     let response = loop {
@@ -136,7 +174,7 @@ async fn answer(
     let mut to_client = respond.send_response(head, is_whole).map_err(gone)?;
     match is_whole {
         true => Ok(()),
-        false => pump(&mut body, &mut to_client).await,
+        false => pump(&mut body, &mut to_client, pace).await,
     }
 }
 
@@ -153,7 +191,11 @@ fn gone(err: h2::Error) -> Cut {
 
 /// Passes data and trailers on, as fast as the receiver takes them: the sender's window opens by what the
 /// receiver's has taken.
-async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>) -> Result<(), Cut> {
+async fn pump(
+    from: &mut RecvStream,
+    to: &mut SendStream<Bytes>,
+    mut pace: Option<Pace>,
+) -> Result<(), Cut> {
     let mut held = Bytes::new();
     loop {
         let step = poll_fn(|cx| {
@@ -170,6 +212,13 @@ async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>) -> Result<(), C
                     },
                 };
             }
+            if let Some(pace) = &mut pace {
+                ready!(pace.poll_ready(cx));
+                // Room that an earlier piece left over is not announced again.
+                if to.capacity() > 0 {
+                    return Poll::Ready(Ok(Step::Room(to.capacity())));
+                }
+            }
             match ready!(to.poll_capacity(cx)) {
                 Some(Ok(capacity)) => Poll::Ready(Ok(Step::Room(capacity))),
                 Some(Err(err)) => Poll::Ready(Err(gone(err))),
@@ -181,8 +230,12 @@ async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>) -> Result<(), C
                 to.reserve_capacity(data.remaining());
                 held = data;
             }
+            Step::Room(0) => {}
             Step::Room(capacity) => {
-                let piece = held.split_to(capacity.min(held.len()));
+                let piece = match &mut pace {
+                    Some(pace) => pace.take(&mut held, capacity),
+                    None => held.split_to(capacity.min(held.len())),
+                };
                 let count = piece.len();
                 to.send_data(piece, false).map_err(gone)?;
                 // It fails where the stream is over, of which the next step tells.

@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use remora_store::call::Side;
+use remora_store::fault::Effect;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::input::{Handed, Input};
 use super::output::Output;
+use crate::faults::Subject;
 use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
@@ -31,6 +33,8 @@ pub(super) struct Wire<'a> {
     traffic: &'a Traffic,
     /// Sees what passes here; there is none at the server's end.
     tap: Option<&'a Tap>,
+    /// What faults see of the connection.
+    subject: Option<&'a Subject>,
     pub(super) input: RefCell<Input>,
     pub(super) output: Rc<Output>,
     /// Where interim responses that are read here go.
@@ -68,12 +72,27 @@ impl<'a> Wire<'a> {
             scratch: watchers.scratch,
             traffic: watchers.traffic,
             tap: None,
+            subject: watchers.subject,
             input: RefCell::new(Input::new()),
             output: Rc::new(Output::new()),
             interims: None,
             broken: Cell::new(false),
             blocked: Cell::new(false),
         }
+    }
+
+    /// What a fault does to a request that was read here: that of a stream of HTTP/2, or the one whose
+    /// turn it is. The record of the call says so.
+    pub(super) fn strike(
+        &self,
+        stream: Option<u32>,
+        head: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Effect> {
+        let injection = self.subject?.strike(head)?;
+        if let Some(tap) = self.tap {
+            tap.struck(stream, &injection);
+        }
+        Some(injection.effect)
     }
 
     /// The connection was reset, or broke.

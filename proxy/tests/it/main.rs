@@ -7,6 +7,7 @@
 
 mod blocked;
 mod corpus;
+mod faults;
 mod forward;
 mod goodbye;
 mod h2spec;

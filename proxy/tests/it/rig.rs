@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remora_proxy::Proxy;
 use remora_proxy::budget::Budget;
 use remora_proxy::config::{Config, Options};
 use remora_proxy::error::Error;
+use remora_proxy::faults::Faults;
 use remora_proxy::record::{Batch, Outlet};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -22,6 +24,8 @@ pub(crate) struct Rig {
     pub(crate) server: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) batches: mpsc::UnboundedReceiver<Batch>,
+    /// What a person switches on.
+    pub(crate) faults: Arc<Faults>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Error>>,
@@ -39,10 +43,17 @@ impl Rig {
         Self::start_with("terminate", true).await
     }
 
+    /// One beside the caller, with the engine that has to be.
+    pub(crate) async fn start_outbound() -> Self {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = server.local_addr().unwrap();
+        Self::start_towards(server, upstream, "outbound", "auto", true)
+    }
+
     async fn start_with(engine: &str, record: bool) -> Self {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = server.local_addr().unwrap();
-        Self::start_towards(server, upstream, engine, record)
+        Self::start_towards(server, upstream, "inbound", engine, record)
     }
 
     /// A sidecar in front of a port on which nothing listens.
@@ -54,18 +65,19 @@ impl Rig {
         let upstream = silent.local_addr().unwrap();
         Self {
             _silent: Some(silent),
-            ..Self::start_towards(server, upstream, "auto", true)
+            ..Self::start_towards(server, upstream, "inbound", "auto", true)
         }
     }
 
     fn start_towards(
         server: TcpListener,
         upstream: SocketAddr,
+        leg: &str,
         engine: &str,
         record: bool,
     ) -> Self {
         let options = Options {
-            maps: vec![format!("inbound:127.0.0.1:0={upstream}")],
+            maps: vec![format!("{leg}:127.0.0.1:0={upstream}")],
             ..Options::default()
         };
         Self::run(server, options, engine, record)
@@ -84,6 +96,7 @@ impl Rig {
     fn run(server: TcpListener, options: Options, engine: &str, record: bool) -> Self {
         let config = Config::from_options(Options {
             workload: "test".to_owned(),
+            allow_faults: true,
             engine: engine.to_owned(),
             admin: Some("off".to_owned()),
             ..options
@@ -91,6 +104,7 @@ impl Rig {
         .unwrap();
         let proxy = Proxy::bind(config).unwrap();
         let address = proxy.bound()[0].address;
+        let faults = proxy.faults().unwrap();
         let (sink, batches) = mpsc::unbounded_channel();
         let (flushes, requests) = mpsc::channel(1);
         let outlet = record.then(|| Outlet {
@@ -108,6 +122,7 @@ impl Rig {
             server,
             address,
             batches,
+            faults,
             flushes,
             stop,
             running,

@@ -157,6 +157,7 @@ pub(crate) fn call(number: u64, body_bytes: usize) -> Call {
         join_digest: None,
         detail: Detail::None,
         stream: None,
+        fault: None,
     }
 }
 

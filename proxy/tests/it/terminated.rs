@@ -9,10 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::corpus::{Action, Exchange, exchanges};
 use crate::rig::{Rig, within};
 
-use play::{Cut, difference, play};
+pub(crate) use play::Cut;
+use play::{difference, play};
 
 mod bounds;
-mod ends;
+pub(crate) mod ends;
 mod http2;
 mod play;
 
@@ -49,7 +50,15 @@ fn is_compared_by_bytes(exchange: &Exchange) -> bool {
 
 /// The exchanges in which something arrives otherwise than it was sent, and what.
 async fn differences(cut: Cut, of: impl Fn(&Exchange) -> bool) -> Vec<(&'static str, String)> {
-    let rig = Rig::start_terminating().await;
+    differences_through(Rig::start_terminating().await, cut, of).await
+}
+
+/// The same, through a sidecar that runs already.
+pub(crate) async fn differences_through(
+    rig: Rig,
+    cut: Cut,
+    of: impl Fn(&Exchange) -> bool,
+) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     for exchange in exchanges()
         .iter()

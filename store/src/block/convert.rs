@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use bytes::Bytes;
 
 use super::record::{
-    AddressRecord, BodyRecord, DigestRecord, HeadRecord, MessageRecord, OpaqueRecord, OpenRecord,
-    PhasesRecord, TlsRecord,
+    AddressRecord, BodyRecord, DigestRecord, FaultRecord, HeadRecord, MessageRecord, OpaqueRecord,
+    OpenRecord, PhasesRecord, TlsRecord,
 };
 use crate::call::{
-    Call, CallError, Connection, Detail, Digest, Engine, Leg, Message, Omitted, Opaque, Phases,
-    Protocol, Side, State, TlsHello,
+    Call, CallError, Connection, Detail, Digest, EffectKind, Engine, Injected, Leg, Message,
+    Omitted, Opaque, Phases, Protocol, Side, State, TlsHello,
 };
 
 mod stream;
@@ -54,6 +54,7 @@ impl HeadRecord {
             opaque,
             http2,
             stream: call.stream.as_deref().map(Into::into),
+            fault: call.fault.as_ref().map(FaultRecord::of),
         }
     }
 
@@ -99,6 +100,7 @@ impl HeadRecord {
             stream: self
                 .stream
                 .map(|counts| Box::new(stream::read(counts, messages))),
+            fault: self.fault.map(FaultRecord::into_injected),
         }
     }
 }
@@ -133,6 +135,22 @@ impl OpenRecord {
     pub(super) fn into_call(self) -> Call {
         let bodies = self.bodies.unwrap_or_default();
         self.head.unwrap_or_default().into_call(bodies)
+    }
+}
+
+impl FaultRecord {
+    fn of(fault: &Injected) -> Self {
+        Self {
+            id: fault.id.to_string(),
+            effect: fault.effect.code().into(),
+        }
+    }
+
+    fn into_injected(self) -> Injected {
+        Injected {
+            id: self.id.into(),
+            effect: known(self.effect, EffectKind::from_code).unwrap_or(EffectKind::Other),
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct HeadRecord {
     pub(super) http2: Option<Http2Record>,
     #[prost(message, optional, tag = "22")]
     pub(super) stream: Option<StreamRecord>,
+    #[prost(message, optional, tag = "23")]
+    pub(super) fault: Option<FaultRecord>,
 }
 
 /// The bodies of a call, and the messages inside them.
@@ -165,6 +167,14 @@ pub(super) struct Http2Record {
     pub(super) reset_code: u32,
     #[prost(bool, tag = "3")]
     pub(super) pushed: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct FaultRecord {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) effect: u32,
 }
 
 /// How many messages there were; the kept ones stand with the bodies.

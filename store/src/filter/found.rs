@@ -185,6 +185,7 @@ impl Facts for WholeCall<'_> {
             Field::Connection => Value::int(call.connection.id),
             Field::Ordinal => Value::Int(call.connection.ordinal.into()),
             Field::TlsSni => self.tls_sni(),
+            Field::Fault => Value::text(call.fault.as_ref().map_or("", |fault| &fault.id)),
             Field::Workload | Field::Namespace | Field::Pod | Field::Revision => {
                 origin_text(&self.found.origin, field)
             }

@@ -122,6 +122,7 @@ fn found(number: usize, told: &Told) -> FoundCall {
         join_digest: None,
         detail: Detail::None,
         stream: None,
+        fault: None,
     };
     FoundCall {
         withheld: false,

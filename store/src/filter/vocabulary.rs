@@ -58,6 +58,8 @@ pub(crate) enum Field {
     LocalLabels,
     RemoteLabels,
     TlsSni,
+    /// Name of the injected fault; empty where there was none.
+    Fault,
     Failed,
     GrpcService,
     GrpcMethod,
@@ -163,6 +165,7 @@ pub(crate) const NAMES: &[Name] = {
         name("response.json", ResponseJson, Any),
         name("error", Error, Text),
         name("failed", Failed, Bool),
+        name("fault", Fault, Text),
         name("grpc_service", GrpcService, Text),
         name("grpc_method", GrpcMethod, Text),
         name("grpc_status", GrpcStatus, Int),

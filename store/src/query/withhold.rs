@@ -29,6 +29,7 @@ pub(super) fn withhold(call: &mut Call) {
         join_digest: _,
         detail: _,
         stream,
+        fault: _,
     } = call;
     withhold_body(request);
     withhold_body(response);

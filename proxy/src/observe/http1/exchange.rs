@@ -1,6 +1,6 @@
 //! One request with its response while they pass, whether or not there is room for their record.
 
-use remora_store::call::{Call, CallError, Omitted, Protocol};
+use remora_store::call::{Call, CallError, Injected, Omitted, Protocol};
 
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
@@ -43,6 +43,13 @@ impl Exchange {
     /// The final response is complete.
     pub(super) fn is_answered(&self) -> bool {
         self.answered
+    }
+
+    /// A fault does something to it.
+    pub(super) fn struck(&mut self, fault: Injected) {
+        if let Some(draft) = &mut self.draft {
+            draft.struck(fault);
+        }
     }
 
     pub(super) fn keep_request_head(&mut self, connection: &mut Connection, piece: &[u8]) {

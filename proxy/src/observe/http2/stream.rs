@@ -1,7 +1,9 @@
 //! One stream: a request with its response while they pass, whether or not there is room for their
 //! record.
 
-use remora_store::call::{Call, CallError, Detail, Http2, Omitted, Protocol, Reset, Side};
+use remora_store::call::{
+    Call, CallError, Detail, Http2, Injected, Omitted, Protocol, Reset, Side,
+};
 
 use super::fields::Facts;
 use super::frame::{Data, Section};
@@ -246,6 +248,13 @@ impl Stream {
         };
     }
 
+    /// A fault does something to it.
+    pub(super) fn struck(&mut self, fault: Injected) {
+        if let Some(draft) = &mut self.draft {
+            draft.struck(fault);
+        }
+    }
+
     /// One direction is complete.
     pub(super) fn end(&mut self, from: Side, at: u64) {
         self.half(from).ended = true;
@@ -264,6 +273,10 @@ impl Stream {
             return;
         };
         let pushed = matches!(draft.detail, Detail::Http2(Http2 { pushed: true, .. }));
+        let by = match by {
+            Side::Server if draft.is_reset_by_fault() => Side::Sidecar,
+            by => by,
+        };
         draft.detail = Detail::Http2(Http2 {
             reset: Some(Reset { by, code }),
             pushed,

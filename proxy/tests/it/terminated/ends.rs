@@ -14,16 +14,16 @@ use tokio::task::JoinSet;
 use crate::rig::{Rig, within};
 
 type Serving = server::Connection<TcpStream, Bytes>;
-pub(super) type Accepted = (Request<RecvStream>, SendResponse<Bytes>);
+pub(crate) type Accepted = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// Both ends of a connection through the sidecar.
-pub(super) struct Ends {
-    pub(super) sender: SendRequest<Bytes>,
-    pub(super) serving: Serving,
-    pub(super) driving: JoinSet<Result<(), h2::Error>>,
+pub(crate) struct Ends {
+    pub(crate) sender: SendRequest<Bytes>,
+    pub(crate) serving: Serving,
+    pub(crate) driving: JoinSet<Result<(), h2::Error>>,
 }
 
-pub(super) async fn connect(rig: &Rig, server: server::Builder, client: client::Builder) -> Ends {
+pub(crate) async fn connect(rig: &Rig, server: server::Builder, client: client::Builder) -> Ends {
     let (client_stream, server_stream) = rig.connect().await;
     let (asking, serving) = within(async {
         tokio::join!(
@@ -42,18 +42,18 @@ pub(super) async fn connect(rig: &Rig, server: server::Builder, client: client::
     }
 }
 
-pub(super) async fn connect_plainly(rig: &Rig) -> Ends {
+pub(crate) async fn connect_plainly(rig: &Rig) -> Ends {
     connect(rig, server::Builder::new(), client::Builder::new()).await
 }
 
 impl Ends {
     /// The next request at the server, while the connection goes on.
-    pub(super) async fn accept(&mut self) -> Accepted {
+    pub(crate) async fn accept(&mut self) -> Accepted {
         within(self.serving.accept()).await.unwrap().unwrap()
     }
 
     /// What `wanted` gives, while the server's end goes on.
-    pub(super) async fn serve_while<T>(&mut self, wanted: impl Future<Output = T>) -> T {
+    pub(crate) async fn serve_while<T>(&mut self, wanted: impl Future<Output = T>) -> T {
         let mut wanted = std::pin::pin!(wanted);
         within(poll_fn(|cx| {
             // Nobody asks for anything new meanwhile.
@@ -67,7 +67,7 @@ impl Ends {
     }
 }
 
-pub(super) fn request(path: &str) -> Request<()> {
+pub(crate) fn request(path: &str) -> Request<()> {
     Request::builder()
         .method(Method::POST)
         .uri(format!("http://shop{path}"))
@@ -78,7 +78,7 @@ pub(super) fn request(path: &str) -> Request<()> {
         .unwrap()
 }
 
-pub(super) async fn read(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+pub(crate) async fn read(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
     let mut bytes = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece?;

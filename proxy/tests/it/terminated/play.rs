@@ -79,7 +79,7 @@ pub(super) struct Passage {
 
 /// How bytes are cut into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     Whole,
     OneByte,
 }

@@ -11,8 +11,8 @@ use crate::block::part::Kind;
 use crate::block::record::HeadRecord;
 use crate::block::writer::PartWriter;
 use crate::call::{
-    CallError, Connection, Detail, Digest, Http2, Leg, MessageKind, Omitted, Opaque, Protocol,
-    Reset, Side, State, Stream, StreamMessage, TlsHello,
+    CallError, Connection, Detail, Digest, EffectKind, Http2, Injected, Leg, Message, MessageKind,
+    Omitted, Opaque, Protocol, Reset, Side, State, Stream, StreamMessage, TlsHello,
 };
 use crate::testing::grpc_call;
 
@@ -27,6 +27,9 @@ const V1_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v1-merged
 const V2: &[u8] = include_bytes!("../../../tests/fixtures/block-v2.bin");
 /// The first version's block and this one, merged by the second version.
 const V2_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v2-merged.bin");
+
+/// Written by the first version that knew injected faults.
+const FAULTS: &[u8] = include_bytes!("../../../tests/fixtures/block-faults.bin");
 
 fn kept_meta() -> BlockMeta {
     BlockMeta {
@@ -200,6 +203,34 @@ fn a_merged_block_of_the_second_version_reads() {
     expected.extend(kept_streams());
     assert_eq!(block.calls().as_ref(), Ok(&expected));
     assert_columns_describe(&block, &expected);
+}
+
+fn kept_faults() -> Vec<Call> {
+    let injected = |call: Call, effect| Call {
+        fault: Some(Injected {
+            id: "f-7k2m9x4p".into(),
+            effect,
+        }),
+        ..call
+    };
+    let mut reset = call(1_790_000_000_300_000_000, "/pay", 200);
+    reset.response = Message::default();
+    reset.error = Some(CallError::FaultReset);
+    vec![
+        injected(reset, EffectKind::Reset),
+        injected(
+            call(1_790_000_000_400_000_000, "/pay", 503),
+            EffectKind::Status,
+        ),
+    ]
+}
+
+#[test]
+fn a_block_of_the_first_version_with_faults_reads() {
+    let block = open(Bytes::from_static(FAULTS));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.calls(), Ok(kept_faults()));
+    assert_columns_describe(&block, &kept_faults());
 }
 
 /// A field with a number that this version does not have.

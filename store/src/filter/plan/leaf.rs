@@ -325,6 +325,7 @@ impl<'f> Reads<'f> {
             | Field::WsRequestPayload
             | Field::Engine
             | Field::Id
+            | Field::Fault
             | Field::TlsSni => Reads::Call,
         }
     }

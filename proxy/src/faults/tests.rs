@@ -1,0 +1,173 @@
+use std::sync::Arc;
+
+use remora_store::call::Leg;
+use serde_json::json;
+use test_case::test_case;
+
+use super::*;
+
+const HEAD: &[u8] = b"GET /api/orders/1 HTTP/1.1\r\nHost: orders\r\n\r\n";
+
+fn order(id: &str, more: serde_json::Value) -> FaultOrder {
+    let mut fault = json!({"id": id, "leg": "outbound", "effect": {"status": 503}});
+    for (key, value) in more.as_object().unwrap() {
+        fault[key] = value.clone();
+    }
+    FaultOrder {
+        id: id.to_owned(),
+        fault,
+        left_ms: 60_000,
+    }
+}
+
+fn target() -> Target {
+    Target {
+        leg: Leg::Outbound,
+        address: "10.0.0.7:8080".parse().unwrap(),
+        called: None,
+    }
+}
+
+fn with(orders: Vec<FaultOrder>) -> Arc<Faults> {
+    let faults = Arc::new(Faults::default());
+    faults.follow(FaultOrders {
+        start: orders,
+        stop: Vec::new(),
+    });
+    faults
+}
+
+fn stopping(id: &str) -> FaultOrders {
+    FaultOrders {
+        start: Vec::new(),
+        stop: vec![id.to_owned()],
+    }
+}
+
+fn strikes(faults: &Faults) -> bool {
+    faults.strike(&target(), || HEAD.to_vec()).is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_so_many_are_met_and_no_more() {
+    let faults = with(vec![order("f-1", json!({"first": 3}))]);
+    let met = (0..10).filter(|_| strikes(&faults)).count();
+    assert_eq!(met, 3);
+    let report = faults.report();
+    assert_eq!(
+        (report.held[0].touched, report.held[0].state),
+        (3, FaultState::Spent)
+    );
+    assert!(!faults.concerns(&target()), "nothing is left to be done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_ends_by_itself() {
+    let faults = with(vec![order("f-1", json!({}))]);
+    assert!(strikes(&faults));
+    tokio::time::advance(Duration::from_millis(59_999)).await;
+    assert!(strikes(&faults));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(!strikes(&faults) && !faults.concerns(&target()));
+    assert_eq!(faults.report().held[0].state, FaultState::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_is_stopped_is_told_of_until_the_hub_has_heard_it() {
+    let faults = with(vec![order("f-1", json!({}))]);
+    faults.follow(stopping("f-1"));
+    assert!(!strikes(&faults));
+    let report = faults.report();
+    assert_eq!(report.held[0].state, FaultState::Stopped);
+    faults.forget_told(&report);
+    assert_eq!(faults.report().held, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_again_changes_nothing() {
+    let faults = with(vec![order("f-1", json!({"first": 1}))]);
+    assert!(strikes(&faults));
+    faults.follow(FaultOrders {
+        start: vec![order("f-1", json!({"first": 1}))],
+        stop: Vec::new(),
+    });
+    assert!(!strikes(&faults));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_the_first_that_means_a_request_meets_it() {
+    let faults = with(vec![
+        order("f-1", json!({"filter": {"path_prefix": "/other"}})),
+        order("f-2", json!({"first": 1})),
+        order("f-3", json!({})),
+    ]);
+    let met = |_| faults.strike(&target(), || HEAD.to_vec()).unwrap().id;
+    let ids: Vec<Box<str>> = (0..2).map(met).collect();
+    assert_eq!(ids, ["f-2".into(), "f-3".into()]);
+}
+
+#[test_case(json!({"effect": {"jitter": 1}}), "jitter"; "an effect of a newer hub")]
+#[test_case(json!({"effect": {"status": 99}}), "99"; "an effect that cannot be")]
+#[tokio::test]
+async fn what_cannot_be_carried_out_is_refused_with_a_reason(fault: serde_json::Value, word: &str) {
+    let faults = with(vec![order("f-1", fault)]);
+    let report = faults.report();
+    assert_eq!(report.held, []);
+    assert!(report.refused[0].why.contains(word), "{report:?}");
+    assert!(!faults.concerns(&target()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_holds_no_more_than_it_can() {
+    let many = (0..=MOST_FAULTS).map(|number| order(&format!("f-{number}"), json!({})));
+    let faults = with(many.collect());
+    let report = faults.report();
+    assert_eq!((report.held.len(), report.refused.len()), (MOST_FAULTS, 1));
+    faults.follow(stopping("f-0"));
+    faults.follow(stopping("f-8"));
+    faults.follow(FaultOrders {
+        start: vec![order("f-8", json!({}))],
+        stop: Vec::new(),
+    });
+    assert_eq!(faults.report().refused, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_is_met_by_chance() {
+    let faults = with(vec![order("f-1", json!({"share": 0.1}))]);
+    let met = (0..10_000).filter(|_| strikes(&faults)).count();
+    // Ten standard deviations.
+    assert!((700..1_300).contains(&met), "{met}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_told_apart_by_how_they_are_carried() {
+    let faults = with(vec![order("f-1", json!({"filter": {"dst": "10.0.0.7"}}))]);
+    let elsewhere = Target {
+        address: "10.0.0.8:80".parse().unwrap(),
+        ..target()
+    };
+    let inbound = Target {
+        leg: Leg::Inbound,
+        ..target()
+    };
+    let targets = [target(), target(), target(), elsewhere, inbound];
+    let subjects: Vec<Subject> = targets
+        .into_iter()
+        .map(|target| Subject::new(&faults, target, true))
+        .collect();
+    assert_eq!(
+        subjects
+            .iter()
+            .map(Subject::is_concerned)
+            .collect::<Vec<_>>(),
+        [true, true, true, false, false]
+    );
+    subjects[0].carried_by(Carrier::Terminate);
+    subjects[1].carried_by(Carrier::Foreign);
+    let report = faults.report();
+    assert_eq!((report.held[0].covered, report.held[0].not_covered), (1, 1));
+    drop(subjects);
+    let report = faults.report();
+    assert_eq!((report.held[0].covered, report.held[0].not_covered), (0, 0));
+}
