@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::api::query::judging;
 use crate::app::App;
+use crate::checks::words::counted;
 use crate::checks::{self, Check, Finding, Judgement, Kind, Verdict};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
@@ -217,7 +218,7 @@ pub async fn find(
         let view = gathered.traffic.view(&picked);
         let findings = checks::find(&kinds, &view);
         let spots = surroundings.blind_spots(&picks);
-        FindingsAnswer::new(view.len() as u64, findings, spots)
+        FindingsAnswer::new(view.len(), findings, spots)
     })
     .await
 }
@@ -318,7 +319,7 @@ impl VerifyAnswer {
 }
 
 impl FindingsAnswer {
-    fn new(calls: u64, findings: Vec<Finding>, blind_spots: Vec<String>) -> Self {
+    fn new(calls: usize, findings: Vec<Finding>, blind_spots: Vec<String>) -> Self {
         let total = findings.len();
         let of = |severity: &str| {
             let of_it = findings
@@ -328,9 +329,11 @@ impl FindingsAnswer {
         };
         let summary = match (calls, total) {
             (0, _) => "no calls were looked at".to_owned(),
-            (calls, 0) => format!("nothing found in {calls} calls"),
+            (calls, 0) => format!("nothing found in {}", counted(calls, "call")),
             (calls, total) => format!(
-                "{total} findings in {calls} calls: {} high, {} medium, {} low",
+                "{} in {}: {} high, {} medium, {} low",
+                counted(total, "finding"),
+                counted(calls, "call"),
                 of("high"),
                 of("medium"),
                 of("low")
@@ -348,7 +351,7 @@ impl FindingsAnswer {
         };
         Self {
             summary,
-            calls,
+            calls: calls as u64,
             findings_omitted: (total - shown.len()) as u64,
             findings: shown,
             blind_spots,

@@ -93,6 +93,8 @@ struct Tally {
     again: usize,
     /// Those of them that caused no call.
     hits: usize,
+    /// Requests that asked again, and of which it was not seen what the service did.
+    maybe_hits: usize,
     /// Calls that all of them caused.
     origin_calls: usize,
     /// Answers that may be kept by who asked, by their own word.
@@ -225,7 +227,11 @@ impl Tally {
                     tally.cold_ns.extend(took);
                 } else {
                     tally.again += 1;
-                    tally.hits += usize::from(asked.is_hit());
+                    match asked.is_hit() {
+                        true if asked.is_seen => tally.hits += 1,
+                        true => tally.maybe_hits += 1,
+                        false => {}
+                    }
                     tally.warm_ns.extend(took);
                 }
             }
@@ -246,8 +252,12 @@ impl Tally {
             (n, 0) => format!("ETag or Last-Modified on {n}"),
             (n, told) => format!("ETag or Last-Modified on {n}, {told} × 304"),
         };
+        let maybe = match self.maybe_hits {
+            0 => String::new(),
+            n => format!(", of {n} it is not known"),
+        };
         format!(
-            "{} for {}: of {} asked again {} came from a cache; {} caused; {header}; {validators}; {} cold, {} again (p50)",
+            "{} for {}: of {} asked again {} came from a cache{maybe}; {} caused; {header}; {validators}; {} cold, {} again (p50)",
             counted(self.requests, "request"),
             counted(self.keys, "key"),
             self.again,
@@ -282,7 +292,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     let is_blind = repeated
         .iter()
         .any(|key| key.asked.iter().any(|asked| !asked.is_seen));
-    let share = tally.hits as f64 / tally.again.max(1) as f64;
+    let share = (tally.hits + tally.maybe_hits) as f64 / tally.again.max(1) as f64;
     let is_slow = args.expect_warm_p50_ms.is_some_and(|limit| {
         nearest_rank(&tally.warm_ns, 0.5).is_some_and(|ns| ns as f64 > limit * 1e6)
     });
@@ -450,6 +460,8 @@ mod tests {
         let judgement = judged(json!({}), told);
         assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
         assert!(judgement.why.contains("is not known"), "{judgement:?}");
+        let says = ", of 1 it is not known";
+        assert!(judgement.actual.contains(says), "{judgement:?}");
     }
 
     #[test]
