@@ -148,11 +148,11 @@ pub struct Columns {
     pub method: Vec<u32>,
     /// `Host` or `:authority`. Number of the text.
     pub host: Vec<u32>,
-    /// Path without the query. Number of the text.
+    /// Path without the query, or what a database call is about. Number of the text.
     pub path: Vec<u32>,
     /// Query without its `?`. Number of the text.
     pub query: Vec<u32>,
-    /// The path with its variable segments written `{id}`. Number of the text.
+    /// [`crate::about::About::route`]. Number of the text.
     pub route: Vec<u32>,
     /// Status of the response; 0 where there is none.
     pub status: Vec<u16>,
@@ -173,6 +173,9 @@ pub struct Columns {
     pub grpc_status: Vec<u16>,
     /// [`crate::call::Call::is_stream`]; false in blocks that were written before it was told.
     pub streams: Vec<bool>,
+    /// Code of the error that a database answered ([`crate::outcome::refused`]); empty where it answered
+    /// none. Number of the text.
+    pub refused: Vec<u32>,
 }
 
 /// What lets a question pass a block by without reading its columns.

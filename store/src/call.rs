@@ -19,6 +19,10 @@ pub const JOIN_DIGEST_PREFIX_BYTES: usize = 2 * 1024;
 /// them. Fixed for the same reason, and small because the sidecar pays for it on every call.
 pub const BODY_DIGEST_PREFIX_BYTES: usize = 4 * 1024;
 
+/// The same for what a database is asked: behind a long statement stand the values that tell one question
+/// from the next.
+pub const DATABASE_DIGEST_PREFIX_BYTES: usize = 64 * 1024;
+
 /// One request with its response, on any protocol, seen from one side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -99,12 +103,14 @@ pub struct Message {
     /// fields first (`:method: GET`), each with CR LF; bytes that may not stand in a value
     /// (RFC 9113 section 8.2.1) are replaced by spaces. Empty where the protocol has none.
     pub head: Bytes,
-    /// Body with the transfer coding removed and the content coding kept, up to the limit.
+    /// Body with the transfer coding removed and the content coding kept, up to the limit. What a
+    /// database was asked and what it answered stand here in a readable form ([`crate::sql`]).
     pub body: Bytes,
-    /// True size of the body in bytes, whatever was kept of it.
+    /// True size of the body in bytes, whatever was kept of it. Of a database call the size of the
+    /// values on the wire, whatever it takes to write them.
     pub body_size: u64,
-    /// Keyed digest of the first [`BODY_DIGEST_PREFIX_BYTES`] of the body and its size; taken before
-    /// redaction.
+    /// Keyed digest of the first [`BODY_DIGEST_PREFIX_BYTES`] of the body ([`DATABASE_DIGEST_PREFIX_BYTES`]
+    /// of what a database was asked) and its size; taken before redaction.
     pub body_digest: Option<Digest>,
     /// Trailer field lines as sent.
     pub trailers: Bytes,
@@ -174,6 +180,10 @@ pub enum Detail {
     Opaque(Opaque),
     /// A stream of HTTP/2 that has more to tell than its messages.
     Http2(Http2),
+    /// A statement of SQL.
+    Sql(Sql),
+    /// A command of Redis.
+    Redis(Redis),
 }
 
 /// What a ClientHello says in the clear (RFC 8446 section 4.1.2).
@@ -246,9 +256,11 @@ macro_rules! words {
     };
 }
 
+mod database;
 mod fault;
 mod stream;
 
+pub use database::{ErrorCode, MAX_ABOUT_BYTES, Redis, Severity, Sql, SqlError, SqlSent};
 pub use fault::{EffectKind, Injected};
 pub use stream::{Http2, MAX_KEPT_MESSAGES, MessageKind, Reset, Stream, StreamMessage};
 
@@ -272,6 +284,10 @@ words! {
         Grpc = 4 "grpc",
         /// WebSocket, with the HTTP exchange that opened it.
         WebSocket = 5 "websocket",
+        /// PostgreSQL, frontend and backend protocol 3.
+        Postgresql = 6 "postgresql",
+        /// Redis, RESP2 and RESP3.
+        Redis = 7 "redis",
     }
 }
 
@@ -284,6 +300,11 @@ impl Protocol {
     /// Whether its calls are streams of HTTP/2. A WebSocket may be one, which only its head tells.
     pub const fn is_http2(self) -> bool {
         matches!(self, Self::Http2 | Self::Grpc)
+    }
+
+    /// Whether its calls are questions to a database.
+    pub const fn is_database(self) -> bool {
+        matches!(self, Self::Postgresql | Self::Redis)
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`snapshot`] what is held against being forgotten.
 //! This crate knows nothing of sockets, HTTP or Kubernetes: it takes values and gives values back.
 
+pub mod about;
 mod answer;
 pub mod block;
 pub mod call;
@@ -28,6 +29,7 @@ mod running;
 mod segment;
 pub mod snapshot;
 pub mod spool;
+pub mod sql;
 pub mod stats;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

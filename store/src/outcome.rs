@@ -5,19 +5,23 @@
 use std::fmt;
 
 use crate::block::Columns;
-use crate::call::{Call, CallError, Protocol};
+use crate::call::{Call, CallError, Detail, ErrorCode, Protocol};
 use crate::grpc;
 use crate::head::response_status;
 
 /// How a call ended: with a status, else with an error, else neither is known.
 ///
-/// That HTTP went well says nothing of a gRPC call.
+/// That HTTP went well says nothing of a gRPC call. A database has no status where all went well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Status of the response.
     Status(u16),
     /// Status of a gRPC call.
     Grpc(u16),
+    /// Error that a database answered.
+    Refused(ErrorCode),
+    /// A database answered, and no error.
+    Answered,
     /// Why there was no status.
     Error(CallError),
     /// No status was seen, and no error; or one that only newer sidecars know.
@@ -25,11 +29,14 @@ pub enum Outcome {
 }
 
 impl fmt::Display for Outcome {
-    /// Writes the status, the name of gRPC's, the word of the error, or `none`.
+    /// Writes the status, the name of gRPC's, the code of a database's error or `ok`, the word of the
+    /// error, or `none`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => status.fmt(f),
             Self::Grpc(status) => grpc::status_name(*status).fmt(f),
+            Self::Refused(code) => code.fmt(f),
+            Self::Answered => f.write_str("ok"),
             Self::Error(error) => error.fmt(f),
             Self::Nothing => f.write_str("none"),
         }
@@ -40,6 +47,10 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, Copy)]
 pub struct Ending {
     is_grpc: bool,
+    /// Whether a database answered.
+    is_answered: bool,
+    /// What error it answered.
+    refused: Option<ErrorCode>,
     /// 0 for none.
     status: u16,
     /// Plus one; 0 for none.
@@ -53,6 +64,8 @@ impl Ending {
     pub fn of(call: &Call) -> Self {
         Self {
             is_grpc: call.protocol == Protocol::Grpc,
+            is_answered: call.protocol.is_database() && call.phases.latency_ns().is_some(),
+            refused: refused(call),
             status: response_status(&call.response.head).unwrap_or_default(),
             grpc_status: grpc::status(call).map_or(0, |status| status + 1),
             error: call.error.map_or(0, |error| error.code() + 1),
@@ -62,8 +75,17 @@ impl Ending {
     /// The end of the call in a row; of one that is not there, nothing.
     pub fn at(columns: &Columns, row: usize) -> Self {
         let number = |column: &[u16]| column.get(row).copied().unwrap_or_default();
+        let code = columns.protocol.get(row).copied();
+        let is = |protocol: Protocol| code == Some(protocol.code());
         Self {
-            is_grpc: columns.protocol.get(row) == Some(&Protocol::Grpc.code()),
+            is_grpc: is(Protocol::Grpc),
+            is_answered: (is(Protocol::Postgresql) || is(Protocol::Redis))
+                && columns.latency_ns.get(row).is_some_and(|&ns| ns != 0),
+            refused: columns
+                .refused
+                .get(row)
+                .and_then(|&number| columns.texts.get(number as usize))
+                .and_then(|code| ErrorCode::read(code.as_bytes())),
             status: number(&columns.status),
             grpc_status: number(&columns.grpc_status),
             error: columns.error.get(row).copied().unwrap_or_default(),
@@ -71,19 +93,26 @@ impl Ending {
     }
 
     /// Whether the call failed: a status of 500 or above, a gRPC status that stands for one
-    /// ([`grpc::is_server_failure`]), or an error below the protocol. A 404 or a NOT_FOUND is an
-    /// answer.
+    /// ([`grpc::is_server_failure`]), an error that a database answered, or one below the protocol. A
+    /// 404 or a NOT_FOUND is an answer.
     pub fn failed(self) -> bool {
         let grpc_status = self.grpc_status.checked_sub(1);
-        self.status >= 500 || self.error != 0 || grpc_status.is_some_and(grpc::is_server_failure)
+        self.status >= 500
+            || self.error != 0
+            || self.refused.is_some()
+            || grpc_status.is_some_and(grpc::is_server_failure)
     }
 
     /// How the call ended, in a word.
     pub fn outcome(self) -> Outcome {
         let error = match self.error.checked_sub(1).and_then(CallError::from_code) {
             Some(error) => Outcome::Error(error),
+            None if self.is_answered => Outcome::Answered,
             None => Outcome::Nothing,
         };
+        if let Some(code) = self.refused {
+            return Outcome::Refused(code);
+        }
         match (self.grpc_status.checked_sub(1), self.status) {
             (Some(status), _) => Outcome::Grpc(status),
             (None, 200) if self.is_grpc => error,
@@ -93,12 +122,21 @@ impl Ending {
     }
 }
 
+/// Code of the error that a database answered.
+pub fn refused(call: &Call) -> Option<ErrorCode> {
+    match &call.detail {
+        Detail::Sql(sql) => sql.error.map(|error| error.code),
+        Detail::Redis(redis) => redis.error,
+        Detail::None | Detail::Tls(_) | Detail::Opaque(_) | Detail::Http2(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
 
     use super::*;
-    use crate::testing::{call, grpc_call};
+    use crate::testing::{call, grpc_call, redis_call, sql_call};
 
     fn assert_ends(call: &Call, word: &str, fails: bool) {
         let ending = Ending::of(call);
@@ -127,6 +165,23 @@ mod tests {
         let mut call = grpc_call(5, "/shop.Orders/Get", status);
         call.error = error;
         assert_ends(&call, word, fails);
+    }
+
+    #[test]
+    fn a_database_call_ends() {
+        let mut call = sql_call(5, "SELECT ?");
+        assert_ends(&call, "ok", false);
+        let code = ErrorCode::read(b"23505").expect("a code");
+        let severity = crate::call::Severity::Error;
+        if let Detail::Sql(sql) = &mut call.detail {
+            sql.error = Some(crate::call::SqlError { code, severity });
+        }
+        assert_ends(&call, "23505", true);
+        let mut call = redis_call(5, "GET", "order:17");
+        call.phases.response_last = None;
+        assert_ends(&call, "none", false);
+        call.error = Some(CallError::ServerReset);
+        assert_ends(&call, "server_reset", true);
     }
 
     #[test]

@@ -53,6 +53,27 @@ pub(crate) fn write_route(path: &str, route: &mut String) {
     }
 }
 
+/// The route of a key: the same, with `:`, `.` and `/` between its segments.
+pub fn key_route(key: &str) -> String {
+    let mut route = String::with_capacity(key.len().min(MAX_ROUTE_BYTES));
+    let room = MAX_ROUTE_BYTES - CUT.len();
+    for part in key.split_inclusive([':', '.', '/']) {
+        let separator = part.trim_start_matches(|c| !matches!(c, ':' | '.' | '/'));
+        let segment = part.strip_suffix(separator).unwrap_or(part);
+        let shown = match is_variable(segment) {
+            true => PLACEHOLDER,
+            false => segment,
+        };
+        if route.len() + shown.len() + separator.len() > room && part != CUT {
+            route.push_str(CUT);
+            break;
+        }
+        route.push_str(shown);
+        route.push_str(separator);
+    }
+    route
+}
+
 fn is_variable(segment: &str) -> bool {
     let is_id = holds_digit(segment.as_bytes()) && !words::is_name(segment);
     is_id || is_uuid(segment) || is_long_hex(segment)
@@ -126,6 +147,17 @@ mod tests {
         assert_eq!(route(path), expected);
     }
 
+    #[test_case("", ""; "no key")]
+    #[test_case("orders", "orders"; "a word")]
+    #[test_case("order:17", "order:{id}"; "a number")]
+    #[test_case("cart:{42}:items", "cart:{id}:items"; "a hash tag")]
+    #[test_case("v1:user/7.name:", "v1:user/{id}.name:"; "every separator")]
+    #[test_case("::", "::"; "empty segments stay")]
+    #[test_case("s:deadbeef", "s:{id}"; "long hex")]
+    fn a_key_has_a_route(key: &str, expected: &str) {
+        assert_eq!(key_route(key), expected);
+    }
+
     #[test]
     fn a_long_path_is_cut_at_a_segment() {
         let path = "/word".repeat(200);
@@ -140,6 +172,13 @@ mod tests {
             let once = route(&path);
             prop_assert!(once.len() <= MAX_ROUTE_BYTES);
             prop_assert_eq!(route(&once), once);
+        }
+
+        #[test]
+        fn the_route_of_the_route_of_a_key_is_itself(key in "([:./]?([a-z0-9{}…]{0,40}|[a-z]{100,200}|.{0,20})){0,40}") {
+            let once = key_route(&key);
+            prop_assert!(once.len() <= MAX_ROUTE_BYTES);
+            prop_assert_eq!(key_route(&once), once);
         }
     }
 }

@@ -12,9 +12,9 @@ use proptest::sample::select;
 
 use crate::block::{BlockMeta, Drop, Origin};
 use crate::call::{
-    Call, CallError, Connection, Detail, Digest, EffectKind, Engine, Http2, Injected, Leg, Message,
-    MessageKind, Omitted, Opaque, Phases, Protocol, Reset, Side, State, Stream, StreamMessage,
-    TlsHello,
+    Call, CallError, Connection, Detail, Digest, EffectKind, Engine, ErrorCode, Http2, Injected,
+    Leg, Message, MessageKind, Omitted, Opaque, Phases, Protocol, Redis, Reset, Severity, Side,
+    Sql, SqlError, SqlSent, State, Stream, StreamMessage, TlsHello,
 };
 
 /// A small call that went well: `GET` of `path` at `time_ns`, 2 ms long, answered with `status`.
@@ -108,6 +108,62 @@ pub fn grpc_call(time_ns: i64, path: &str, status: Option<u16>) -> Call {
             messages,
         })),
         ..plain
+    }
+}
+
+/// A statement with this fingerprint, sent as text, that gave one row.
+pub fn sql_call(time_ns: i64, fingerprint: &str) -> Call {
+    let command = fingerprint.split(' ').next().unwrap_or_default();
+    let detail = Detail::Sql(Sql {
+        command: command.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        rows: Some(1),
+        database: Some("shop".to_owned()),
+        user: Some("orders".to_owned()),
+        ..Sql::default()
+    });
+    let statement = fingerprint.replace('?', "7");
+    database_call(
+        time_ns,
+        Protocol::Postgresql,
+        detail,
+        statement.into(),
+        "{\"id\":7}",
+    )
+}
+
+/// A command of Redis with one key, that gave two bytes.
+pub fn redis_call(time_ns: i64, command: &str, key: &str) -> Call {
+    let detail = Detail::Redis(Redis {
+        command: command.to_owned(),
+        key: key.to_owned(),
+        keys: u32::from(!key.is_empty()),
+        version: 2,
+        ..Redis::default()
+    });
+    let asked = format!("{command} {key}");
+    database_call(time_ns, Protocol::Redis, detail, asked.into(), "ok")
+}
+
+fn database_call(
+    time_ns: i64,
+    protocol: Protocol,
+    detail: Detail,
+    asked: Bytes,
+    answer: &'static str,
+) -> Call {
+    let message = |body: Bytes| Message {
+        body_size: body.len() as u64,
+        body,
+        ..Message::default()
+    };
+    Call {
+        protocol,
+        dst: SocketAddr::from(([10, 0, 0, 3], 5432)),
+        request: message(asked),
+        response: message(Bytes::from_static(answer.as_bytes())),
+        detail,
+        ..call(time_ns, "/", 200)
     }
 }
 
@@ -330,7 +386,57 @@ fn any_detail() -> impl Strategy<Value = Detail> {
         1 => tls.prop_map(Detail::Tls),
         1 => opaque.prop_map(Detail::Opaque),
         1 => http2.prop_map(Detail::Http2),
+        1 => any_sql().prop_map(Detail::Sql),
+        1 => any_redis().prop_map(Detail::Redis),
     ]
+}
+
+fn any_sql() -> impl Strategy<Value = Sql> {
+    let what = (
+        "[A-Z]{0,9}",
+        "(SELECT|UPDATE) [ -~é]{0,40}",
+        select(SqlSent::ALL),
+        any::<u32>(),
+        option::of(any::<u64>()),
+    );
+    let error = (any_code(), select(Severity::ALL))
+        .prop_map(|(code, severity)| SqlError { code, severity });
+    let session = (option::of(".{0,8}"), option::of(".{0,8}"), any::<bool>());
+    (what, option::of(error), session).prop_map(|(what, error, session)| Sql {
+        command: what.0,
+        fingerprint: what.1,
+        sent: what.2,
+        params: what.3,
+        rows: what.4,
+        error,
+        database: session.0,
+        user: session.1,
+        in_transaction: session.2,
+    })
+}
+
+fn any_redis() -> impl Strategy<Value = Redis> {
+    let what = ("[A-Z]{0,9}", "([a-z0-9]{0,4}[:./]?){0,4}", any::<u32>());
+    let session = (
+        option::of(any::<u32>()),
+        option::of(".{0,8}"),
+        any::<u32>(),
+        any::<bool>(),
+    );
+    (what, option::of(any_code()), session).prop_map(|(what, error, session)| Redis {
+        command: what.0,
+        key: what.1,
+        keys: what.2,
+        error,
+        database: session.0,
+        user: session.1,
+        version: session.2,
+        in_transaction: session.3,
+    })
+}
+
+fn any_code() -> impl Strategy<Value = ErrorCode> {
+    "[A-Z0-9_-]{1,20}".prop_map(|code| ErrorCode::read(code.as_bytes()).expect("a code"))
 }
 
 fn any_stream() -> impl Strategy<Value = Stream> {

@@ -8,12 +8,14 @@ use prost::Message as _;
 use super::intern::{Addresses, Texts};
 use super::pack::{ColumnRecord, pack, unpack};
 use super::{BlockError, Columns};
+use crate::about::{About, Routing};
 use crate::call::Call;
 use crate::grpc;
-use crate::head::{RequestHead, response_status};
+use crate::head::response_status;
+use crate::outcome::refused;
 use crate::route::write_route;
 
-/// Most distinct texts and addresses per call that a reader accepts; this version writes 5 and 2.
+/// Most distinct texts and addresses per call that a reader accepts; this version writes 6 and 2.
 const MAX_DISTINCT_PER_CALL: usize = 16;
 
 /// All columns. A missing one is all zeros, an unknown one is skipped.
@@ -70,6 +72,8 @@ struct ColumnsRecord {
     grpc_status: Option<ColumnRecord>,
     #[prost(message, optional, tag = "36")]
     streams: Option<ColumnRecord>,
+    #[prost(message, optional, tag = "37")]
+    refused: Option<ColumnRecord>,
 }
 
 /// Gathers columns call by call, or block by block.
@@ -86,12 +90,17 @@ pub(super) struct ColumnsBuilder {
 
 impl ColumnsBuilder {
     pub(super) fn push(&mut self, call: &Call) {
-        let head = RequestHead::parse(&call.request.head);
-        let method = self.texts.number(&head.method);
-        let host = self.texts.number(&head.host);
-        let path = self.texts.number(&head.path);
-        let query = self.texts.number(&head.query);
-        let route = self.route_of(path);
+        let about = About::of(call);
+        let method = self.texts.number(&about.method);
+        let host = self.texts.number(&about.host);
+        let path = self.texts.number(&about.path);
+        let query = self.texts.number(&about.query);
+        let route = match about.routing() {
+            Routing::Path => self.route_of(path),
+            Routing::Same => path,
+            Routing::Key => self.texts.number(&about.route()),
+        };
+        let refused = refused(call).map_or(0, |code| self.texts.number(code.as_str()));
         let src = self.addresses.number(call.src);
         let dst = self.addresses.number(call.dst);
 
@@ -124,6 +133,7 @@ impl ColumnsBuilder {
         let grpc_status = grpc::status(call).map_or(0, |status| status + 1);
         columns.grpc_status.push(grpc_status);
         columns.streams.push(call.is_stream());
+        columns.refused.push(refused);
     }
 
     /// Adds the columns of a whole block.
@@ -162,6 +172,7 @@ impl ColumnsBuilder {
         columns.ordinal.extend_from_slice(&added.ordinal);
         columns.grpc_status.extend_from_slice(&added.grpc_status);
         columns.streams.extend_from_slice(&added.streams);
+        extend_numbers(&mut columns.refused, &added.refused, &texts);
     }
 
     fn route_of(&mut self, path: u32) -> u32 {
@@ -217,6 +228,7 @@ impl ColumnsBuilder {
             ordinal: Some(pack(&columns.ordinal)),
             grpc_status: Some(pack(&columns.grpc_status)),
             streams: Some(pack(&columns.streams)),
+            refused: Some(pack(&columns.refused)),
         };
         record.encode_raw(raw);
     }
@@ -260,6 +272,7 @@ pub(super) fn read(raw: Bytes, calls: usize) -> Result<Columns, BlockError> {
         ordinal: unpack(record.ordinal, calls)?,
         grpc_status: unpack(record.grpc_status, calls)?,
         streams: unpack(record.streams, calls)?,
+        refused: number_of_text(record.refused)?,
         texts,
         addresses,
     })

@@ -15,6 +15,7 @@ use crate::call::{
     Omitted, Opaque, Phases, Protocol, Side, State, TlsHello,
 };
 
+mod database;
 mod stream;
 
 /// Longest head, trailers or interim heads that are written.
@@ -25,11 +26,14 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 impl HeadRecord {
     pub(super) fn of(call: &Call) -> Self {
         let (mut tls, mut opaque, mut http2) = (None, None, None);
+        let (mut sql, mut redis) = (None, None);
         match &call.detail {
             Detail::None => {}
             Detail::Tls(hello) => tls = Some(TlsRecord::of(hello)),
             Detail::Opaque(known) => opaque = Some(OpaqueRecord::of(known)),
             Detail::Http2(known) => http2 = Some(known.into()),
+            Detail::Sql(statement) => sql = Some(statement.into()),
+            Detail::Redis(command) => redis = Some(command.into()),
         }
         Self {
             time_ns: call.time_ns,
@@ -55,17 +59,21 @@ impl HeadRecord {
             http2,
             stream: call.stream.as_deref().map(Into::into),
             fault: call.fault.as_ref().map(FaultRecord::of),
+            sql,
+            redis,
         }
     }
 
     /// The call, with the bodies where they were read.
     pub(super) fn into_call(self, bodies: BodyRecord) -> Call {
-        let detail = match (self.tls, self.opaque, self.http2) {
-            (Some(tls), _, _) => Detail::Tls(tls.into_hello()),
-            (_, Some(opaque), _) => Detail::Opaque(opaque.into_opaque()),
-            (_, _, Some(http2)) => Detail::Http2(http2.into()),
-            (None, None, None) => Detail::None,
-        };
+        let details = [
+            self.tls.map(|tls| Detail::Tls(tls.into_hello())),
+            self.opaque.map(|it| Detail::Opaque(it.into_opaque())),
+            self.http2.map(|http2| Detail::Http2(http2.into())),
+            self.sql.map(|sql| Detail::Sql(sql.into())),
+            self.redis.map(|redis| Detail::Redis(redis.into())),
+        ];
+        let detail = details.into_iter().flatten().next().unwrap_or_default();
         let messages = bodies.messages;
         Call {
             time_ns: self.time_ns,

@@ -54,6 +54,10 @@ pub(super) struct HeadRecord {
     pub(super) stream: Option<StreamRecord>,
     #[prost(message, optional, tag = "23")]
     pub(super) fault: Option<FaultRecord>,
+    #[prost(message, optional, tag = "25")]
+    pub(super) sql: Option<SqlRecord>,
+    #[prost(message, optional, tag = "26")]
+    pub(super) redis: Option<RedisRecord>,
 }
 
 /// The bodies of a call, and the messages inside them.
@@ -175,6 +179,54 @@ pub(super) struct FaultRecord {
     pub(super) id: String,
     #[prost(uint32, tag = "2")]
     pub(super) effect: u32,
+}
+
+/// A statement of SQL without its values.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SqlRecord {
+    #[prost(string, tag = "1")]
+    pub(super) command: String,
+    #[prost(string, tag = "2")]
+    pub(super) fingerprint: String,
+    #[prost(uint32, tag = "3")]
+    pub(super) sent: u32,
+    #[prost(uint32, tag = "4")]
+    pub(super) params: u32,
+    #[prost(uint64, optional, tag = "5")]
+    pub(super) rows: Option<u64>,
+    /// Empty where there was no error.
+    #[prost(string, tag = "6")]
+    pub(super) error_code: String,
+    #[prost(uint32, tag = "7")]
+    pub(super) severity: u32,
+    #[prost(string, optional, tag = "8")]
+    pub(super) database: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    pub(super) user: Option<String>,
+    #[prost(bool, tag = "10")]
+    pub(super) in_transaction: bool,
+}
+
+/// A command of Redis without its arguments.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RedisRecord {
+    #[prost(string, tag = "1")]
+    pub(super) command: String,
+    #[prost(string, tag = "2")]
+    pub(super) key: String,
+    #[prost(uint32, tag = "3")]
+    pub(super) keys: u32,
+    /// Empty where there was no error.
+    #[prost(string, tag = "4")]
+    pub(super) error_code: String,
+    #[prost(uint32, optional, tag = "5")]
+    pub(super) database: Option<u32>,
+    #[prost(string, optional, tag = "6")]
+    pub(super) user: Option<String>,
+    #[prost(uint32, tag = "7")]
+    pub(super) version: u32,
+    #[prost(bool, tag = "8")]
+    pub(super) in_transaction: bool,
 }
 
 /// How many messages there were; the kept ones stand with the bodies.

@@ -11,9 +11,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::about::About;
 use crate::call::{Call, CallId, Omitted};
-use crate::head::{RequestHead, response_status};
-use crate::route::route;
+use crate::head::response_status;
 use crate::testing::{any_call, any_meta, call};
 
 const CODECS: [Codec; 3] = [Codec::Raw, Codec::Lz4, Codec::Zstd];
@@ -49,7 +49,7 @@ fn assert_columns_describe(block: &Block, calls: &[Call]) {
     assert_eq!(columns.len(), calls.len());
     let text = |number: u32| columns.texts[number as usize].as_str();
     for (at, call) in calls.iter().enumerate() {
-        let head = RequestHead::parse(&call.request.head);
+        let about = About::of(call);
         assert_eq!(columns.time_ns[at], call.time_ns);
         assert_eq!(columns.protocol[at], call.protocol.code());
         assert_eq!(columns.leg[at], call.leg.code());
@@ -57,11 +57,11 @@ fn assert_columns_describe(block: &Block, calls: &[Call]) {
         assert_eq!(columns.probe[at], call.probe);
         assert_eq!(columns.addresses[columns.src[at] as usize], call.src);
         assert_eq!(columns.addresses[columns.dst[at] as usize], call.dst);
-        assert_eq!(text(columns.method[at]), head.method);
-        assert_eq!(text(columns.host[at]), head.host);
-        assert_eq!(text(columns.path[at]), head.path);
-        assert_eq!(text(columns.query[at]), head.query);
-        assert_eq!(text(columns.route[at]), route(&head.path));
+        assert_eq!(text(columns.method[at]), about.method);
+        assert_eq!(text(columns.host[at]), about.host);
+        assert_eq!(text(columns.path[at]), about.path);
+        assert_eq!(text(columns.query[at]), about.query);
+        assert_eq!(text(columns.route[at]), about.route());
         let status = response_status(&call.response.head).unwrap_or(0);
         assert_eq!(columns.status[at], status);
         let error = call.error.map_or(0, |error| error.code() + 1);

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use super::eval::Facts;
 use super::facts::{
-    REVISION_LABEL, both, elapsed_micros, grpc_name, grpc_status, grpc_status_name, identified,
-    latency_millis, origin_text, url,
+    REVISION_LABEL, both, database_text, elapsed_micros, grpc_name, grpc_status, grpc_status_name,
+    identified, latency_millis, origin_text, url,
 };
 use super::fields::query_pairs;
 use super::value::Value;
@@ -136,6 +136,20 @@ impl RowFacts<'_> {
                 let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
                 grpc_name(field, protocol, block.text(&columns.path, row)?)
             }
+            Field::SqlCommand
+            | Field::SqlFingerprint
+            | Field::SqlErrorCode
+            | Field::RedisCommand
+            | Field::RedisKey
+            | Field::RedisErrorCode => {
+                let protocol = Protocol::from_code(*columns.protocol.get(row)?)?;
+                let column = match field {
+                    Field::SqlCommand | Field::RedisCommand => &columns.method,
+                    Field::SqlFingerprint | Field::RedisKey => &columns.path,
+                    _ => &columns.refused,
+                };
+                database_text(field, protocol, block.text(column, row)?)
+            }
             Field::Namespaces | Field::Pods | Field::Services => {
                 match (block.party(Peer::Src, row)?, block.party(Peer::Dst, row)?) {
                     (Cow::Borrowed(src), Cow::Borrowed(dst)) => both(field, src, dst),
@@ -242,6 +256,8 @@ pub(crate) fn code_column(columns: &Columns, field: Field) -> Option<&[u8]> {
         | Field::WebSocket
         | Field::Tls
         | Field::Opaque
+        | Field::Postgresql
+        | Field::Redis
         | Field::Protocol => &columns.protocol,
         Field::Leg => &columns.leg,
         Field::State => &columns.state,
@@ -269,6 +285,8 @@ pub(crate) fn code_value(field: Field, code: u8) -> Option<Value<'static>> {
                 Field::WebSocket => Value::Bool(protocol == Protocol::WebSocket),
                 Field::Tls => Value::Bool(protocol == Protocol::Tls),
                 Field::Opaque => Value::Bool(protocol == Protocol::Opaque),
+                Field::Postgresql => Value::Bool(protocol == Protocol::Postgresql),
+                Field::Redis => Value::Bool(protocol == Protocol::Redis),
                 _ => Value::text(protocol.as_str()),
             });
         }

@@ -36,6 +36,18 @@ pub(crate) fn grpc_name(field: Field, protocol: Protocol, path: &str) -> Value<'
     })
 }
 
+/// A text of a database call, which is absent from the calls of every other protocol.
+pub(crate) fn database_text(field: Field, protocol: Protocol, text: &str) -> Value<'_> {
+    let of = match field {
+        Field::RedisCommand | Field::RedisKey | Field::RedisErrorCode => Protocol::Redis,
+        _ => Protocol::Postgresql,
+    };
+    match protocol == of {
+        true => Value::text(text),
+        false => Value::Absent,
+    }
+}
+
 pub(crate) fn elapsed_micros<'a>(latency_ns: Option<u64>) -> Value<'a> {
     latency_ns.map_or(Value::Absent, |ns| Value::int(ns / 1_000))
 }

@@ -6,25 +6,26 @@ use std::cell::OnceCell;
 use super::content::Sent;
 use super::eval::Facts;
 use super::facts::{
-    REVISION_LABEL, both, elapsed_micros, grpc_name, grpc_status, grpc_status_name, identified,
-    latency_millis, origin_text, url,
+    REVISION_LABEL, both, database_text, elapsed_micros, grpc_name, grpc_status, grpc_status_name,
+    identified, latency_millis, origin_text, url,
 };
 use super::fields::{cookies, distinct_names, field_names, field_value, query_pairs};
 use super::value::Value;
 use super::vocabulary::{Field, Peer};
+use crate::about::About;
 use crate::call::{Call, Detail, Http2, Leg, Message, Omitted, Protocol, Side, Stream};
 use crate::grpc;
-use crate::head::{RequestHead, response_status};
-use crate::outcome::Ending;
+use crate::head::response_status;
+use crate::outcome::{Ending, Outcome, refused};
 use crate::query::FoundCall;
-use crate::route::route;
+use crate::sql;
 
 /// A whole call, with what was read from it so far.
 pub(crate) struct WholeCall<'a> {
     found: &'a FoundCall,
     /// Whether the bodies of the call were read; without them questions about them stay open.
     bodies: bool,
-    request: OnceCell<RequestHead<'a>>,
+    about: OnceCell<About<'a>>,
     sent: Sent<'a>,
     answered: Sent<'a>,
 }
@@ -34,7 +35,7 @@ impl<'a> WholeCall<'a> {
         Self {
             found,
             bodies,
-            request: OnceCell::new(),
+            about: OnceCell::new(),
             sent: Sent::by(Side::Client, &found.call),
             answered: Sent::by(Side::Server, &found.call),
         }
@@ -44,9 +45,8 @@ impl<'a> WholeCall<'a> {
         &self.found.call
     }
 
-    fn request(&self) -> &RequestHead<'a> {
-        self.request
-            .get_or_init(|| RequestHead::parse(&self.found.call.request.head))
+    fn about(&self) -> &About<'a> {
+        self.about.get_or_init(|| About::of(&self.found.call))
     }
 
     fn http_version(&self) -> Value<'_> {
@@ -123,7 +123,42 @@ impl<'a> WholeCall<'a> {
     fn tls_sni(&self) -> Value<'_> {
         match &self.call().detail {
             Detail::Tls(hello) => hello.sni.as_deref().map_or(Value::Absent, Value::text),
-            Detail::None | Detail::Opaque(_) | Detail::Http2(_) => Value::Absent,
+            _ => Value::Absent,
+        }
+    }
+
+    /// What only a statement of SQL has.
+    fn sql(&self, field: Field) -> Value<'_> {
+        let call = self.call();
+        let Detail::Sql(sql) = &call.detail else {
+            return Value::Absent;
+        };
+        let named = |name: &'a Option<String>| name.as_deref().map_or(Value::Absent, Value::text);
+        match field {
+            Field::SqlQuery if !self.tells(&self.sent) => Value::Unknown,
+            Field::SqlQuery => match sql::statement(call) {
+                Some(statement) if statement.cut => Value::Cut(statement.text),
+                Some(statement) => Value::Text(statement.text),
+                None => Value::Unknown,
+            },
+            Field::SqlRows => sql.rows.map_or(Value::Absent, Value::int),
+            Field::SqlDatabase => named(&sql.database),
+            Field::SqlUser => named(&sql.user),
+            Field::SqlSuccess => self.success(),
+            _ => match sql::error_message(call) {
+                None => Value::Absent,
+                Some(_) if !self.tells(&self.answered) => Value::Unknown,
+                Some(message) => message.map_or(Value::Unknown, Value::owned),
+            },
+        }
+    }
+
+    /// Whether a database answered, and no error; absent while nothing came.
+    fn success(&self) -> Value<'_> {
+        let ending = Ending::of(self.call());
+        match ending.failed() || ending.outcome() == Outcome::Answered {
+            true => Value::Bool(!ending.failed()),
+            false => Value::Absent,
         }
     }
 }
@@ -140,12 +175,32 @@ impl Facts for WholeCall<'_> {
             Field::WebSocket => Value::Bool(call.protocol == Protocol::WebSocket),
             Field::Tls => Value::Bool(call.protocol == Protocol::Tls),
             Field::Opaque => Value::Bool(call.protocol == Protocol::Opaque),
-            Field::Method => Value::text(&self.request().method),
-            Field::Host => Value::text(&self.request().host),
-            Field::Path => Value::text(&self.request().path),
-            Field::Query => Value::text(&self.request().query),
-            Field::Url => url(&self.request().path, &self.request().query),
-            Field::Route => Value::owned(route(&self.request().path)),
+            Field::Postgresql => Value::Bool(call.protocol == Protocol::Postgresql),
+            Field::Redis => Value::Bool(call.protocol == Protocol::Redis),
+            Field::SqlCommand | Field::RedisCommand => {
+                database_text(field, call.protocol, &self.about().method)
+            }
+            Field::SqlFingerprint | Field::RedisKey => {
+                database_text(field, call.protocol, &self.about().path)
+            }
+            Field::SqlErrorCode | Field::RedisErrorCode => {
+                let code = refused(call).map_or_else(String::new, |code| code.to_string());
+                database_text(field, call.protocol, &code).into_owned()
+            }
+            Field::SqlQuery
+            | Field::SqlRows
+            | Field::SqlDatabase
+            | Field::SqlUser
+            | Field::SqlSuccess
+            | Field::SqlErrorMessage => self.sql(field),
+            Field::RedisSuccess if call.protocol != Protocol::Redis => Value::Absent,
+            Field::RedisSuccess => self.success(),
+            Field::Method => Value::text(&self.about().method),
+            Field::Host => Value::text(&self.about().host),
+            Field::Path => Value::text(&self.about().path),
+            Field::Query => Value::text(&self.about().query),
+            Field::Url => url(&self.about().path, &self.about().query),
+            Field::Route => Value::Text(self.about().route()),
             Field::Status => Value::Int(
                 response_status(&call.response.head)
                     .unwrap_or_default()
@@ -168,7 +223,7 @@ impl Facts for WholeCall<'_> {
             Field::Http2Reset => self.http2_reset(),
             Field::Failed => Value::Bool(Ending::of(call).failed()),
             Field::GrpcService | Field::GrpcMethod => {
-                grpc_name(field, call.protocol, &self.request().path)
+                grpc_name(field, call.protocol, &self.about().path)
             }
             Field::GrpcStatus => grpc_status(grpc::status(call)),
             Field::GrpcStatusName => grpc_status_name(grpc::status(call)),
@@ -252,7 +307,7 @@ impl Facts for WholeCall<'_> {
 impl<'a> WholeCall<'a> {
     fn pairs(&self, field: Field) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         match field {
-            Field::QueryString => query_pairs(&self.request().query),
+            Field::QueryString => query_pairs(&self.about().query),
             Field::RequestCookies => cookies(&self.call().request.head, "cookie"),
             Field::ResponseCookies => cookies(&self.call().response.head, "set-cookie"),
             _ => Vec::new(),

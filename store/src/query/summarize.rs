@@ -10,14 +10,13 @@ use hashbrown::HashMap;
 
 use super::look::{Asked, Look, OpenBlock, Window, candidates, front};
 use super::{BlockEntry, BlockSource, FoundCall, GroupKey, Order, Summary, SummaryQuery};
+use crate::about;
 use crate::call::{Leg, Protocol};
 use crate::filter::columns::BlockFacts;
 use crate::filter::eval::Truth;
 use crate::filter::vocabulary::Peer;
-use crate::head::RequestHead;
 use crate::names::Party;
 use crate::outcome::Ending;
-use crate::route::route;
 use crate::store::{Scope, StoreError};
 use group::{Groups, Key, Tally};
 use labels::{Label, Labels, name_of};
@@ -103,7 +102,7 @@ impl Count {
 
     fn add_open(&mut self, open: &FoundCall) {
         let call = &open.call;
-        let head = RequestHead::parse(&call.request.head);
+        let about = about::About::of(call);
         let ending = Ending::of(call);
         let by = self.by;
         let mut label = |wanted: bool, text: &str| match wanted {
@@ -117,8 +116,8 @@ impl Count {
             src_namespace: label(by.namespaces, &open.src.namespace),
             dst_namespace: label(by.namespaces, &open.dst.namespace),
             protocol: by.protocol.then_some(call.protocol),
-            method: label(by.route, &head.method),
-            route: label(by.route, &route(&head.path)),
+            method: label(by.route, &about.method),
+            route: label(by.route, &about.route()),
             outcome: by.status.then(|| ending.outcome()),
             revision: label(by.revision, &open.origin.revision),
         };

@@ -313,6 +313,8 @@ fn any_filter() -> impl Strategy<Value = String> {
             "dst.pod.name == 'pod-b'", "dst.service.name == 'web'", "src.service.namespace == 'shop'",
             "dst.revision == 'r1'", "src.port == dst.port", "src.workload == dst.workload",
             "src.ip == '10.0.0.2' && src.port == 8080", "node_name == ''", "flow_id == 0",
+            "postgresql", "postgresql_command == 'SELECT'", "postgresql_error_code != ''", "postgresql_rows > 1",
+            "!postgresql_success", "redis_key.contains('a')", "redis && redis_command != 'GET'",
             "tlsx_sni == 'x'", "mysql_success", "!mysql_success", "response.trailers.x == '1'",
             "response.cookies.t == '1'", "timestamp == timestamp(20)", "(leg == 'inbound' ? src.port : dst.port) == 8080",
         ][..]).prop_map(str::to_owned),
@@ -431,7 +433,8 @@ fn all_pages(blocks: &Blocks, scope: &Scope, query: &Query) -> Vec<FoundCall> {
 
 /// What a plain loop counts.
 fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String>, Group> {
-    use crate::head::{RequestHead, response_status};
+    use crate::about::About;
+    use crate::head::response_status;
     let name = |party: &Party| match [&party.workload, &party.service, &party.pod]
         .into_iter()
         .find(|name| !name.is_empty())
@@ -441,7 +444,7 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
     };
     let mut groups: BTreeMap<Vec<String>, Group> = BTreeMap::new();
     for found in calls {
-        let head = RequestHead::parse(&found.call.request.head);
+        let about = About::of(&found.call);
         let status = response_status(&found.call.response.head);
         let error = found.call.error;
         let grpc = crate::grpc::status(&found.call);
@@ -456,7 +459,7 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
             key.push(found.call.protocol.to_string());
         }
         if by.contains(&GroupKey::Route) {
-            key.extend([head.method.to_string(), crate::route::route(&head.path)]);
+            key.extend([about.method.to_string(), about.route().into_owned()]);
         }
         if by.contains(&GroupKey::Status) {
             key.push(match (status, error) {

@@ -11,10 +11,11 @@ use crate::block::part::Kind;
 use crate::block::record::HeadRecord;
 use crate::block::writer::PartWriter;
 use crate::call::{
-    CallError, Connection, Detail, Digest, EffectKind, Http2, Injected, Leg, Message, MessageKind,
-    Omitted, Opaque, Protocol, Reset, Side, State, Stream, StreamMessage, TlsHello,
+    CallError, Connection, Detail, Digest, EffectKind, ErrorCode, Http2, Injected, Leg, Message,
+    MessageKind, Omitted, Opaque, Protocol, Redis, Reset, Severity, Side, Sql, SqlError, SqlSent,
+    State, Stream, StreamMessage, TlsHello,
 };
-use crate::testing::grpc_call;
+use crate::testing::{grpc_call, redis_call, sql_call};
 
 /// Written by the first version. Never written again: what a later version adds gets a file of its
 /// own.
@@ -30,6 +31,8 @@ const V2_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v2-merged
 
 /// Written by the first version that knew injected faults.
 const FAULTS: &[u8] = include_bytes!("../../../tests/fixtures/block-faults.bin");
+/// Written by the first version that knew calls of databases.
+const DATABASES: &[u8] = include_bytes!("../../../tests/fixtures/block-databases.bin");
 
 fn kept_meta() -> BlockMeta {
     BlockMeta {
@@ -231,6 +234,51 @@ fn a_block_of_the_first_version_with_faults_reads() {
     assert_eq!(block.verify(), Ok(()));
     assert_eq!(block.calls(), Ok(kept_faults()));
     assert_columns_describe(&block, &kept_faults());
+}
+
+/// What the first version with databases added.
+fn kept_databases() -> Vec<Call> {
+    let mut inserted = sql_call(
+        1_790_000_000_300_000_000,
+        "INSERT INTO orders (id) VALUES (?)",
+    );
+    inserted.detail = Detail::Sql(Sql {
+        command: "INSERT".into(),
+        fingerprint: "INSERT INTO orders (id) VALUES (?)".into(),
+        sent: SqlSent::Prepared,
+        params: 1,
+        rows: Some(0),
+        error: Some(SqlError {
+            code: ErrorCode::read(b"23505").unwrap(),
+            severity: Severity::Fatal,
+        }),
+        database: Some("shop".into()),
+        user: Some("orders".into()),
+        in_transaction: true,
+    });
+    let mut read = redis_call(1_790_000_000_400_000_000, "GET", "order:17");
+    read.detail = Detail::Redis(Redis {
+        command: "GET".into(),
+        key: "order:17".into(),
+        keys: 1,
+        error: ErrorCode::read(b"WRONGTYPE"),
+        database: Some(3),
+        user: Some("cache".into()),
+        version: 3,
+        in_transaction: true,
+    });
+    vec![inserted, read]
+}
+
+#[test]
+fn a_block_of_the_first_version_with_databases_reads() {
+    let block = open(Bytes::from_static(DATABASES));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.calls(), Ok(kept_databases()));
+    assert_columns_describe(&block, &kept_databases());
+    let columns = block.columns().unwrap();
+    let refused = |row: usize| &*columns.texts[columns.refused[row] as usize];
+    assert_eq!((refused(0), refused(1)), ("23505", "WRONGTYPE"));
 }
 
 /// A field with a number that this version does not have.

@@ -263,6 +263,8 @@ impl<'f> Reads<'f> {
             | Field::WebSocket
             | Field::Tls
             | Field::Opaque
+            | Field::Postgresql
+            | Field::Redis
             | Field::Protocol => Reads::Code(Field::Protocol),
             Field::Leg | Field::State | Field::Error => Reads::Code(field),
             Field::Status => Reads::Status,
@@ -301,6 +303,12 @@ impl<'f> Reads<'f> {
             | Field::GrpcService
             | Field::GrpcMethod
             | Field::GrpcStatusName
+            | Field::SqlCommand
+            | Field::SqlFingerprint
+            | Field::SqlErrorCode
+            | Field::RedisCommand
+            | Field::RedisKey
+            | Field::RedisErrorCode
             | Field::Namespaces
             | Field::Pods
             | Field::Services
@@ -323,6 +331,13 @@ impl<'f> Reads<'f> {
             | Field::WsOpcode
             | Field::WsOpcodes
             | Field::WsRequestPayload
+            | Field::SqlQuery
+            | Field::SqlRows
+            | Field::SqlDatabase
+            | Field::SqlUser
+            | Field::SqlSuccess
+            | Field::SqlErrorMessage
+            | Field::RedisSuccess
             | Field::Engine
             | Field::Id
             | Field::Fault
