@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use remora_store::call::{Call, Detail, Message, Opaque, Phases, TlsHello};
-use remora_store::head::{RequestHead, response_status, shown};
+use remora_store::about::About;
+use remora_store::call::{Call, Detail, Message, Phases};
+use remora_store::head::{response_status, shown};
 use remora_store::names::Party;
+use remora_store::outcome::refused;
 use remora_store::query::FoundCall;
-use remora_store::route::route;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,10 +15,14 @@ use crate::clock::rfc3339;
 use crate::descriptors::Descriptors;
 use crate::related::{JoinedJson, ParentJson};
 
+mod database;
 mod stream;
+mod unread;
 mod withheld;
 
+pub use database::{RedisJson, SqlErrorJson, SqlJson};
 pub use stream::{GrpcJson, Http2Json, MessageCountsJson, ResetJson, StreamMessageJson};
+pub use unread::{OpaqueJson, TlsJson};
 pub use withheld::{BODIES_TAKE, NOT_PERMITTED};
 
 /// One request with its response, as one sidecar saw it.
@@ -30,7 +35,7 @@ pub struct CallJson {
     /// When its first byte was seen: RFC 3339 in UTC.
     #[schema(example = "2026-11-22T18:26:00.123456789Z")]
     pub time: String,
-    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `tls`, `postgresql`, `redis` or `opaque`.
     pub protocol: &'static str,
     /// `outbound` if the caller's sidecar recorded it, `inbound` if the callee's did.
     pub leg: &'static str,
@@ -44,18 +49,21 @@ pub struct CallJson {
     pub src: PartyJson,
     /// Who was called.
     pub dst: PartyJson,
-    /// Request method.
+    /// Request method, or command of a database call.
     pub method: Option<String>,
     /// Host that was asked for.
     pub host: Option<String>,
-    /// Path without the query.
+    /// Path without the query; fingerprint of a statement, key of a command of Redis.
     pub path: Option<String>,
-    /// The path with its variable segments written `{id}`.
+    /// The path or key with its variable segments written `{id}`; fingerprint of a statement.
     pub route: Option<String>,
     /// Query without its `?`.
     pub query: Option<String>,
     /// Status of the response.
     pub status: Option<u16>,
+    /// Code of the error that a database answered, such as `23505` or `WRONGTYPE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
     /// Why the call failed below its protocol, such as `connect_refused`; the word names who failed.
     pub error: Option<&'static str>,
     /// What the client sent.
@@ -79,6 +87,12 @@ pub struct CallJson {
     /// What only a stream of HTTP/2 has, where there is such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http2: Option<Http2Json>,
+    /// What it says as a statement of SQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<SqlJson>,
+    /// What it says as a command of Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisJson>,
     /// How many messages its bodies held: of gRPC, WebSocket or server-sent events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_counts: Option<MessageCountsJson>,
@@ -193,43 +207,16 @@ pub struct ConnectionJson {
     pub reused: bool,
 }
 
-/// What a ClientHello says in the clear.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Tls)]
-pub struct TlsJson {
-    /// Server name asked for.
-    pub sni: Option<String>,
-    /// Application protocols offered, in order.
-    pub alpn: Vec<String>,
-    /// Versions offered, in order.
-    #[schema(example = json!(["TLS1.3", "TLS1.2"]))]
-    pub versions: Vec<String>,
-}
-
-/// What is known of bytes that were not parsed.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Opaque)]
-pub struct OpaqueJson {
-    /// Which side sent the first byte.
-    pub first_speaker: Option<&'static str>,
-    /// Name of the protocol where its first bytes tell.
-    pub recognised: Option<String>,
-    /// Byte of the client's stream from which on nothing was parsed.
-    pub from_byte: u64,
-    /// Why parsing ended, where it had begun.
-    pub reason: Option<String>,
-}
-
 impl CallJson {
     /// A call as the API shows it, its messages read as far as `descriptors` know their types.
     pub fn new(found: &FoundCall, descriptors: &Descriptors) -> Self {
         let call = &found.call;
         let request = shown::fields(&call.request.head);
-        let facts = RequestHead::parse(&call.request.head);
+        let about = About::of(call);
         let (tls, opaque) = match &call.detail {
-            Detail::None | Detail::Http2(_) => (None, None),
-            Detail::Tls(hello) => (Some(tls(hello)), None),
-            Detail::Opaque(opaque) => (None, Some(opaque_json(opaque))),
+            Detail::Tls(hello) => (Some(hello.into()), None),
+            Detail::Opaque(opaque) => (None, Some(opaque.into())),
+            _ => (None, None),
         };
         let mut json = Self {
             id: found.id.to_string(),
@@ -241,12 +228,13 @@ impl CallJson {
             probe: call.probe,
             src: PartyJson::new(&found.src),
             dst: PartyJson::new(&found.dst),
-            method: known(&facts.method),
-            host: known(&facts.host),
-            path: known(&facts.path),
-            route: known(&route(&facts.path)),
-            query: known(&facts.query),
+            method: known(&about.method),
+            host: known(&about.host),
+            path: known(&about.path),
+            route: known(&about.route()),
+            query: known(&about.query),
             status: response_status(&call.response.head),
+            error_code: refused(call).map(|code| code.to_string()),
             error: call.error.map(|error| error.as_str()),
             request: MessageJson::new(&call.request, request),
             response: MessageJson::new(&call.response, shown::fields(&call.response.head)),
@@ -263,6 +251,8 @@ impl CallJson {
             closed_by: call.closed_by.map(|side| side.as_str()),
             grpc: stream::grpc(call, descriptors),
             http2: stream::http2(call),
+            sql: database::sql(call),
+            redis: database::redis(call),
             message_counts: call.stream.as_deref().map(MessageCountsJson::of),
             messages: call
                 .stream
@@ -355,39 +345,6 @@ fn interim(call: &Call) -> Vec<InterimJson> {
             headers: response.fields,
         })
         .collect()
-}
-
-fn tls(hello: &TlsHello) -> TlsJson {
-    TlsJson {
-        sni: hello.sni.clone(),
-        alpn: hello.alpn.clone(),
-        versions: hello
-            .versions
-            .iter()
-            .map(|&version| tls_version(version))
-            .collect(),
-    }
-}
-
-/// Name of a TLS version (RFC 8446 section 4.2.1); numbers without one, such as GREASE, in hex.
-fn tls_version(version: u16) -> String {
-    match version {
-        0x0300 => "SSL3.0".to_owned(),
-        0x0301 => "TLS1.0".to_owned(),
-        0x0302 => "TLS1.1".to_owned(),
-        0x0303 => "TLS1.2".to_owned(),
-        0x0304 => "TLS1.3".to_owned(),
-        other => format!("{other:#06x}"),
-    }
-}
-
-fn opaque_json(opaque: &Opaque) -> OpaqueJson {
-    OpaqueJson {
-        first_speaker: opaque.first_speaker.map(|side| side.as_str()),
-        recognised: opaque.recognised.clone(),
-        from_byte: opaque.from_byte,
-        reason: opaque.reason.clone(),
-    }
 }
 
 /// Nanoseconds as milliseconds, to the microsecond.

@@ -45,6 +45,7 @@ pub const PATHS: &[&str] = &[
     "route",
     "query",
     "status",
+    "error_code",
     "error",
     "request",
     "request.headers",
@@ -92,6 +93,25 @@ pub const PATHS: &[&str] = &[
     "http2",
     "http2.reset",
     "http2.pushed",
+    "sql",
+    "sql.statement",
+    "sql.fingerprint",
+    "sql.params",
+    "sql.sent",
+    "sql.rows",
+    "sql.error",
+    "sql.database",
+    "sql.user",
+    "sql.in_transaction",
+    "redis",
+    "redis.command",
+    "redis.key",
+    "redis.keys",
+    "redis.error",
+    "redis.database",
+    "redis.user",
+    "redis.version",
+    "redis.in_transaction",
     "message_counts",
     "message_counts.client",
     "message_counts.server",
@@ -117,6 +137,15 @@ pub const PATHS: &[&str] = &[
     "opaque.recognised",
     "opaque.from_byte",
     "opaque.reason",
+];
+
+/// Paths beside those of bodies that show what is in them.
+const IN_BODIES: &[&str] = &[
+    "messages",
+    "sql",
+    "sql.statement",
+    "sql.params",
+    "sql.error",
 ];
 
 /// Which parts of a call are shown, all of them if nothing is chosen; and by which types its messages
@@ -172,7 +201,7 @@ impl Fields {
             return true;
         };
         paths.iter().any(|path| {
-            if *path == "messages" {
+            if IN_BODIES.contains(path) {
                 return true;
             }
             let part = path
@@ -279,6 +308,8 @@ mod tests {
     #[test_case(Some("request"), true; "all of the request")]
     #[test_case(Some("response.body"), true; "a body")]
     #[test_case(Some("messages"), true; "messages")]
+    #[test_case(Some("id,sql.params"), true; "bind values")]
+    #[test_case(Some("sql.fingerprint,sql.rows,error_code"), false; "a statement without its values")]
     #[test_case(Some("message_counts,grpc"), false; "what gRPC says")]
     fn bodies_are_read_only_if_shown(list: Option<&str>, expected: bool) {
         assert_eq!(Fields::parse(list).unwrap().show_bodies(), expected);

@@ -3,9 +3,9 @@
 //! Both are looked for among the legs near it in time, of which no more are read than there is room for, and only
 //! of those that the caller may see.
 
+use remora_store::about::About;
 use remora_store::call::Leg;
 use remora_store::filter::{Filter, FlatFilter};
-use remora_store::head::RequestHead;
 use remora_store::query::FoundCall;
 use remora_store::snapshot::View;
 use remora_store::store::Scope;
@@ -193,8 +193,8 @@ async fn alike(app: &App, scope: &Scope, found: &FoundCall) -> Result<Vec<FoundC
 /// What both legs of a call have in common, as a filter: method and path, else the protocol.
 fn asked_alike(found: &FoundCall) -> Result<Filter, ApiError> {
     let protocol = found.call.protocol;
-    let facts = RequestHead::parse(&found.call.request.head);
-    let path = facts.path.as_ref();
+    let about = About::of(&found.call);
+    let path = about.path.as_ref();
     let flat = if path.starts_with('/') {
         let beginning = path.get(..path.floor_char_boundary(PATH_BYTES));
         FlatFilter {

@@ -8,12 +8,11 @@ pub(crate) mod testing;
 
 use std::collections::HashMap;
 
+use remora_store::about::About;
 use remora_store::call::{CallError, CallId, Digest, State};
-use remora_store::head::RequestHead;
 use remora_store::names::Party;
 use remora_store::outcome::Ending;
 use remora_store::query::{FoundCall, Outcome};
-use remora_store::route::route;
 
 use crate::causality::{Causes, How};
 use crate::confidence::Confidence;
@@ -72,7 +71,7 @@ pub struct Observed {
     pub path: String,
     /// Query without its `?`.
     pub query: String,
-    /// The path with its variable segments written `{id}`.
+    /// What it asks for, without ids and values ([`remora_store::about::About::route`]).
     pub route: String,
     /// How it ended.
     pub ending: Ending,
@@ -254,16 +253,18 @@ impl<'a> View<'a> {
 
 impl Observed {
     fn new(found: FoundCall, tags: Vec<Tag>) -> Self {
-        let (method, path, query) = {
-            let head = RequestHead::parse(&found.call.request.head);
+        let (method, path, query, route) = {
+            let about = About::of(&found.call);
+            let route = about.route().into_owned();
             (
-                head.method.into_owned(),
-                head.path.into_owned(),
-                head.query.into_owned(),
+                about.method.into_owned(),
+                about.path.into_owned(),
+                about.query.into_owned(),
+                route,
             )
         };
         Self {
-            route: route(&path),
+            route,
             ending: Ending::of(&found.call),
             tags,
             found,
@@ -278,8 +279,14 @@ impl Observed {
         self.found.id
     }
 
-    /// Whether it has a request of HTTP, that somebody could send again.
+    /// Whether it asks something that can be told, and that somebody could ask again.
     pub fn is_request(&self) -> bool {
+        let protocol = self.found.call.protocol;
+        (protocol.is_http() || protocol.is_database()) && !self.method.is_empty()
+    }
+
+    /// Whether it has a request of HTTP, with a head that says what it asks.
+    pub fn is_http_request(&self) -> bool {
         self.found.call.protocol.is_http() && !self.method.is_empty()
     }
 

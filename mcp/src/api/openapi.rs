@@ -38,6 +38,9 @@ const SELECTABLE: &[&str] = &[
     "Opaque",
     "Grpc",
     "Http2",
+    "Sql",
+    "SqlError",
+    "Redis",
     "MessageCounts",
 ];
 

@@ -92,6 +92,10 @@ pub struct GroupJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub grpc_status: Option<Option<String>>,
+    /// Code of the error that a database answered, such as `23505`; `null` for other calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub error_code: Option<Option<String>>,
     /// Why the calls failed below their protocol, where there was no status; grouped by with the
     /// status.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,12 +216,14 @@ pub async fn summary(
 impl From<Group> for GroupJson {
     fn from(group: Group) -> Self {
         let totals = Totals::of(&group);
-        let (mut status, mut grpc_status, mut error) = (None, None, None);
+        let (mut status, mut grpc_status) = (None, None);
+        let (mut code, mut error) = (None, None);
         match group.outcome {
             Some(Outcome::Status(ended)) => status = Some(ended),
             Some(Outcome::Grpc(ended)) => grpc_status = Some(status_name(ended).into_owned()),
+            Some(Outcome::Refused(refused)) => code = Some(refused.to_string()),
             Some(Outcome::Error(why)) => error = Some(why.as_str()),
-            Some(Outcome::Nothing) | None => {}
+            Some(Outcome::Answered | Outcome::Nothing) | None => {}
         }
         let by_status = group.outcome.is_some();
         Self {
@@ -231,6 +237,7 @@ impl From<Group> for GroupJson {
             route: group.route,
             status: by_status.then_some(status),
             grpc_status: by_status.then_some(grpc_status),
+            error_code: by_status.then_some(code),
             error: by_status.then_some(error),
             revision: group.revision,
             totals,

@@ -4,7 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use remora_store::head::{RequestHead, fields};
+use remora_store::about::About;
+use remora_store::head::fields;
 
 /// Most ids of one kind that are read of a request.
 const MAX_IDS: usize = 4;
@@ -26,7 +27,7 @@ pub(super) struct Context {
 
 impl Context {
     /// Reads a request's head.
-    pub(super) fn read(head: &[u8], facts: &RequestHead<'_>) -> Self {
+    pub(super) fn read(head: &[u8], about: &About<'_>) -> Self {
         let mut context = Self::default();
         let (mut b3_trace, mut b3_span) = (None, None);
         for (name, value) in fields(head) {
@@ -44,7 +45,7 @@ impl Context {
             }
         }
         context.add_trace(b3_trace.map(|trace| (trace, b3_span.map_or(0, narrow))));
-        for part in [&facts.path, &facts.query] {
+        for part in [&about.path, &about.query] {
             context.add_path_ids(part.as_bytes());
         }
         context
@@ -164,13 +165,15 @@ fn narrow(span: u128) -> u64 {
 mod tests {
     use test_case::test_case;
 
+    use remora_store::head::RequestHead;
+
     use super::*;
 
     const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
     const SPAN: u64 = 0x00f0_67aa_0ba9_02b7;
 
     fn read(head: &str) -> Context {
-        Context::read(head.as_bytes(), &RequestHead::parse(head.as_bytes()))
+        Context::read(head.as_bytes(), &RequestHead::parse(head.as_bytes()).into())
     }
 
     #[test_case("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Some((TRACE, SPAN)); "w3c")]

@@ -6,10 +6,9 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
+use remora_store::about::About;
 use remora_store::call::{Call, CallId, State};
-use remora_store::head::RequestHead;
 use remora_store::query::FoundCall;
-use remora_store::route::route;
 
 use super::context::Context;
 use super::habits::{Habits, Shares};
@@ -230,7 +229,7 @@ impl Pod {
 impl Inbound {
     fn new(leg: usize, found: &FoundCall) -> Self {
         let call = &found.call;
-        let facts = RequestHead::parse(&call.request.head);
+        let about = About::of(call);
         let over = match call.state {
             State::Open => i64::MAX,
             State::Complete | State::Lost => last_ns(call),
@@ -241,8 +240,8 @@ impl Inbound {
             start_ns: call.time_ns,
             answered_ns: call.phases.response_first.map(|phase| at_ns(call, phase)),
             end_ns: over,
-            route: digest(&(call.protocol, &facts.method, route(&facts.path))),
-            context: Context::read(&call.request.head, &facts),
+            route: digest(&(call.protocol, &about.method, about.route())),
+            context: Context::read(&call.request.head, &about),
         }
     }
 }
@@ -250,7 +249,7 @@ impl Inbound {
 impl Outbound {
     fn new(leg: usize, found: &FoundCall) -> Self {
         let call = &found.call;
-        let facts = RequestHead::parse(&call.request.head);
+        let about = About::of(call);
         let to = match (found.dst.workload.as_str(), found.dst.service.as_str()) {
             ("", "") => found.dst.address.to_string(),
             ("", name) | (name, _) => name.to_owned(),
@@ -260,8 +259,8 @@ impl Outbound {
             id: found.id,
             start_ns: call.time_ns,
             end_ns: (call.state != State::Open).then(|| last_ns(call)),
-            kind: digest(&(to, call.protocol, &facts.method, route(&facts.path))),
-            context: Context::read(&call.request.head, &facts),
+            kind: digest(&(to, call.protocol, &about.method, about.route())),
+            context: Context::read(&call.request.head, &about),
             tie: Tie::Time,
             candidates: 0..0,
             crowd: None,

@@ -196,7 +196,7 @@ impl Rule {
             Side::Response => &recorded.response,
         };
         match self.on {
-            Side::Request if call.method.is_empty() => return None,
+            Side::Request if !call.is_http_request() => return None,
             Side::Response if response_status(&message.head).is_none() => return None,
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use remora_store::call::CallId;
+use remora_store::call::{CallId, Protocol};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,6 +20,19 @@ const MANY: usize = 5;
 const VERY_MANY: usize = 20;
 /// Most that one call may cause of a kind, if nothing is said.
 const DEFAULT_MOST: u64 = 4;
+
+/// Commands of SQL that read or change data.
+const DATA_COMMANDS: &[&str] = &[
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "CALL", "VALUES", "TABLE", "EXECUTE",
+    "FETCH",
+];
+/// Statements by which pools ask whether a connection still works.
+const PINGS: &[&str] = &[
+    "SELECT ?",
+    "SELECT",
+    "SELECT version()",
+    "SELECT pg_catalog.version()",
+];
 
 /// How many calls of a kind one call may cause.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
@@ -117,9 +130,19 @@ impl<'a> Group<'a> {
         };
         format!(
             "one call caused {}, {} of them different, {how}{wasted}",
-            counted(self.children.len(), "call"),
+            counted(self.children.len(), self.noun()),
             self.distinct
         )
+    }
+
+    /// What one of the calls is called.
+    fn noun(&self) -> &'static str {
+        let first = self.children.first().map(|call| call.found.call.protocol);
+        match first {
+            Some(Protocol::Postgresql) => "query",
+            Some(Protocol::Redis) => "command",
+            _ => "call",
+        }
     }
 }
 
@@ -127,24 +150,46 @@ impl<'a> Group<'a> {
 /// failure, which `retries` judges.
 fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
     let traffic = view.traffic();
-    let mut groups: BTreeMap<(usize, String), (&'a Observed, Vec<&'a Observed>)> = BTreeMap::new();
+    // What is shown of a route may be less than what tells it from another.
+    let mut groups: BTreeMap<(usize, String, &str), (&'a Observed, Vec<&'a Observed>)> =
+        BTreeMap::new();
     for leg in view.exchanges().filter_map(|exchange| exchange.outbound) {
         let (Some(parent), Some(call)) = (traffic.cause(leg), traffic.leg(leg)) else {
             continue;
         };
-        if !call.is_request() || call.found.call.is_stream() || has_failed(call) {
+        if !asks_for_data(call) || call.found.call.is_stream() || has_failed(call) {
             continue;
         }
         let Some(cause) = traffic.teller(parent) else {
             continue;
         };
-        let group = groups.entry((parent, subject(call)));
+        let group = groups.entry((parent, subject(call), call.route.as_str()));
         group.or_insert((cause, Vec::new())).1.push(call);
     }
     let groups = groups.into_values();
     groups
         .map(|(parent, children)| Group::new(parent, children))
         .collect()
+}
+
+/// Whether a call asks for data of its server: a database is also told where a transaction begins and
+/// ends, and asked whether it is there.
+fn asks_for_data(call: &Observed) -> bool {
+    let is_data = match call.found.call.protocol {
+        Protocol::Postgresql => {
+            DATA_COMMANDS.contains(&call.method.as_str()) && !PINGS.contains(&call.route.as_str())
+        }
+        _ => true,
+    };
+    is_data && call.is_request()
+}
+
+/// Whether asking again is asking for the same: nothing is changed by it.
+fn only_reads(call: &Observed) -> bool {
+    match call.found.call.protocol {
+        Protocol::Postgresql => call.method == "SELECT",
+        _ => matches!(call.method.as_str(), "GET" | "HEAD"),
+    }
 }
 
 /// Whether one call causes as few of the calls in `view` as it should.
@@ -247,8 +292,7 @@ fn one_for_each(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
 
 fn the_same_again(subject: &str, groups: &[Group<'_>]) -> Option<Finding> {
     let repeats = groups.iter().filter(|group| {
-        let method = group.children.first().map(|call| call.method.as_str());
-        matches!(method, Some("GET" | "HEAD")) && group.most_of_the_same > 1
+        group.children.first().is_some_and(|call| only_reads(call)) && group.most_of_the_same > 1
     });
     let worst = repeats.clone().max_by_key(|group| group.most_of_the_same)?;
     let most = worst.most_of_the_same;
@@ -277,7 +321,7 @@ mod tests {
 
     use super::super::testing::{findings, firm, judge, refused_field};
     use super::*;
-    use crate::traffic::testing::{Told, get};
+    use crate::traffic::testing::{Told, get, statement};
 
     /// A call of `orders` from 0 to `lasting_ms`, and what `orders` asks `stock` meanwhile.
     fn caused(lasting_ms: u64, children: Vec<Told>) -> Vec<Told> {
@@ -306,6 +350,12 @@ mod tests {
     #[test_case(same(2, 200), &[("same_call_again", "low")]; "the same twice")]
     #[test_case(same(3, 503), &[]; "attempts are not asked again in vain")]
     #[test_case(same(1, 200), &[]; "once")]
+    #[test_case(queries("SELECT * FROM orders WHERE id = ?", |it| it as u8), &[("one_call_for_each", "medium")]; "a query for each row")]
+    #[test_case(queries("SELECT * FROM orders WHERE id = ?", |_| 7), &[("same_call_again", "medium")]; "the same query again")]
+    #[test_case(queries("INSERT INTO orders VALUES (?)", |_| 7), &[]; "the same change again")]
+    #[test_case(queries("BEGIN", |_| 7), &[]; "transactions")]
+    #[test_case(queries("SELECT ?", |_| 7), &[]; "pings of a pool")]
+    #[test_case(unlike_queries(), &[]; "queries that are shown alike and are not")]
     fn what_one_call_causes(children: Vec<Told>, expected: &[(&str, &str)]) {
         let found = findings(Kind::NPlusOne, caused(900, children));
         let found: Vec<_> = found
@@ -313,6 +363,42 @@ mod tests {
             .map(|it| (it.code, it.severity.as_str()))
             .collect();
         assert_eq!(found, expected);
+    }
+
+    fn queries(fingerprint: &str, value: fn(i64) -> u8) -> Vec<Told> {
+        (0..12)
+            .map(|it| statement(10 + it * 5, fingerprint, value(it)))
+            .collect()
+    }
+
+    fn unlike_queries() -> Vec<Told> {
+        let columns = "orders.name, ".repeat(20);
+        let query = |it| format!("SELECT {columns}orders.column{it} FROM orders WHERE id = ?");
+        (0..12)
+            .map(|it| statement(10 + it * 5, &query(it), it as u8))
+            .collect()
+    }
+
+    #[test]
+    fn the_same_query_again_and_again_is_told_in_its_own_words() {
+        let children = queries("SELECT * FROM orders WHERE id = ?", |_| 7);
+        let found = findings(Kind::NPlusOne, caused(900, children.clone()));
+        let [finding] = found.as_slice() else {
+            panic!("there is one finding: {found:?}");
+        };
+        assert_eq!(
+            (&*finding.subject, &*finding.seen),
+            (
+                "web -> orders GET /cart causes orders -> stock SELECT * FROM orders WHERE id = ?",
+                "one call asked the same 12 times, though the first answer was good; so do 1 of 1 call"
+            )
+        );
+        let judgement = judge(Kind::NPlusOne, json!({}), caused(900, children), &firm());
+        assert_eq!(judgement.verdict, Verdict::Fail);
+        assert_eq!(
+            judgement.actual,
+            "1 of 1 call caused more; at worst one call caused 12 queries, 1 of them different, one after the other, 22 ms of it waiting"
+        );
     }
 
     #[test]

@@ -58,11 +58,7 @@ pub(crate) fn subject(call: &Observed) -> String {
     let (src, dst) = (call.src(), call.dst());
     match call.method.as_str() {
         "" => format!("{src} -> {dst}"),
-        method => format!(
-            "{src} -> {dst} {} {}",
-            text::method(method),
-            text::route(&call.route)
-        ),
+        method => format!("{src} -> {dst} {}", text::question(method, &call.route)),
     }
 }
 

@@ -147,7 +147,9 @@ fn class_of(outcome: Outcome) -> &'static str {
             Cow::Borrowed(name) => return name,
             Cow::Owned(_) => return "other",
         },
-        Outcome::Error(_) | Outcome::Nothing => return "none",
+        Outcome::Refused(_) | Outcome::Answered | Outcome::Error(_) | Outcome::Nothing => {
+            return "none";
+        }
     };
     match status {
         100..=199 => "1xx",

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
+use remora_store::about::About;
 use remora_store::call::{BadCallId, CallId, Message, Side};
-use remora_store::head::RequestHead;
 use remora_store::query::FoundCall;
-use remora_store::route::route;
 use remora_store::store::Scope;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -318,7 +317,7 @@ fn root(value: &Value) -> String {
 /// What is known of the call in trusted words.
 fn write_first_line(found: &FoundCall, json: &CallJson, text: &mut String) {
     let call = &found.call;
-    let facts = RequestHead::parse(&call.request.head);
+    let about = About::of(call);
     let (src, dst) = (
         text::party(&found.src, false),
         text::party(&found.dst, true),
@@ -328,14 +327,9 @@ fn write_first_line(found: &FoundCall, json: &CallJson, text: &mut String) {
         "{} {} {} {src} -> {dst}",
         found.id, json.time, call.leg
     );
-    let _ = match &*facts.method {
+    let _ = match &*about.method {
         "" => write!(text, " {}", call.protocol),
-        method => write!(
-            text,
-            " {} {}",
-            text::method(method),
-            text::route(&route(&facts.path))
-        ),
+        method => write!(text, " {}", text::question(method, &about.route())),
     };
     let latency = ms(call.phases.latency_ns().map(milliseconds));
     let _ = writeln!(text, " {} {latency} ms, {}", outcome(found), call.state);

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
+use remora_store::about::About;
 use remora_store::call::{BadCallId, CallId};
-use remora_store::head::RequestHead;
 use remora_store::query::FoundCall;
-use remora_store::route::route;
 use remora_store::store::Scope;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -137,15 +136,10 @@ fn line(rooted: &Rooted, branch: &Branch<'_>, found: &FoundCall) -> String {
     let callee = rooted.callee(branch).unwrap_or(&found.dst);
     let (src, dst) = (text::party(&found.src, false), text::party(callee, true));
     let _ = write!(line, "{} {src} -> {dst}", found.id);
-    let facts = RequestHead::parse(&call.request.head);
-    let _ = match &*facts.method {
+    let about = About::of(call);
+    let _ = match &*about.method {
         "" => write!(line, " {}", call.protocol),
-        method => write!(
-            line,
-            " {} {}",
-            text::method(method),
-            text::route(&route(&facts.path))
-        ),
+        method => write!(line, " {}", text::question(method, &about.route())),
     };
     let latency = ms(call.phases.latency_ns().map(milliseconds));
     let _ = write!(line, " {} {latency} ms", outcome(found));

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use remora_store::about::About;
 use remora_store::grpc;
-use remora_store::head::{RequestHead, response_status};
+use remora_store::head::response_status;
+use remora_store::outcome::refused;
 use remora_store::query::{BadCursor, Cursor, FoundCall, Order, Page, Query};
-use remora_store::route::route;
 use remora_store::store::Scope;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -265,13 +266,13 @@ impl Column {
             Self::Leg => call.leg.to_string(),
             Self::Src => text::party(&found.src, false),
             Self::Dst => text::party(&found.dst, true),
-            Self::Method => match &*RequestHead::parse(&call.request.head).method {
+            Self::Method => match &*About::of(call).method {
                 "" => call.protocol.to_string(),
                 method => text::method(method).to_owned(),
             },
-            Self::Route => match &*RequestHead::parse(&call.request.head).path {
+            Self::Route => match &*About::of(call).route() {
                 "" => "-".to_owned(),
-                path => text::route(&route(path)),
+                route => text::route(route),
             },
             Self::Status => outcome(found),
             Self::Ms => ms(call.phases.latency_ns().map(milliseconds)),
@@ -286,7 +287,8 @@ impl Column {
     }
 }
 
-/// How a call ended: its status, which is that of gRPC where there is one, its error, else its state.
+/// How a call ended: its status, which is that of gRPC where there is one, the error that a database
+/// answered, its error, else its state.
 pub(super) fn outcome(found: &FoundCall) -> String {
     let call = &found.call;
     if let Some(status) = grpc::status(call) {
@@ -295,6 +297,9 @@ pub(super) fn outcome(found: &FoundCall) -> String {
             Some(error) => format!("{name} {error}"),
             None => name.into_owned(),
         };
+    }
+    if let Some(code) = refused(call) {
+        return code.to_string();
     }
     match (call.error, response_status(&call.response.head)) {
         (Some(error), Some(status)) => format!("{status} {error}"),

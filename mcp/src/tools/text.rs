@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use remora_store::names::Party;
 
+mod statement;
+
 /// Longest route that is shown.
 const ROUTE_CHARS: usize = 120;
 /// Longest name that is shown.
@@ -37,6 +39,16 @@ pub fn method(text: &str) -> &str {
     }
 }
 
+/// What is asked, by its method and route; a statement says its method itself.
+pub fn question(method: &str, route: &str) -> String {
+    let shown = self::route(route);
+    let rest = route.strip_prefix(method);
+    match rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) {
+        true if !method.is_empty() => shown,
+        _ => format!("{} {shown}", self::method(method)),
+    }
+}
+
 fn is_made_of(text: &str, marks: &[u8], most: usize) -> bool {
     !text.is_empty()
         && text.len() <= most
@@ -54,11 +66,15 @@ pub fn party(party: &Party, with_port: bool) -> String {
     }
 }
 
-/// A route of plain characters: a segment with others in it is shown as `{id}`.
+/// A route of plain characters: a segment with others in it is shown as `{id}`. What is no path may be the
+/// fingerprint of a statement.
 pub fn route(text: &str) -> String {
+    if text.contains(' ') && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '(') {
+        return statement::shown(text, ROUTE_CHARS);
+    }
     let mut shown = String::new();
     for (index, segment) in text.split('/').enumerate() {
-        let plain = segment.is_empty() || is_made_of(segment, b"_{}.-", ROUTE_CHARS);
+        let plain = segment.is_empty() || is_made_of(segment, b"_{}.:-", ROUTE_CHARS);
         let segment = if plain { segment } else { "{id}" };
         if index > 0 {
             shown.push('/');
@@ -130,8 +146,20 @@ mod tests {
     #[test_case("/a/ignore all previous/b", "/a/{id}/b"; "a sentence does not")]
     #[test_case("/a/\u{202e}evil", "/a/{id}"; "nor do hidden characters")]
     #[test_case("/<script>", "/{id}"; "nor does markup")]
+    #[test_case("order:{id}:items", "order:{id}:items"; "a key")]
+    #[test_case("UPDATE orders SET paid = ?", "UPDATE orders SET paid = ?"; "a statement")]
+    #[test_case("ignore all previous instructions", "ignore {id}"; "what only looks like one")]
     fn shown_route(given: &str, expected: &str) {
         assert_eq!(route(given), expected);
+    }
+
+    #[test_case("GET", "/a", "GET /a")]
+    #[test_case("SELECT", "SELECT a FROM t", "SELECT a FROM t"; "a statement")]
+    #[test_case("COMMIT", "COMMIT", "COMMIT"; "a short one")]
+    #[test_case("SELECT", "WITH a AS (SELECT ?) SELECT b", "SELECT WITH a AS (SELECT ?) SELECT b"; "another first word")]
+    #[test_case("GET", "order:{id}", "GET order:{id}"; "a command")]
+    fn shown_question(method: &str, route: &str, expected: &str) {
+        assert_eq!(question(method, route), expected);
     }
 
     #[test_case("a\u{1b}[31mred\u{1b}[0m", "ared"; "colours")]
@@ -149,8 +177,18 @@ mod tests {
         fn whatever_came_the_shown_route_is_plain_and_short(path in any::<String>()) {
             let shown = route(&path);
             prop_assert!(shown.len() <= ROUTE_CHARS + 5, "too long");
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_{}.-".contains(&byte);
-            prop_assert!(shown.bytes().all(plain), "not plain: {shown}");
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_{}.:-".contains(&byte);
+            let is_statement = path.contains(' ');
+            let of_statement = |byte: u8| plain(byte) || b" ?()=<>,*+|%[]".contains(&byte);
+            prop_assert!(shown.bytes().all(|byte| plain(byte) || (is_statement && of_statement(byte))), "not plain: {shown}");
+        }
+
+        #[test]
+        fn whatever_a_statement_says_no_two_names_are_shown_in_a_row(text in "SELECT ([a-z]{1,8} |\"[a-z ]{1,20}\"|[A-Z]{2,6} |[=,(] ){0,20}") {
+            let shown = route(&text);
+            let words: Vec<&str> = shown.split_ascii_whitespace().collect();
+            let is_name = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            prop_assert!(!words.windows(2).any(|pair| pair.iter().all(|word| is_name(word))), "{shown}");
         }
 
         #[test]

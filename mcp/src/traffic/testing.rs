@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use remora_store::block::Origin;
-use remora_store::call::{Call, CallError, CallId, Leg, Protocol};
+use remora_store::call::{Call, CallError, CallId, Digest, Leg, Message, Protocol};
 use remora_store::names::Party;
 use remora_store::query::FoundCall;
-use remora_store::testing::call;
+use remora_store::testing::{call, sql_call};
 
 use super::{Seen, Traffic};
 
@@ -40,6 +40,24 @@ pub(crate) fn get(at_ms: i64, path: &str, status: u16) -> Told {
         leg: Leg::Outbound,
         call,
     }
+}
+
+/// A statement with this fingerprint and value at `at_ms`, answered after 2 ms, on the first connection.
+pub(crate) fn statement(at_ms: i64, fingerprint: &str, value: u8) -> Told {
+    let mut told = get(at_ms, "/", 200).on_connection(1, at_ms.unsigned_abs() as u32);
+    let plain = sql_call(told.call.time_ns, fingerprint);
+    let request = Message {
+        body_digest: Some(Digest([value; 16])),
+        ..plain.request
+    };
+    told.call = Call {
+        protocol: Protocol::Postgresql,
+        request,
+        response: plain.response,
+        detail: plain.detail,
+        ..told.call
+    };
+    told
 }
 
 /// A connection that could not be made at `at_ms`.

@@ -1,11 +1,11 @@
 //! A tree as it is told: read from the store around its root, and put into JSON.
 
+use remora_store::about::About;
 use remora_store::call::CallId;
 use remora_store::filter::Filter;
-use remora_store::head::{RequestHead, response_status};
+use remora_store::head::response_status;
 use remora_store::names::Party;
 use remora_store::query::FoundCall;
-use remora_store::route::route;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -197,7 +197,7 @@ impl Rooted {
         let own = told(branch)?;
         let found = self.legs.get(own)?;
         let call = &found.call;
-        let facts = RequestHead::parse(&call.request.head);
+        let about = About::of(call);
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let joined = JoinedJson::new(&self.legs, own, branch.exchange, &self.joined);
         Some(BranchJson {
@@ -207,8 +207,8 @@ impl Rooted {
             protocol: call.protocol.as_str(),
             src: PartyJson::new(&found.src),
             dst: PartyJson::new(self.callee(branch)?),
-            method: known(&facts.method),
-            route: known(&route(&facts.path)),
+            method: known(&about.method),
+            route: known(&about.route()),
             status: response_status(&call.response.head),
             error: call.error.map(|error| error.as_str()),
             gap_ms: branch.gap_ns.map(milliseconds),

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
 use remora_store::call::{
-    BODY_DIGEST_PREFIX_BYTES, Call, Digest, JOIN_DIGEST_PREFIX_BYTES, Message, Protocol, Side,
-    State, Stream,
+    BODY_DIGEST_PREFIX_BYTES, Call, DATABASE_DIGEST_PREFIX_BYTES, Digest, JOIN_DIGEST_PREFIX_BYTES,
+    Message, Protocol, Side, State, Stream,
 };
 
 use crate::keys::RedactionKey;
@@ -55,7 +55,13 @@ impl Digester {
     /// Fills in what digests the kept bytes allow. An open call has none yet: its bytes are still
     /// coming, and half of them would digest to something else.
     pub(super) fn digest(&self, call: &mut Call) {
-        if !call.protocol.is_http() || call.state == State::Open {
+        if call.state == State::Open {
+            return;
+        }
+        if call.protocol.is_database() {
+            return self.digest_question(call);
+        }
+        if !call.protocol.is_http() {
             return;
         }
         if call.protocol == Protocol::WebSocket {
@@ -74,6 +80,19 @@ impl Digester {
         call.request.body_digest = self.body(&call.request, client.as_ref());
         if !call.response.head.is_empty() {
             call.response.body_digest = self.body(&call.response, server.as_ref());
+        }
+    }
+
+    /// What a database is asked has no head: its legs are joined by what was asked.
+    fn digest_question(&self, call: &mut Call) {
+        let (request, response) = (&mut call.request, &mut call.response);
+        if let Some(asked) = written(request, DATABASE_DIGEST_PREFIX_BYTES) {
+            call.join_digest = Some(self.prf(Domain::Join, &[asked], request.body_size));
+            request.body_digest = Some(self.prf(Domain::Body, &[asked], request.body_size));
+        }
+        if call.phases.response_first.is_some() {
+            response.body_digest = written(response, BODY_DIGEST_PREFIX_BYTES)
+                .map(|answer| self.prf(Domain::Body, &[answer], response.body_size));
         }
     }
 
@@ -178,6 +197,12 @@ fn kept<'a>(
     (kept.len() == wanted.min(there)).then_some(kept)
 }
 
+/// The same of a body that was written from values of another size: it is whole where it says so.
+fn written(message: &Message, wanted: usize) -> Option<&[u8]> {
+    let kept = prefix(&message.body, wanted);
+    (kept.len() == wanted || message.omitted.is_none()).then_some(kept)
+}
+
 fn prefix(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(..length).unwrap_or(bytes)
 }
@@ -236,6 +261,23 @@ mod tests {
         digester(1).digest(&mut call);
         assert_eq!(call.join_digest, digester(1).join(&handshake, None));
         assert_eq!(call.request.body_digest, None);
+    }
+
+    #[test]
+    fn the_values_behind_a_long_statement_tell_questions_apart() {
+        let asked = |value: &str, key| {
+            let mut call = remora_store::testing::sql_call(5, "SELECT ?");
+            call.request.body = format!("SELECT {} $1\n[{value}]", "a, ".repeat(3000)).into();
+            call.request.body_size = 9000;
+            digester(key).digest(&mut call);
+            let digests = (call.request.body_digest, call.join_digest);
+            assert!(digests.0.is_some() && digests.1.is_some() && digests.0 != digests.1);
+            assert!(call.response.body_digest.is_some());
+            digests
+        };
+        assert_eq!(asked("17", 1), asked("17", 1));
+        assert_ne!(asked("17", 1), asked("18", 1));
+        assert_ne!(asked("17", 1), asked("17", 2));
     }
 
     #[test]

@@ -165,6 +165,8 @@ fn write_call(text: &mut String, call: &Call) {
 fn write_detail(text: &mut String, detail: &Detail) {
     match detail {
         Detail::None => {}
+        Detail::Sql(sql) => writeln!(text, "  sql {sql:?}").unwrap(),
+        Detail::Redis(redis) => writeln!(text, "  redis {redis:?}").unwrap(),
         Detail::Http2(http2) => writeln!(text, "  http2 {http2:?}").unwrap(),
         Detail::Tls(hello) => writeln!(
             text,

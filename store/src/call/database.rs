@@ -67,7 +67,7 @@ pub struct Redis {
 }
 
 /// Code of an error that a server answered, such as `23505` or `WRONGTYPE`: at most
-/// [`ErrorCode::MAX_BYTES`] letters, digits, `_` and `-` of ASCII.
+/// [`ErrorCode::MAX_BYTES`] letters, digits and `_` of ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ErrorCode([u8; ErrorCode::MAX_BYTES]);
 
@@ -77,7 +77,7 @@ impl ErrorCode {
 
     /// The code that `text` begins with; `None` where it begins with something else.
     pub fn read(text: &[u8]) -> Option<Self> {
-        let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'_' | b'-');
+        let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
         let mut code = [0; Self::MAX_BYTES];
         for (place, byte) in code.iter_mut().zip(text.iter().take_while(is_code)) {
             *place = *byte;

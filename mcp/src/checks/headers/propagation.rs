@@ -39,7 +39,8 @@ pub(super) fn follow<'a>(view: &View<'a>, name: &str) -> Followed<'a> {
         };
         for (leg, caused) in traffic.effects_by_place(inbound) {
             // What was cut may have it.
-            if !caused.is_request() || caused.found.call.request.omitted == Some(Omitted::Head) {
+            if !caused.is_http_request() || caused.found.call.request.omitted == Some(Omitted::Head)
+            {
                 continue;
             }
             followed.caused += 1;
