@@ -24,6 +24,7 @@ use crate::descriptors::Descriptors;
 use crate::metrics::Asked;
 use crate::related::{AlternativeJson, ParentJson, Related};
 
+mod database;
 mod messages;
 
 /// Its name.
@@ -422,6 +423,7 @@ fn write_timing(json: &CallJson, text: &mut String) {
 
 fn write_details(json: &CallJson, fence: &mut Fence) {
     messages::write_details(json, fence);
+    database::write_details(json, fence);
     if let Some(tls) = &json.tls {
         let sni = tls.sni.as_deref().unwrap_or("none");
         let offers = [tls.versions.join(" "), tls.alpn.join(" ")].join(" ");
