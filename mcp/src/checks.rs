@@ -28,22 +28,20 @@ pub use finding::{Finding, Severity};
 pub use judgement::{Ground, Judgement, Verdict};
 pub use kind::Kind;
 
-use remora_store::filter::nearest;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::params::quoted;
 use crate::tools::filter::FilterInput;
-use crate::tools::schema;
+use crate::tools::unknown::Unknown;
 use crate::traffic::View;
 
 /// A check with its arguments: one expectation.
 #[derive(Debug, Clone)]
 pub enum Check {
     /// See [`retries`].
-    Retries(retries::Args),
+    Retries(retries::Expectation),
     /// See [`n_plus_one`].
     NPlusOne(n_plus_one::Args),
     /// See [`cache`].
@@ -53,11 +51,11 @@ pub enum Check {
     /// See [`connections`].
     Connections(connections::Args),
     /// See [`headers`].
-    Headers(headers::Args),
+    Headers(headers::Expectation),
     /// See [`latency`].
     Latency(latency::Args),
     /// See [`status`].
-    Status(status::Args),
+    Status(status::Expectation),
     /// See [`count`].
     Count(count::Args),
     /// See [`no_call`].
@@ -74,14 +72,14 @@ impl Check {
     /// An argument is unknown, or has a value that it does not take; the error names it.
     pub fn read(kind: Kind, args: Map<String, Value>) -> Result<Self, ApiError> {
         let check = match kind {
-            Kind::Retries => Self::Retries(arguments(args)?),
+            Kind::Retries => Self::Retries(arguments::<retries::Args>(args)?.read()?),
             Kind::NPlusOne => Self::NPlusOne(arguments(args)?),
             Kind::Cache => Self::Cache(arguments(args)?),
             Kind::Secrets => Self::Secrets(arguments(args)?),
             Kind::Connections => Self::Connections(arguments(args)?),
-            Kind::Headers => Self::Headers(arguments(args)?),
+            Kind::Headers => Self::Headers(arguments::<headers::Args>(args)?.read()?),
             Kind::Latency => Self::Latency(arguments(args)?),
-            Kind::Status => Self::Status(arguments(args)?),
+            Kind::Status => Self::Status(arguments::<status::Args>(args)?.read()?),
             Kind::Count => Self::Count(arguments(args)?),
             Kind::NoCall => Self::NoCall(arguments(args)?),
             Kind::Order => Self::Order(arguments(args)?),
@@ -92,16 +90,13 @@ impl Check {
 
     fn validate(&self) -> Result<(), ApiError> {
         match self {
-            Self::Retries(args) => args.validate(),
             Self::NPlusOne(args) => args.validate(),
             Self::Cache(args) => args.validate(),
             Self::Secrets(args) => args.validate(),
             Self::Connections(args) => args.validate(),
-            Self::Headers(args) => args.validate(),
             Self::Latency(args) => args.validate(),
-            Self::Status(args) => args.validate(),
             Self::Count(args) => args.validate(),
-            Self::NoCall(_) => Ok(()),
+            Self::Retries(_) | Self::Headers(_) | Self::Status(_) | Self::NoCall(_) => Ok(()),
             Self::Order(args) => args.validate(),
         }
     }
@@ -130,14 +125,14 @@ impl Check {
             return Judgement::inconclusive("nothing was looked at");
         };
         match self {
-            Self::Retries(args) => retries::judge(view, args, ground),
+            Self::Retries(it) => retries::judge(view, it, ground),
             Self::NPlusOne(args) => n_plus_one::judge(view, args),
             Self::Cache(args) => cache::judge(view, args),
             Self::Secrets(args) => secrets::judge(view, args, ground),
             Self::Connections(args) => connections::judge(view, args),
-            Self::Headers(args) => headers::judge(view, args, ground),
+            Self::Headers(it) => headers::judge(view, it, ground),
             Self::Latency(args) => latency::judge(view, args),
-            Self::Status(args) => status::judge(view, args),
+            Self::Status(it) => status::judge(view, it),
             Self::Count(args) => count::judge(view, args, ground),
             Self::NoCall(_) => no_call::judge(view, ground),
             Self::Order(_) => order::judge(all),
@@ -165,16 +160,8 @@ pub fn find(kinds: &[Kind], view: &View<'_>) -> Vec<Finding> {
 }
 
 fn arguments<T: DeserializeOwned + JsonSchema>(args: Map<String, Value>) -> Result<T, ApiError> {
-    let known = schema::argument_names(&schema::of_input::<T>());
-    if let Some(odd) = args.keys().find(|given| !known.contains(given)) {
-        let message = format!("args has no field {}", quoted(odd));
-        let odd_field: String = odd.chars().take(40).collect();
-        let error =
-            ApiError::bad_request("unknown_field", message).field(format!("args.{odd_field}"));
-        return Err(match nearest(odd, known.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint(format!("the fields are {}", known.join(", "))),
-        });
+    if let Some(unknown) = Unknown::first_in::<T>(&args) {
+        return Err(unknown.refuse(Some("args")));
     }
     serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
         let path = error.path().to_string();

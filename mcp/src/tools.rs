@@ -21,6 +21,7 @@ pub mod snapshot_wait;
 pub mod table;
 pub mod text;
 pub mod traffic_summary;
+pub(crate) mod unknown;
 pub mod verify;
 pub mod window;
 
@@ -43,6 +44,7 @@ use crate::params::quoted;
 use crate::snapshot::barrier::Progress;
 use crate::snapshot::{SnapshotJson, StartRequest};
 use crate::verify::{FindingsAnswer, VerifyAnswer, VerifyRequest};
+use unknown::Unknown;
 
 /// Longest result if nothing is said, in bytes: some 2,400 tokens.
 pub const RESULT_BYTES: usize = 8_000;
@@ -264,18 +266,14 @@ fn read<I: DeserializeOwned + JsonSchema>(
     tool: &str,
     arguments: Map<String, Value>,
 ) -> Result<I, ToolError> {
-    let known = schema::argument_names(&schema::of_input::<I>());
-    for given in arguments.keys() {
-        if !known.iter().any(|name| name == given) {
-            let near = nearest(given, known.iter().map(String::as_str));
-            let meant =
-                near.map_or_else(|| ".".to_owned(), |near| format!(": did you mean {near}?"));
-            return Err(ToolError::new(format!(
-                "{tool} has no argument {}{meant} Its arguments are: {}.",
-                quoted(given),
-                known.join(", ")
-            )));
-        }
+    if let Some(unknown) = Unknown::first_in::<I>(&arguments) {
+        let near = unknown.near.as_deref();
+        let meant = near.map_or_else(|| ".".to_owned(), |near| format!(": did you mean {near}?"));
+        return Err(ToolError::new(format!(
+            "{tool} has no argument {}{meant} Its arguments are: {}.",
+            unknown.quoted(),
+            unknown.known.join(", ")
+        )));
     }
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
         let path = error.path().to_string();

@@ -84,14 +84,27 @@ impl Side {
     }
 }
 
+/// The arguments as they were understood.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// Which calls.
+    pub filter: Option<FilterInput>,
+    rules: Vec<Rule>,
+    only_forbids: bool,
+}
+
 impl Args {
-    /// Checks what the types do not.
+    /// Reads what the types do not check.
     ///
     /// # Errors
     ///
     /// There is no rule, too many, or one that names no header or has no pattern.
-    pub fn validate(&self) -> Result<(), ApiError> {
-        self.rules().map(drop)
+    pub fn read(self) -> Result<Expectation, ApiError> {
+        Ok(Expectation {
+            rules: self.rules()?,
+            only_forbids: self.require.is_empty(),
+            filter: self.filter,
+        })
     }
 
     fn rules(&self) -> Result<Vec<Rule>, ApiError> {
@@ -164,6 +177,7 @@ fn compile(pattern: &str, field: &str) -> Result<Regex, ApiError> {
     compiled.map_err(|_| bad(format!("{} is not a regular expression", quoted(pattern))))
 }
 
+#[derive(Debug, Clone)]
 struct Rule {
     name: String,
     on: Side,
@@ -171,6 +185,7 @@ struct Rule {
     wants: Wants,
 }
 
+#[derive(Debug, Clone)]
 enum Wants {
     Present,
     Matching(Regex),
@@ -333,14 +348,12 @@ impl Tally {
 }
 
 /// Whether the heads of the calls in `view` say what they should.
-pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
-    let Ok(rules) = args.rules() else {
-        return Judgement::inconclusive("the arguments were not checked");
-    };
+pub fn judge(view: &View<'_>, expectation: &Expectation, ground: &Ground) -> Judgement {
+    let rules = &expectation.rules;
     let described: Vec<String> = rules.iter().map(Rule::describe).collect();
     let expected = described.join("; ");
     let mut tally = Tally::default();
-    for rule in &rules {
+    for rule in rules {
         tally.ask(rule, view);
         if rule.propagate {
             tally.follow(rule, view);
@@ -349,7 +362,7 @@ pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
     if tally.asked == 0 {
         return Judgement::nothing_matched(expected);
     }
-    let (verdict, why) = tally.verdict(args.require.is_empty(), ground);
+    let (verdict, why) = tally.verdict(expectation.only_forbids, ground);
     Judgement {
         verdict,
         expected,

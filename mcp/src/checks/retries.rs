@@ -60,23 +60,31 @@ pub struct Backoff {
     pub factor: f64,
 }
 
+/// The arguments as they were understood.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// Which calls.
+    pub filter: Option<FilterInput>,
+    expected: Expected,
+}
+
 impl Args {
-    /// Checks what the types do not.
+    /// Reads what the types do not check.
     ///
     /// # Errors
     ///
-    /// A number is outside its bounds.
-    pub fn validate(&self) -> Result<(), ApiError> {
-        Expected::of(self).map(drop)
+    /// A number is outside its bounds, or two arguments contradict each other.
+    pub fn read(self) -> Result<Expectation, ApiError> {
+        Ok(Expectation {
+            expected: Expected::of(&self)?,
+            filter: self.filter,
+        })
     }
 }
 
 /// Whether the retries of the calls in `view` are as they should be.
-pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
-    let expected = match Expected::of(args) {
-        Ok(expected) => expected,
-        Err(_) => return Judgement::inconclusive("the arguments were not checked"),
-    };
+pub fn judge(view: &View<'_>, expectation: &Expectation, ground: &Ground) -> Judgement {
+    let expected = &expectation.expected;
     if view.is_empty() {
         return Judgement::nothing_matched(expected.to_string());
     }

@@ -32,14 +32,30 @@ pub struct Args {
     pub expect: Option<StatusFilter>,
 }
 
+/// The arguments as they were understood.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// Which calls.
+    pub filter: Option<FilterInput>,
+    /// How every one of them ends, in words.
+    expected: String,
+    /// What each of them matches; `None` for any that does not fail.
+    ends_so: Option<Filter>,
+}
+
 impl Args {
-    /// Checks what the types do not.
+    /// Reads what the types do not check.
     ///
     /// # Errors
     ///
     /// There is no such status.
-    pub fn validate(&self) -> Result<(), ApiError> {
-        self.filter_of_expected().map(drop)
+    pub fn read(self) -> Result<Expectation, ApiError> {
+        let ends_so = self.filter_of_expected()?;
+        Ok(Expectation {
+            expected: self.expected(),
+            ends_so: self.expect.is_some().then_some(ends_so),
+            filter: self.filter,
+        })
     }
 
     fn filter_of_expected(&self) -> Result<Filter, ApiError> {
@@ -67,16 +83,14 @@ impl Args {
 }
 
 /// Whether every call in `view` ended as it should.
-pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
-    let Ok(filter) = args.filter_of_expected() else {
-        return Judgement::inconclusive("the arguments were not checked");
-    };
+pub fn judge(view: &View<'_>, expectation: &Expectation) -> Judgement {
+    let expected = expectation.expected.clone();
     if view.is_empty() {
-        return Judgement::nothing_matched(args.expected());
+        return Judgement::nothing_matched(expected);
     }
-    let is_right = |call: &&Observed| match &args.expect {
+    let is_right = |call: &&Observed| match &expectation.ends_so {
         None => !call.ending.failed(),
-        Some(_) => filter.matches(&call.found).unwrap_or(false),
+        Some(filter) => filter.matches(&call.found).unwrap_or(false),
     };
     let has_ended = |call: &&Observed| call.found.call.state != State::Open;
     let ended = || view.calls().filter(has_ended);
@@ -93,7 +107,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     };
     Judgement {
         verdict,
-        expected: args.expected(),
+        expected,
         actual: match wrong.len() {
             0 => format!("{}, all so", counted(view.len(), "call")),
             n => format!(
