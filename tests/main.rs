@@ -40,6 +40,7 @@ mod questions;
 mod redirected;
 mod reflection;
 mod restarted_in_place;
+mod run;
 mod secrets;
 mod sidecar_killed;
 mod snapshots;

@@ -4,6 +4,7 @@ mod hub;
 mod inject;
 mod mcp;
 mod proxy;
+mod run;
 mod snapshot;
 mod verify;
 
@@ -16,6 +17,7 @@ pub(crate) use hub::Hub;
 pub(crate) use inject::{CheckWebhook, Inject, InjectedSidecar, Injector};
 pub(crate) use mcp::Mcp;
 pub(crate) use proxy::Proxy;
+pub(crate) use run::Run;
 pub(crate) use snapshot::{AtHub, Snapshot, SnapshotStart, SnapshotWait};
 pub(crate) use verify::Verify;
 
@@ -24,7 +26,7 @@ pub(crate) use verify::Verify;
 #[command(name = "remora", version, max_term_width = 100)]
 pub(crate) struct Remora {
     /// What is logged to standard error, such as `debug` or `warn,remora_proxy=debug` [default: info,
-    /// for the demo and mcp warn]
+    /// for the demo, run and mcp warn]
     #[arg(long, global = true, env = "REMORA_LOG", value_name = "FILTER", value_parser = log_filter)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]
@@ -41,6 +43,7 @@ impl Remora {
                 | Command::Inject(_)
                 | Command::CheckWebhook(_)
                 | Command::Mcp(_)
+                | Command::Run(_)
                 | Command::Snapshot(_)
                 | Command::Verify(_)
                 | Command::Descriptors(_)
@@ -69,6 +72,8 @@ pub(crate) enum Command {
     Hub(Hub),
     /// Run a sidecar: it passes traffic on unchanged and records it
     Proxy(Box<Proxy>),
+    /// Run a local program and record its calls, without any privilege
+    Run(Box<Run>),
     /// Make, wait for, list and delete snapshots at a hub: named windows over recorded calls
     #[command(subcommand)]
     Snapshot(Snapshot),

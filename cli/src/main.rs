@@ -12,6 +12,7 @@ mod inject;
 mod injector;
 mod mcp;
 mod proxy;
+mod run;
 mod runtime;
 mod snapshot;
 mod verify;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Hub(options) => hub::run(options),
         Command::Proxy(options) => proxy::run(*options),
+        Command::Run(options) => run::run(&options),
         Command::Init(options) => init::run(options),
         Command::Inject(options) => inject::run(options),
         Command::Injector(options) => injector::run(*options),
@@ -44,16 +46,17 @@ fn main() -> ExitCode {
 }
 
 /// Says what is wrong with the arguments, or shows the help that was asked for. Scripts that ask a hub or
-/// a cluster tell by the exit code that nothing was asked.
+/// a cluster tell by the exit code that nothing was asked, those that run a program that it was not run.
 fn refuse(error: &clap::Error) -> ExitCode {
     // Nobody may read it.
     let _ = error.print();
-    let asks = std::env::args_os()
-        .nth(1)
-        .is_some_and(|it| it == "snapshot" || it == "verify" || it == "check-webhook");
+    let command = std::env::args_os().nth(1);
+    let is = |name: &str| command.as_ref().is_some_and(|it| it == name);
+    let asks = is("snapshot") || is("verify") || is("check-webhook");
     match u8::try_from(error.exit_code()).unwrap_or(2) {
         0 => ExitCode::SUCCESS,
         _ if asks => ExitCode::from(runtime::NOT_ASKED),
+        _ if is("run") => ExitCode::from(run::FAILED),
         code => ExitCode::from(code),
     }
 }

@@ -10,7 +10,7 @@ mod flush;
 mod question;
 mod sidecar;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub struct Question {
     pub epoch: u64,
     /// Number of the last block it sealed.
     pub sequence: u64,
+    /// Whether it gets outbound connections only of those who ask it as their proxy.
+    pub is_proxied: bool,
     /// Whether it ends, and has shipped everything.
     pub goodbye: bool,
 }
@@ -193,6 +195,14 @@ impl Control {
         let there = sidecars.iter().filter(|(_, sidecar)| !sidecar.ended);
         let states = there.map(|(&incarnation, sidecar)| sidecar.state(incarnation));
         states.collect()
+    }
+
+    /// Those, by name, that get outbound connections only of who asks them as a proxy; they may have said
+    /// goodbye since.
+    pub fn proxied(&self) -> BTreeSet<SidecarName> {
+        let sidecars = self.lock();
+        let proxied = sidecars.values().filter(|sidecar| sidecar.is_proxied);
+        proxied.map(|sidecar| sidecar.name.clone()).collect()
     }
 
     /// Whether one of those that are `wanted` has said goodbye since then: nanoseconds since the Unix

@@ -69,6 +69,10 @@ pub struct Coverage {
     /// Runs of sidecars whose calls are kept and that are not listed: they said goodbye, or the hub
     /// has forgotten them.
     pub past_sidecars: u64,
+    /// Workloads, heard of within the hour, of which outbound calls are seen only where their programs ask a
+    /// proxy as `HTTP_PROXY` and `HTTPS_PROXY` tell them: calls that went around it are not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proxied: Vec<String>,
     /// Damaged parts of the store that were set aside.
     #[serde(skip_serializing_if = "is_zero")]
     pub quarantined: u64,
@@ -186,6 +190,11 @@ impl Coverage {
         if let Some(watches) = &app.watches {
             coverage.see(watches, scope, &recorders, &heard);
         }
+        let mut proxied = app.control.proxied();
+        proxied.retain(|name| scope.sees(&name.namespace));
+        let names = proxied.into_iter().map(|name| name.workload);
+        coverage.proxied = names.take(LISTED_SIDECARS).collect();
+        coverage.proxied.dedup();
         coverage.quarantined = app.store.health().await.quarantined.len() as u64;
         coverage.tls_opaque = count_of(app, scope, "tls", window).await?;
         coverage.opaque = count_of(app, scope, "opaque", window).await?;

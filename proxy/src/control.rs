@@ -53,18 +53,23 @@ struct KeyOrder {
 /// Keeps the control channel open, for ever.
 ///
 /// `barrier` waits until the shipper has sealed everything that was handed to it, and gives the
-/// number of the last block.
+/// number of the last block. `is_proxied` says that outbound connections are only those of programs that
+/// ask this sidecar as their proxy; a hub tells whoever asks it.
 pub(crate) async fn run(
     state: &State,
     hub: Hub,
     origin: &Origin,
+    is_proxied: bool,
     flushes: FlushSender,
     barrier: impl AsyncFn() -> u64,
 ) -> Infallible {
     let mut control = Control {
         client: Client::new(hub),
         backoff: Backoff::new(),
-        who: identity(origin),
+        who: match is_proxied {
+            true => format!("{}&outbound=proxied", identity(origin)),
+            false => identity(origin),
+        },
         epoch: 0,
         key_id: String::new(),
         heard: true,

@@ -297,6 +297,7 @@ fn ship_config(config: &Config) -> ShipConfig {
         ingest_ca: config.ingest_ca.clone(),
         token_file: config.token_file.clone(),
         origin: config.origin.clone(),
+        is_proxied: config.forward.is_some() && config.redirect.is_none(),
         body_limit_bytes: config.body_limit_bytes,
         queue_limit_bytes: config.capture_budget_bytes / 2,
         spool_dir: config.spool_dir.clone(),

@@ -71,6 +71,8 @@ pub struct ShipConfig {
     pub token_file: Option<PathBuf>,
     /// Who records. Its incarnation must be random.
     pub origin: Origin,
+    /// Whether outbound connections are only those of programs that ask this sidecar as their proxy.
+    pub is_proxied: bool,
     /// Largest part of a body that leaves, each way, in bytes.
     pub body_limit_bytes: usize,
     /// Memory for blocks that wait, in bytes; a part of the capture budget.
@@ -179,7 +181,7 @@ impl Shipper {
                     tokio::select! {
                         end = intake(&state, incoming, &shared) => ended = Some(end),
                         never = sender::run(&state, hub.clone(), config.answer_timeout) => match never {},
-                        never = control::run(&state, hub.clone(), &config.origin, flushes, barrier) => match never {},
+                        never = control::run(&state, hub.clone(), &config.origin, config.is_proxied, flushes, barrier) => match never {},
                     }
                 });
                 let Some(ended) = ended else { return };

@@ -23,6 +23,7 @@ const PARAMETERS: &[&str] = &[
     "epoch",
     "sequence",
     "goodbye",
+    "outbound",
 ];
 
 /// `GET /ingest/v1/control`
@@ -44,6 +45,7 @@ pub async fn control(
         }),
         epoch: counter(&params, "epoch")?,
         sequence: counter(&params, "sequence")?,
+        is_proxied: params.word("outbound", &[("all", false), ("proxied", true)], false)?,
         goodbye: params.word("goodbye", &[("false", false), ("true", true)], false)?,
     };
     app.metrics.control_questions.inc();

@@ -46,6 +46,8 @@ pub(super) struct Sidecar {
     /// The last epoch it answered.
     pub(super) epoch: u64,
     sequence: u64,
+    /// It gets outbound connections only of those who ask it as their proxy.
+    pub(super) is_proxied: bool,
     /// How many questions of it wait for news.
     waiting: usize,
     /// It said goodbye. What comes of it later was under way then, and changes nothing.
@@ -61,6 +63,7 @@ impl Sidecar {
             heard_ns: 0,
             epoch: 0,
             sequence: 0,
+            is_proxied: false,
             waiting: 0,
             ended: false,
         }
@@ -73,6 +76,7 @@ impl Sidecar {
             return;
         }
         self.name = question.name.clone();
+        self.is_proxied |= question.is_proxied;
         self.epoch = self.epoch.max(question.epoch);
         self.sequence = self.sequence.max(question.sequence);
         self.note_sign_of_life();

@@ -22,6 +22,7 @@ fn question(incarnation: u128, epoch: u64) -> Question {
         },
         epoch,
         sequence: 0,
+        is_proxied: false,
         goodbye: false,
     }
 }
@@ -205,6 +206,25 @@ async fn a_sidecar_that_said_goodbye_is_not_known_any_more_whatever_comes_after_
     assert!(control.sidecars().is_empty());
     let flushed = control.flush(Duration::from_secs(2)).await;
     assert_eq!(flushed, Flushed::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_calls_are_seen_only_through_a_proxy_outlasts_a_goodbye() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    let proxied = Question {
+        is_proxied: true,
+        ..question(1, 0)
+    };
+    control.ask(proxied, draining.clone()).await.unwrap();
+    let goodbye = Question {
+        goodbye: true,
+        ..question(1, 0)
+    };
+    control.ask(goodbye, draining.clone()).await.unwrap();
+    control.ask(question(2, 0), draining).await.unwrap();
+    let proxied: Vec<_> = control.proxied().into_iter().collect();
+    assert_eq!(proxied, [question(1, 0).name]);
 }
 
 #[tokio::test(start_paused = true)]

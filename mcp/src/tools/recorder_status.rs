@@ -212,6 +212,12 @@ pub fn blind_spots(coverage: &Coverage) -> Vec<String> {
             sidecar.last_seen
         ));
     }
+    for workload in &coverage.proxied {
+        let workload = name(workload).unwrap_or("(odd name)");
+        spots.push(format!(
+            "outbound calls of {workload} are seen only where it honours HTTP_PROXY and HTTPS_PROXY"
+        ));
+    }
     for pods in &coverage.unrecorded {
         spots.push(match pods.fix.as_str() {
             "" => pods.sentence(),

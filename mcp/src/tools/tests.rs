@@ -46,6 +46,7 @@ async fn sidecar(app: App, registered: oneshot::Sender<()>) {
             },
             epoch,
             sequence: 1,
+            is_proxied: false,
             goodbye: false,
         };
         let answer = app.control.ask(question, app.draining.clone()).await;

@@ -95,6 +95,7 @@ impl Ship {
 
 pub(crate) fn config(hub: &Hub) -> ShipConfig {
     ShipConfig {
+        is_proxied: false,
         ingest: hub.uri(),
         ingest_ca: None,
         token_file: None,

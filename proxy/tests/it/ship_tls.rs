@@ -87,6 +87,7 @@ fn over_tls(hub: &Hub, address: SocketAddr) -> (ShipConfig, TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.crt");
     let config = ShipConfig {
+        is_proxied: false,
         ingest: format!("https://{address}").parse().unwrap(),
         ingest_ca: Some(ca.clone()),
         ..config(hub)

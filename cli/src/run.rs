@@ -1,0 +1,247 @@
+//! `remora run`: a local program, recorded without any privilege.
+//!
+//! Its outbound calls come by through a forward proxy that the environment names, its inbound ones through
+//! mapped ports. Everything it says and reads is its own; what is ours goes to standard error, in few words.
+
+mod environment;
+mod hub;
+mod program;
+mod signals;
+mod tally;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use remora_proxy::Proxy;
+use remora_proxy::config::{Config, Options};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::arguments::{AtHub, Run};
+use crate::hub_api::HubApi;
+use hub::Place;
+use signals::Signals;
+use tally::Tally;
+
+/// What is said where the program was not even started.
+pub(crate) const FAILED: u8 = 125;
+
+pub(crate) fn run(options: &Run) -> anyhow::Result<ExitCode> {
+    // Hub and shipper share this runtime; the data plane has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let code = runtime.block_on(record(options)).unwrap_or_else(|error| {
+        eprintln!("remora: {error:#}");
+        FAILED
+    });
+    Ok(ExitCode::from(code))
+}
+
+async fn record(options: &Run) -> anyhow::Result<u8> {
+    let workload = workload(options)?;
+    let maps = maps(&options.listen)?;
+    let place = Place::find(options).await?;
+    let sidecar = Sidecar::start(sidecar_options(options, &place, maps, &workload))?;
+    let inherited = |name: &str| std::env::var_os(name);
+    if !options.quiet {
+        tell_where(&place, &sidecar);
+        if let Some(name) = environment::proxy_passed_by(inherited) {
+            eprintln!(
+                "remora: {name} is set, and the program's calls do not go there while they are recorded"
+            );
+        }
+    }
+    let mut signals = Signals::catch()?;
+    let since = SystemTime::now();
+    let changes = environment::changes(sidecar.forward, inherited);
+    let code = match program::start(&options.command, changes) {
+        Ok(child) => program::wait(child, &mut signals).await?,
+        Err(code) => {
+            place.close().await;
+            return Ok(code);
+        }
+    };
+    let ended = async {
+        sidecar.stop().await?;
+        if !options.quiet {
+            tell_how_much(options, &place, &workload, since).await;
+        }
+        if options.keep && place.own.is_some() {
+            std::future::pending::<()>().await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ended = ended => ended?,
+        // Whoever asks twice is not kept waiting, and a hub that was kept ends now.
+        _ = signals.next() => {}
+    }
+    place.close().await;
+    Ok(code)
+}
+
+/// The name that calls go by.
+fn workload(options: &Run) -> anyhow::Result<String> {
+    if let Some(name) = &options.workload {
+        return Ok(name.clone());
+    }
+    let program = options.command.first().map(Path::new);
+    let name = program
+        .and_then(Path::file_name)
+        .context("name a program")?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// Mapped listeners for `[IP:]PORT:PORT`.
+fn maps(listen: &[String]) -> anyhow::Result<Vec<String>> {
+    let map = |text: &String| {
+        let form = "it has the form [IP:]PORT:PORT, the port to listen on and the program's own, such as 8080:3000";
+        let Some((listen, port)) = text.rsplit_once(':') else {
+            bail!("--listen is {text:?}; {form}");
+        };
+        let listen = match listen.parse::<u16>() {
+            Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+            Err(_) => listen
+                .parse()
+                .with_context(|| format!("--listen is {text:?}; {form}"))?,
+        };
+        match port.parse::<u16>() {
+            Ok(port) if port > 0 && port != listen.port() => {
+                // Some programs listen on ::1 alone.
+                Ok(format!("inbound:{listen}=localhost:{port}"))
+            }
+            Ok(port) if port > 0 => bail!("--listen is {text:?}; the two ports have to differ"),
+            _ => bail!("--listen is {text:?}; {form}"),
+        }
+    };
+    listen.iter().map(map).collect()
+}
+
+fn sidecar_options(options: &Run, place: &Place, maps: Vec<String>, workload: &str) -> Options {
+    let is_own = place.own.is_some();
+    Options {
+        workload: workload.to_owned(),
+        maps,
+        forward: Some("0".to_owned()),
+        admin: Some("off".to_owned()),
+        ingest: place.ingest.clone(),
+        ingest_ca: options.ingest_ca.clone().filter(|_| !is_own),
+        token_file: options.token_file.clone().filter(|_| !is_own),
+        ..Options::default()
+    }
+}
+
+/// A sidecar that runs until it is told to stop.
+struct Sidecar {
+    /// The forward proxy.
+    forward: SocketAddr,
+    inbound: Vec<SocketAddr>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), remora_proxy::error::Error>>,
+}
+
+impl Sidecar {
+    fn start(options: Options) -> anyhow::Result<Self> {
+        let config = Config::from_options(options)?;
+        let maps = config.maps.len();
+        let proxy = Proxy::bind(config)?;
+        let forward = proxy.forward_address().context("no forward proxy")?;
+        let bound = proxy.bound();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async {
+            // A sender that is gone means the same as one that has spoken.
+            let _ = stopped.await;
+        };
+        Ok(Self {
+            forward,
+            inbound: bound.iter().take(maps).map(|it| it.address).collect(),
+            stop,
+            running: tokio::spawn(proxy.run(shutdown)),
+        })
+    }
+
+    /// Ends it once everything is shipped that the hub takes.
+    async fn stop(self) -> anyhow::Result<()> {
+        // It may have ended by itself; then its result says why.
+        let _ = self.stop.send(());
+        self.running.await?.context("record the program")
+    }
+}
+
+fn tell_where(place: &Place, sidecar: &Sidecar) {
+    let api = &place.api;
+    let whose = match place.own {
+        Some(_) => "a hub of its own",
+        None => "the hub",
+    };
+    eprintln!("remora: recording; look at {api}/ (MCP: {api}/mcp), {whose}");
+    for address in &sidecar.inbound {
+        eprintln!("remora: inbound calls are recorded on http://{address}/");
+    }
+}
+
+async fn tell_how_much(options: &Run, place: &Place, workload: &str, since: SystemTime) {
+    let at = AtHub {
+        hub: place.api.clone(),
+        token_file: options.token_file.clone().filter(|_| place.own.is_none()),
+        json: false,
+    };
+    let tally = async { Tally::ask(&HubApi::at(&at)?, workload, since).await };
+    match tally.await {
+        Ok(tally) => {
+            eprintln!("remora: {tally}; programs that do not honour HTTP_PROXY are not seen")
+        }
+        Err(error) => eprintln!("remora: {error:#}"),
+    }
+    match (&place.own, options.keep, &options.data) {
+        (Some(_), true, _) => eprintln!("remora: the hub stays at {}; end with Ctrl-C", place.api),
+        (Some(_), false, Some(data)) => eprintln!(
+            "remora: the records stay in {0}; `remora hub --data {0}` shows them",
+            data.display()
+        ),
+        (Some(_), false, None) => {
+            eprintln!(
+                "remora: the records end with this hub; --keep has it stay, --data DIR keeps them"
+            );
+        }
+        (None, ..) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_mapped_to_the_programs_own() {
+        let mapped = |text: &str| maps(&[text.to_owned()]).map(|mut maps| maps.remove(0));
+        assert_eq!(
+            mapped("8080:3000").unwrap(),
+            "inbound:127.0.0.1:8080=localhost:3000"
+        );
+        assert_eq!(
+            mapped("0.0.0.0:80:3000").unwrap(),
+            "inbound:0.0.0.0:80=localhost:3000"
+        );
+        assert_eq!(
+            mapped("[::1]:80:3000").unwrap(),
+            "inbound:[::1]:80=localhost:3000"
+        );
+        for (wrong, says) in [
+            ("8080", "8080:3000"),
+            ("a:3000", "[IP:]PORT:PORT"),
+            ("8080:a", "[IP:]PORT:PORT"),
+            ("8080:0", "[IP:]PORT:PORT"),
+            ("3000:3000", "have to differ"),
+        ] {
+            let error = mapped(wrong).unwrap_err();
+            assert!(format!("{error:#}").contains(says), "{error:#}");
+        }
+    }
+}

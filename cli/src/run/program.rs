@@ -1,0 +1,73 @@
+//! The program that is recorded: started, waited for, and what became of it.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use anyhow::Context;
+use rustix::process::Pid;
+use tokio::process::{Child, Command};
+
+use super::environment::Change;
+use super::signals::{Signals, pass_on};
+
+/// What shells say of a program that is not there, and of one that is but cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_RUNNABLE: u8 = 126;
+/// What they add to the number of the signal of which a program died.
+const SIGNALLED: i32 = 128;
+
+/// Starts a program with our own terminal and files; on failure, the exit code that says so.
+pub(super) fn start(command: &[OsString], changes: Vec<Change>) -> Result<Child, u8> {
+    let (name, arguments) = command.split_first().ok_or(NOT_FOUND)?;
+    let mut program = Command::new(name);
+    program.args(arguments);
+    for Change { name, value } in changes {
+        match value {
+            Some(value) => program.env(name, value),
+            None => program.env_remove(name),
+        };
+    }
+    program.spawn().map_err(|error| {
+        eprintln!("remora: cannot run {}: {error}", name.display());
+        match error.kind() {
+            io::ErrorKind::NotFound => NOT_FOUND,
+            _ => NOT_RUNNABLE,
+        }
+    })
+}
+
+/// Waits for the program, and passes on the signals that come meanwhile. Gives its exit code.
+pub(super) async fn wait(mut child: Child, signals: &mut Signals) -> anyhow::Result<u8> {
+    let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map(exit_code).context("wait for the program"),
+            signal = signals.next() => if let Some(id) = id {
+                pass_on(signal, id);
+            },
+        }
+    }
+}
+
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => SIGNALLED + signal,
+        (None, None) => SIGNALLED,
+    };
+    u8::try_from(code).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_by_signal_is_told_as_shells_do() {
+        assert_eq!(exit_code(ExitStatus::from_raw(7 << 8)), 7);
+        assert_eq!(exit_code(ExitStatus::from_raw(0)), 0);
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+    }
+}
