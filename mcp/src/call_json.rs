@@ -17,12 +17,14 @@ use crate::related::{JoinedJson, ParentJson};
 
 mod database;
 mod stream;
+mod tls;
 mod unread;
 mod withheld;
 
 pub use database::{RedisJson, SqlErrorJson, SqlJson};
 pub use stream::{GrpcJson, Http2Json, MessageCountsJson, ResetJson, StreamMessageJson};
-pub use unread::{OpaqueJson, TlsJson};
+pub use tls::{CertificateJson, TlsJson};
+pub use unread::OpaqueJson;
 pub use withheld::{BODIES_TAKE, NOT_PERMITTED};
 
 /// One request with its response, as one sidecar saw it.
@@ -107,9 +109,8 @@ pub struct CallJson {
     /// caller's leg was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentJson>,
-    /// Its ClientHello, for TLS that was passed through.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsJson>,
+    /// What the recorder did about TLS, and why; and what it knows of it.
+    pub tls: TlsJson,
     /// What is known of bytes that were not parsed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opaque: Option<OpaqueJson>,
@@ -213,10 +214,9 @@ impl CallJson {
         let call = &found.call;
         let request = shown::fields(&call.request.head);
         let about = About::of(call);
-        let (tls, opaque) = match &call.detail {
-            Detail::Tls(hello) => (Some(hello.into()), None),
-            Detail::Opaque(opaque) => (None, Some(opaque.into())),
-            _ => (None, None),
+        let opaque = match &call.detail {
+            Detail::Opaque(opaque) => Some(opaque.into()),
+            _ => None,
         };
         let mut json = Self {
             id: found.id.to_string(),
@@ -260,7 +260,7 @@ impl CallJson {
                 .map(|stream| stream::messages(call, stream, descriptors)),
             joined: None,
             parent: None,
-            tls,
+            tls: TlsJson::of(call),
             opaque,
         };
         if found.withheld {

@@ -137,6 +137,7 @@ fn exchange(request: &'static str, extra: &str, body: impl Into<Bytes>) -> Call 
         detail: Detail::None,
         stream: None,
         fault: None,
+        secure: None,
     }
 }
 

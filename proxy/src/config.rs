@@ -12,6 +12,7 @@ use hyper::Uri;
 use remora_store::block::Origin;
 use remora_store::call::Leg;
 
+use crate::tls::Settings;
 use check::Check;
 use parse::switch;
 
@@ -84,6 +85,13 @@ pub struct Options {
     pub engine: String,
     /// Whether people may switch faults on that this sidecar carries out. Default no.
     pub allow_faults: bool,
+    /// Server names whose TLS is looked into on outbound connections: a comma list as [`Names::parse`] reads it.
+    /// Nothing without it.
+    pub intercept_tls: Option<String>,
+    /// File with authorities, in PEM, that those servers may be certified by beside the system's.
+    pub upstream_ca: Option<PathBuf>,
+    /// Directory for the certificates that the application's clients have to trust then.
+    pub ca_dir: Option<PathBuf>,
     /// `on` or `off`: off makes the sidecar a plain relay. Default `on`.
     pub record: String,
     /// `on` or `off`: off ships secrets as they are. Default `on`.
@@ -114,6 +122,9 @@ impl Default for Options {
             spool_limit: "64MiB".to_owned(),
             engine: "auto".to_owned(),
             allow_faults: false,
+            intercept_tls: None,
+            upstream_ca: None,
+            ca_dir: None,
             record: "on".to_owned(),
             redact: "on".to_owned(),
             redact_names: Vec::new(),
@@ -152,6 +163,8 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Whether people may switch faults on that this sidecar carries out.
     pub allow_faults: bool,
+    /// Whose TLS is looked into; `None` for nobody's.
+    pub interception: Option<Settings>,
     /// Whether calls are recorded; else the sidecar is a plain relay.
     pub record: bool,
     /// Whether secrets are replaced before a call is shipped.
@@ -301,6 +314,11 @@ impl Config {
                 .take("--engine", parse::engine(&options.engine))
                 .unwrap_or_default(),
             allow_faults: options.allow_faults,
+            interception: check.interception(
+                options.intercept_tls.as_deref(),
+                options.upstream_ca,
+                options.ca_dir,
+            ),
             record: check
                 .take("--record", switch(&options.record))
                 .unwrap_or_default(),

@@ -19,9 +19,12 @@ use crate::metrics::{Metrics, Traffic};
 use crate::observe::ConnectionFacts;
 use crate::record::{Recorder, wall_clock_ns};
 use crate::socket;
-use crate::splice::{Outcome, Scratch, Watchers, splice};
+use crate::splice::{Outcome, Rest, Scratch, Watchers, splice_on};
 use crate::tap::Tap;
 use crate::terminate;
+use crate::tls::Interception;
+
+mod inside;
 
 /// Whether connections are watched.
 pub(crate) enum Recording {
@@ -36,6 +39,8 @@ pub(crate) enum Recording {
 pub(crate) struct Plane {
     engine: EngineChoice,
     faults: Option<Arc<Faults>>,
+    /// Looks into the TLS of outbound connections, where that was asked for.
+    interception: Option<Interception>,
     pub(crate) recording: Recording,
     pub(crate) scratch: Scratch,
     pub(crate) metrics: Metrics,
@@ -51,12 +56,14 @@ impl Plane {
     pub(crate) fn new(
         engine: EngineChoice,
         faults: Option<Arc<Faults>>,
+        interception: Option<Interception>,
         recording: Recording,
         metrics: Metrics,
     ) -> Rc<Self> {
         Rc::new(Self {
             engine,
             faults,
+            interception,
             recording,
             scratch: Scratch::new(),
             metrics,
@@ -165,12 +172,7 @@ pub(crate) async fn serve(plane: Rc<Plane>, accepted: Accepted) {
     let client = Leash::new(accepted.client);
     match dial(&plane, &accepted.upstream, &client.stream).await {
         Ok(server) => carry(&plane, leg, client, server, tap, &accepted.traffic).await,
-        Err(error) => {
-            plane.metrics.dial_failed(leg, error);
-            if let Some(tap) = tap {
-                tap.connect_failed(error);
-            }
-        }
+        Err(error) => fail(&plane, leg, tap.as_deref(), error),
     }
 }
 
@@ -193,16 +195,45 @@ pub(crate) async fn carry(
         tap: tap.as_deref(),
         subject: subject.as_ref(),
     };
+    match &plane.interception {
+        // Boxed, so that other connections stay small.
+        Some(interception) if leg == Leg::Outbound => {
+            Box::pin(inside::serve(plane, interception, client, server, watchers)).await;
+        }
+        _ => relay(plane, client, server, watchers, Rest::default()).await,
+    }
+}
+
+/// Passes on what comes, behind what was read already.
+async fn relay(plane: &Plane, client: Leash, server: Dialled, watchers: Watchers<'_>, up: Rest) {
     let near = Link::Plain(&client.stream);
     let far = Link::Plain(&server.leash.stream);
-    let outcome = match plane.is_terminated(subject.as_ref()) {
-        false => splice(near, far, watchers).await,
-        // Boxed, so that connections which are spliced stay small.
-        true => Box::pin(terminate::terminate(near, far, watchers)).await,
-    };
-    if let Outcome::Closed(_) = outcome {
+    if let Outcome::Closed(_) = run(plane, near, far, watchers, up).await {
         client.release();
         server.leash.release();
+    }
+}
+
+/// Has an engine carry what passes between two ends, behind what was read already.
+async fn run(
+    plane: &Plane,
+    near: Link<'_>,
+    far: Link<'_>,
+    watchers: Watchers<'_>,
+    up: Rest,
+) -> Outcome {
+    match plane.is_terminated(watchers.subject) {
+        false => splice_on(near, far, watchers, up, Rest::default()).await,
+        // Boxed, so that connections which are spliced stay small.
+        true => Box::pin(terminate::terminate(near, far, watchers, up)).await,
+    }
+}
+
+/// The server was not reached.
+fn fail(plane: &Plane, leg: Leg, tap: Option<&Tap>, error: CallError) {
+    plane.metrics.dial_failed(leg, error);
+    if let Some(tap) = tap {
+        tap.connect_failed(error);
     }
 }
 
@@ -366,7 +397,7 @@ mod tests {
         let client = TcpStream::connect(address).await.unwrap();
         let metrics = Metrics::register(&mut registry());
         let traffic = metrics.traffic(Leg::Inbound);
-        let plane = Plane::new(EngineChoice::Auto, None, Recording::Off, metrics);
+        let plane = Plane::new(EngineChoice::Auto, None, None, Recording::Off, metrics);
         let accepted = Accepted {
             client,
             ends: Ends {

@@ -4,6 +4,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::tls::SetupError;
+
 /// Why a sidecar could not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// TLS was to be looked into, and cannot be.
+    #[error("prepare to look into TLS (--intercept-tls)")]
+    Interception(#[from] SetupError),
     /// The data plane's thread ended by a panic.
     #[error("the data plane panicked, its connections are broken")]
     DataPlanePanicked,

@@ -17,7 +17,7 @@ use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::head::HeadReader;
 use crate::socket;
-use crate::splice::{Outcome, Watchers, splice};
+use crate::splice::{Outcome, Rest, Watchers, splice_on};
 use crate::tap::Tap;
 use exchange::{After, exchange};
 use hop::{Failure, Hop, pair, reach};
@@ -186,15 +186,8 @@ impl Session<'_> {
         tokio::task::spawn_local(async move {
             let _open = Open::new(&plane);
             plane.metrics.accepted(Leg::Outbound);
-            carry(
-                &plane,
-                Leg::Outbound,
-                Leash::new(far),
-                server,
-                tap,
-                &traffic,
-            )
-            .await;
+            let client = Leash::new(far);
+            carry(&plane, Leg::Outbound, client, server, tap, &traffic).await;
         });
         Ok(Hop {
             origin: request.origin.clone(),
@@ -323,7 +316,7 @@ impl Session<'_> {
             subject: None,
         };
         let (near, far) = (Link::Plain(self.stream), Link::Plain(&hop.near.stream));
-        match splice(near, far, watchers).await {
+        match splice_on(near, far, watchers, Rest::default(), Rest::default()).await {
             Outcome::Closed(_) => {
                 hop.near.release();
                 self.release_hops();

@@ -27,6 +27,7 @@ use crate::plane::DataPlane;
 use crate::record::{Flushes, Outlet};
 use crate::redact::Redaction;
 use crate::ship::{ANSWER_TIMEOUT, ShipConfig, ShipMetrics, Shipper};
+use crate::tls::{Bundle, Interception};
 
 mod addresses;
 mod admin;
@@ -55,6 +56,7 @@ mod socket;
 mod splice;
 mod tap;
 mod terminate;
+pub mod tls;
 
 /// Largest head that is parsed and kept.
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
@@ -66,6 +68,7 @@ pub struct Proxy {
     admin: Option<TcpListener>,
     /// `None` where the workload allows no faults.
     faults: Option<Arc<Faults>>,
+    interception: Option<(Interception, Option<Bundle>)>,
 }
 
 /// A port that a sidecar listens on.
@@ -113,11 +116,17 @@ impl Proxy {
         }
         let admin = config.admin.map(bind_admin).transpose()?;
         let faults = config.allow_faults.then(Arc::default);
+        let interception = config
+            .interception
+            .as_ref()
+            .map(Interception::new)
+            .transpose()?;
         Ok(Self {
             config,
             listeners,
             admin,
             faults,
+            interception,
         })
     }
 
@@ -142,6 +151,13 @@ impl Proxy {
     /// The faults that the sidecar carries out; `None` where its workload allows none.
     pub fn faults(&self) -> Option<Arc<Faults>> {
         self.faults.clone()
+    }
+
+    /// The certificates that were written for the application's clients, where TLS is looked into and a directory
+    /// was named.
+    pub fn bundle(&self) -> Option<&Bundle> {
+        let (_, bundle) = self.interception.as_ref()?;
+        bundle.as_ref()
     }
 
     /// Address of metrics and probes.
@@ -212,6 +228,7 @@ impl Proxy {
             outlet,
             engine: self.config.engine,
             faults: self.faults,
+            interception: self.interception.map(|(interception, _)| interception),
             suspended: run.as_ref().is_some_and(Run::keeps_crashing),
             limits: limits(&self.config),
             budget,

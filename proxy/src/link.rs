@@ -7,12 +7,15 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::socket;
+use crate::tls::Session;
 
 /// The way to a peer. What is read and written here is what the application says.
 #[derive(Clone, Copy)]
 pub(crate) enum Link<'a> {
     /// A socket, nothing in between.
     Plain(&'a TcpStream),
+    /// TLS over one.
+    Secure(&'a Session<'a>),
 }
 
 impl<'a> Link<'a> {
@@ -20,6 +23,7 @@ impl<'a> Link<'a> {
     pub(crate) fn socket(self) -> &'a TcpStream {
         match self {
             Self::Plain(socket) => socket,
+            Self::Secure(session) => session.socket(),
         }
     }
 
@@ -37,6 +41,7 @@ impl<'a> Link<'a> {
                     outcome => return Poll::Ready(outcome),
                 }
             },
+            Self::Secure(session) => session.poll_read(cx, room),
         }
     }
 
@@ -44,6 +49,10 @@ impl<'a> Link<'a> {
     pub(crate) fn poll_write_ready(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => socket.poll_write_ready(cx),
+            Self::Secure(session) => {
+                ready!(session.poll_flush(cx))?;
+                session.socket().poll_write_ready(cx)
+            }
         }
     }
 
@@ -51,6 +60,7 @@ impl<'a> Link<'a> {
     pub(crate) fn write_some(self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket::write_some(socket, bytes),
+            Self::Secure(session) => session.write_some(bytes),
         }
     }
 
@@ -58,6 +68,33 @@ impl<'a> Link<'a> {
     pub(crate) fn finish_sending(self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket::finish_sending(socket),
+            Self::Secure(session) => session.finish_sending(true),
+        }
+    }
+
+    /// The same, as the sender at the other end did it: TLS that ended without a word ends so here.
+    pub(crate) fn finish_as(self, sender: Link<'_>) -> io::Result<()> {
+        match (self, sender) {
+            (Self::Secure(session), Link::Secure(sender)) => {
+                session.finish_sending(!sender.was_cut())
+            }
+            _ => self.finish_sending(),
+        }
+    }
+
+    /// Whether something that was taken waits to be written: what was encrypted, or a close behind it.
+    pub(crate) fn holds_back(self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Secure(session) => session.holds_back(),
+        }
+    }
+
+    /// Ready when nothing does.
+    pub(crate) fn poll_flush(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Secure(session) => session.poll_flush(cx),
         }
     }
 

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
-use remora_store::call::{CallError, Leg, Side};
+use remora_store::call::{CallError, Leg, Side, TlsHandling, TlsReason};
 
 use crate::budget::Budget;
 
@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) open_connections: Gauge,
     bytes: Family<BytesLabels, Counter>,
     dial_failures: Family<DialLabels, Counter>,
+    tls: Family<TlsLabels, Counter>,
     /// Connections that would lead back to the sidecar for ever.
     pub(crate) loops_refused: Counter,
     /// Pauses in accepting because the process ran out of file descriptors or memory.
@@ -65,6 +66,12 @@ struct DialLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TlsLabels {
+    handling: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabel {
     reason: &'static str,
 }
@@ -77,6 +84,7 @@ impl Metrics {
             open_connections: Gauge::default(),
             bytes: Family::default(),
             dial_failures: Family::default(),
+            tls: Family::default(),
             loops_refused: Counter::default(),
             accept_pauses: Counter::default(),
             recording: Gauge::default(),
@@ -102,6 +110,11 @@ impl Metrics {
             "dial_failures",
             "Connections whose server was not reached, by leg and error",
             metrics.dial_failures.clone(),
+        );
+        registry.register(
+            "tls_connections",
+            "TLS connections that were to be looked into, by what became of that and why",
+            metrics.tls.clone(),
         );
         registry.register(
             "loops_refused",
@@ -134,6 +147,15 @@ impl Metrics {
             error: error.as_str(),
         };
         self.dial_failures.get_or_create(&labels).inc();
+    }
+
+    /// Counts a TLS connection that was to be looked into.
+    pub(crate) fn tls(&self, handling: TlsHandling, reason: TlsReason) {
+        let labels = TlsLabels {
+            handling: handling.as_str(),
+            reason: reason.as_str(),
+        };
+        self.tls.get_or_create(&labels).inc();
     }
 
     /// The byte counters of a leg, looked up once for all its messages.

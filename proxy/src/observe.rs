@@ -18,9 +18,10 @@ mod tls;
 mod websocket;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use remora_store::call::{
-    Call, CallError, Detail, EffectKind, Engine, Injected, Leg, Protocol, Side,
+    Call, CallError, Detail, EffectKind, Engine, Injected, Leg, Protocol, Secure, Side,
 };
 
 use crate::budget::Budget;
@@ -162,6 +163,26 @@ impl Observer {
         match &self.stage {
             Stage::Http1(http1) => self.connection.numbers_given() > 0 && http1.is_between_calls(),
             _ => false,
+        }
+    }
+
+    /// This was decided about the TLS of the connection; said before any byte of it is shown. Of an
+    /// intercepted connection what is shown is what was inside.
+    pub fn secured(&mut self, secure: Arc<Secure>) {
+        self.connection.secure = Some(secure);
+    }
+
+    /// The client and the sidecar did not come to terms on TLS: gives the one record of a connection that
+    /// never carried anything.
+    pub fn handshake_failed(&mut self, at: u64, error: CallError, out: &mut Vec<Recorded>) {
+        self.stage = Stage::Over;
+        if let Some(mut draft) = self.connection.begin(Protocol::Tls) {
+            draft.error = Some(error);
+            draft.phases.closed = Some(at);
+            if let Some(secure) = &self.connection.secure {
+                draft.detail = Detail::Tls(secure.hello.clone());
+            }
+            out.push(draft.finish(&self.connection));
         }
     }
 

@@ -22,6 +22,7 @@ use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::observe::Limits;
 use crate::record::{Outlet, Recorder};
+use crate::tls::Interception;
 
 /// What a data-plane thread works with.
 pub(crate) struct DataPlane {
@@ -29,6 +30,8 @@ pub(crate) struct DataPlane {
     pub(crate) engine: EngineChoice,
     /// What a person switches on; `None` where that is not allowed.
     pub(crate) faults: Option<Arc<Faults>>,
+    /// Looks into the TLS of outbound connections, where that was asked for.
+    pub(crate) interception: Option<Interception>,
     /// Where records go; `None` makes it a plain relay.
     pub(crate) outlet: Option<Outlet>,
     /// Crashes before this run forbid to observe.
@@ -86,11 +89,11 @@ impl DataPlane {
         let observes = matches!(recording, Recording::On(_));
         self.metrics.recording.set(i64::from(observes));
         // One that keeps crashing is a plain relay: nothing but the splice carries bytes.
-        let engine = match self.suspended {
-            true => EngineChoice::Splice,
-            false => self.engine,
+        let (engine, interception) = match self.suspended {
+            true => (EngineChoice::Splice, None),
+            false => (self.engine, self.interception),
         };
-        let plane = Plane::new(engine, self.faults, recording, self.metrics);
+        let plane = Plane::new(engine, self.faults, interception, recording, self.metrics);
         let accepting = self
             .listeners
             .into_iter()

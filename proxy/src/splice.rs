@@ -126,12 +126,8 @@ pub(crate) struct Rest {
     pub(crate) finished: bool,
 }
 
-/// Copies both ways until the connection is over. Each close is passed on as it comes.
-pub(crate) async fn splice(client: Link<'_>, server: Link<'_>, watchers: Watchers<'_>) -> Outcome {
-    splice_on(client, server, watchers, Rest::default(), Rest::default()).await
-}
-
-/// The same, from where another engine left the connection.
+/// Copies both ways until the connection is over, from where another engine left it. Each close is passed on as
+/// it comes.
 pub(crate) async fn splice_on(
     client: Link<'_>,
     server: Link<'_>,
@@ -155,7 +151,8 @@ pub(crate) async fn splice_on(
                 .map(|flow| flow.sender);
         }
         match first_closed {
-            Some(first) if up.finished && down.finished => Poll::Ready(Outcome::Closed(first)),
+            // Both are asked, so that both are heard of.
+            Some(first) if up.is_over(cx) & down.is_over(cx) => Poll::Ready(Outcome::Closed(first)),
             // Both have nothing left to be written, and nothing to be read.
             None if watchers.is_to_leave(cx) && up.is_quiet() && down.is_quiet() => {
                 Poll::Ready(Outcome::Closed(Side::Sidecar))
@@ -245,7 +242,7 @@ impl<'a> Flow<'a> {
         let mut moved_bytes = 0;
         self.is_cut_short = false;
         while !self.finished {
-            if !self.rest.is_empty() {
+            if !self.rest.is_empty() || self.to.holds_back() {
                 match self.write_rest(cx) {
                     Poll::Pending => return self.watch_for_reset(cx),
                     Poll::Ready(Err(_)) => return Poll::Ready(self.receiver()),
@@ -255,7 +252,7 @@ impl<'a> Flow<'a> {
                 if self.sender_broke {
                     return Poll::Ready(self.sender);
                 }
-                if self.to.finish_sending().is_err() {
+                if self.to.finish_as(self.from).is_err() {
                     return Poll::Ready(self.receiver());
                 }
                 self.finished = true;
@@ -308,6 +305,10 @@ impl<'a> Flow<'a> {
 
     fn write_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.to.poll_write_ready(cx))?;
+        if self.rest.is_empty() {
+            self.reset = None;
+            return Poll::Ready(Ok(()));
+        }
         let written = self.to.write_some(&self.rest)?;
         self.rest.drain(..written);
         self.watchers
@@ -320,6 +321,11 @@ impl<'a> Flow<'a> {
             self.reset = None;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the close was passed on, and everything before it.
+    fn is_over(&self, cx: &mut Context<'_>) -> bool {
+        self.finished && (!self.to.holds_back() || self.to.poll_flush(cx).is_ready())
     }
 
     fn see_end(&mut self) {

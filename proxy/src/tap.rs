@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use remora_store::call::{Call, CallError, Engine, Side};
+use remora_store::call::{Call, CallError, Engine, Secure, Side};
 use tokio::time::Instant;
 
 use crate::budget::Budget;
@@ -26,6 +27,7 @@ pub(crate) struct Tap {
     accepted: Instant,
     recorder: Rc<Recorder>,
     engine: Cell<Engine>,
+    secure: RefCell<Option<Arc<Secure>>>,
     watch: RefCell<Watch>,
 }
 
@@ -56,6 +58,7 @@ impl Tap {
             accepted,
             recorder,
             engine: Cell::new(Engine::Splice),
+            secure: RefCell::default(),
             watch: RefCell::new(Watch::Observer(observer, facts)),
         }
     }
@@ -90,6 +93,17 @@ impl Tap {
             Watch::Observer(observer, _) => observer.is_between_calls(),
             Watch::Blind(_) | Watch::Over => false,
         }
+    }
+
+    /// This was decided about the TLS of the connection; of one that is intercepted, what was inside is shown.
+    pub(crate) fn secured(&self, secure: Arc<Secure>) {
+        self.secure.replace(Some(Arc::clone(&secure)));
+        self.observe(|observer, _, _| observer.secured(secure));
+    }
+
+    /// The client and the sidecar did not come to terms on TLS.
+    pub(crate) fn handshake_failed(&self, error: CallError) {
+        self.observe(|observer, at, out| observer.handshake_failed(at, error, out));
     }
 
     /// The server was not reached.
@@ -162,7 +176,14 @@ impl Tap {
                 "observer panicked, the rest of the connection is recorded as opaque"
             );
             self.recorder.count_drop("crash", calls_lost_with(observer));
-            *watch = Watch::Blind(Blind::new(facts.clone(), self.engine.get(), self.at_ns()));
+            let secure = self.secure.borrow().clone();
+            let since_ns = self.at_ns();
+            *watch = Watch::Blind(Blind::new(
+                facts.clone(),
+                self.engine.get(),
+                secure,
+                since_ns,
+            ));
         }
     }
 

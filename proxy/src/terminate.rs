@@ -28,14 +28,16 @@ mod wire;
 /// Longest head that is read as one; what is longer is spliced.
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
 
-/// Carries a connection until it is over.
+/// Carries a connection until it is over; `up` was read from the client, and shown.
 pub(crate) async fn terminate(
     client: Link<'_>,
     server: Link<'_>,
     watchers: Watchers<'_>,
+    up: Rest,
 ) -> Outcome {
     let near = Wire::of_client(client, watchers);
     let far = Wire::of_server(server, watchers, &near.output);
+    near.take_up(up);
     let family = first_words::family(&near, &far).await;
     if let Ok(family) = family {
         note_carrier(watchers, family);

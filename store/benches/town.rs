@@ -113,5 +113,6 @@ fn call(sidecar: usize, count: usize) -> Call {
         detail: Detail::None,
         stream: None,
         fault: None,
+        secure: None,
     }
 }

@@ -71,6 +71,7 @@ fn call(number: usize) -> Call {
         detail: Detail::None,
         stream: None,
         fault: None,
+        secure: None,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -69,6 +70,8 @@ pub struct Call {
     pub stream: Option<Box<Stream>>,
     /// What the sidecar itself did to the call, because a person switched a fault on.
     pub fault: Option<Injected>,
+    /// The TLS that it travelled in, where the sidecar had something to decide about it.
+    pub secure: Option<Arc<Secure>>,
 }
 
 impl Call {
@@ -258,10 +261,12 @@ macro_rules! words {
 
 mod database;
 mod fault;
+mod secure;
 mod stream;
 
 pub use database::{ErrorCode, MAX_ABOUT_BYTES, Redis, Severity, Sql, SqlError, SqlSent};
 pub use fault::{EffectKind, Injected};
+pub use secure::{Certificate, Secure, TlsHandling, TlsReason};
 pub use stream::{Http2, MAX_KEPT_MESSAGES, MessageKind, Reset, Stream, StreamMessage};
 
 /// A word that none of the values has.
@@ -403,6 +408,10 @@ words! {
         ServerRefused = 13 "server_refused",
         /// The sidecar reset it, because a person switched a fault on ([`Call::fault`]).
         FaultReset = 14 "fault_reset",
+        /// The client did not accept the certificate that an intercepting sidecar showed it.
+        CertificateRefused = 15 "certificate_refused",
+        /// The client and an intercepting sidecar could not agree on TLS.
+        TlsFailed = 16 "tls_failed",
         /// A failure that only newer sidecars know.
         Other = 254 "other",
     }

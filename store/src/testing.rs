@@ -12,9 +12,10 @@ use proptest::sample::select;
 
 use crate::block::{BlockMeta, Drop, Origin};
 use crate::call::{
-    Call, CallError, Connection, Detail, Digest, EffectKind, Engine, ErrorCode, Http2, Injected,
-    Leg, Message, MessageKind, Omitted, Opaque, Phases, Protocol, Redis, Reset, Severity, Side,
-    Sql, SqlError, SqlSent, State, Stream, StreamMessage, TlsHello,
+    Call, CallError, Certificate, Connection, Detail, Digest, EffectKind, Engine, ErrorCode, Http2,
+    Injected, Leg, Message, MessageKind, Omitted, Opaque, Phases, Protocol, Redis, Reset, Secure,
+    Severity, Side, Sql, SqlError, SqlSent, State, Stream, StreamMessage, TlsHandling, TlsHello,
+    TlsReason,
 };
 
 /// A small call that went well: `GET` of `path` at `time_ns`, 2 ms long, answered with `status`.
@@ -59,6 +60,7 @@ pub fn call(time_ns: i64, path: &str, status: u16) -> Call {
         detail: Detail::None,
         stream: None,
         fault: None,
+        secure: None,
     }
 }
 
@@ -187,6 +189,7 @@ pub fn any_call() -> impl Strategy<Value = Call> {
         any_detail(),
         option::of(any_stream()),
         option::of(any_fault()),
+        option::of(any_secure()),
     );
     (what, ends, said, fate).prop_map(|(what, ends, said, fate)| Call {
         time_ns: what.0,
@@ -208,6 +211,7 @@ pub fn any_call() -> impl Strategy<Value = Call> {
         detail: fate.4,
         stream: fate.5.map(Box::new),
         fault: fate.6,
+        secure: fate.7.map(Into::into),
     })
 }
 
@@ -358,18 +362,6 @@ fn any_phases() -> impl Strategy<Value = Phases> {
 
 fn any_detail() -> impl Strategy<Value = Detail> {
     let word = || option::of(".{0,16}");
-    let tls = (
-        word(),
-        vec("[a-z0-9/.]{0,8}", 0..3),
-        vec(any::<u16>(), 0..3),
-        any::<[u8; 32]>(),
-    )
-        .prop_map(|(sni, alpn, versions, random)| TlsHello {
-            sni,
-            alpn,
-            versions,
-            random,
-        });
     let opaque = (option::of(select(Side::ALL)), word(), any::<u64>(), word()).prop_map(
         |(first_speaker, recognised, from_byte, reason)| Opaque {
             first_speaker,
@@ -383,7 +375,7 @@ fn any_detail() -> impl Strategy<Value = Detail> {
         (option::of(reset), any::<bool>()).prop_map(|(reset, pushed)| Http2 { reset, pushed });
     prop_oneof![
         3 => Just(Detail::None),
-        1 => tls.prop_map(Detail::Tls),
+        1 => any_hello().prop_map(Detail::Tls),
         1 => opaque.prop_map(Detail::Opaque),
         1 => http2.prop_map(Detail::Http2),
         1 => any_sql().prop_map(Detail::Sql),
@@ -437,6 +429,44 @@ fn any_redis() -> impl Strategy<Value = Redis> {
 
 fn any_code() -> impl Strategy<Value = ErrorCode> {
     "[A-Z0-9_]{1,20}".prop_map(|code| ErrorCode::read(code.as_bytes()).expect("a code"))
+}
+
+fn any_hello() -> impl Strategy<Value = TlsHello> {
+    (
+        option::of(".{0,16}"),
+        vec("[a-z0-9/.]{0,8}", 0..3),
+        vec(any::<u16>(), 0..3),
+        any::<[u8; 32]>(),
+    )
+        .prop_map(|(sni, alpn, versions, random)| TlsHello {
+            sni,
+            alpn,
+            versions,
+            random,
+        })
+}
+
+fn any_secure() -> impl Strategy<Value = Secure> {
+    let certificate = (".{0,16}", any::<i64>())
+        .prop_map(|(subject, expires_s)| Certificate { subject, expires_s });
+    (
+        select(TlsHandling::ALL),
+        select(TlsReason::ALL),
+        any_hello(),
+        option::of("[a-z0-9/.]{0,8}"),
+        option::of(any::<u16>()),
+        option::of(certificate),
+    )
+        .prop_map(
+            |(handling, reason, hello, alpn, version, certificate)| Secure {
+                handling,
+                reason,
+                hello,
+                alpn,
+                version,
+                certificate,
+            },
+        )
 }
 
 fn any_stream() -> impl Strategy<Value = Stream> {

@@ -124,6 +124,16 @@ pub(crate) struct Proxy {
     /// Carries out the faults that people switch on for the workload
     #[arg(long, env = "REMORA_ALLOW_FAULTS")]
     pub(crate) allow_faults: bool,
+    /// Look into the TLS of outbound connections to these servers: names, patterns such as `*.example.com`, or `*`.
+    /// Their clients have to trust the certificates in --ca-dir
+    #[arg(long, env = "REMORA_INTERCEPT_TLS", value_name = "NAMES")]
+    pub(crate) intercept_tls: Option<String>,
+    /// Authorities, in PEM, that those servers may be certified by beside those that the system knows
+    #[arg(long, env = "REMORA_UPSTREAM_CA", value_name = "FILE")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Folder for the certificates that clients have to trust: ca.pem, bundle.pem and truststore.jks; no key is in it
+    #[arg(long, env = "REMORA_CA_DIR", value_name = "DIR")]
+    pub(crate) ca_dir: Option<PathBuf>,
     /// `off` passes traffic on without looking at it
     #[arg(
         long,

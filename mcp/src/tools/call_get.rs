@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use remora_store::about::About;
-use remora_store::call::{BadCallId, CallId, Message, Side};
+use remora_store::call::{BadCallId, CallId, Message, Side, TlsHandling};
 use remora_store::query::FoundCall;
 use remora_store::store::Scope;
 use schemars::JsonSchema;
@@ -17,7 +17,8 @@ use super::{Outcome, RESULT_BYTES, ToolError, text};
 use crate::api::query::ask;
 use crate::app::App;
 use crate::call_json::{
-    BODIES_TAKE, CallJson, MessageJson, NOT_PERMITTED, PhasesJson, milliseconds,
+    BODIES_TAKE, CallJson, CertificateJson, MessageJson, NOT_PERMITTED, PhasesJson, TlsJson,
+    milliseconds,
 };
 use crate::causality::How;
 use crate::descriptors::Descriptors;
@@ -424,13 +425,8 @@ fn write_timing(json: &CallJson, text: &mut String) {
 fn write_details(json: &CallJson, fence: &mut Fence) {
     messages::write_details(json, fence);
     database::write_details(json, fence);
-    if let Some(tls) = &json.tls {
-        let sni = tls.sni.as_deref().unwrap_or("none");
-        let offers = [tls.versions.join(" "), tls.alpn.join(" ")].join(" ");
-        fence.line(
-            &format!("[TLS, server name {sni}, offers {offers}]"),
-            LINE_BYTES,
-        );
+    if json.tls.handling != TlsHandling::Plaintext.as_str() {
+        write_tls(&json.tls, fence);
     }
     if let Some(opaque) = &json.opaque {
         let what = opaque.recognised.as_deref().unwrap_or("unknown protocol");
@@ -440,6 +436,24 @@ fn write_details(json: &CallJson, fence: &mut Fence) {
             .map_or_else(String::new, |reason| format!(", {reason}"));
         fence.line(
             &format!("[opaque from byte {}: {what}{why}]", opaque.from_byte),
+            LINE_BYTES,
+        );
+    }
+}
+
+fn write_tls(tls: &TlsJson, fence: &mut Fence) {
+    let (handling, reason) = (tls.handling, tls.reason);
+    let sni = tls.sni.as_deref().unwrap_or("none");
+    let words = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().join(" ");
+    let offers = [words(&tls.versions), words(&tls.alpn)].join(" ");
+    fence.line(
+        &format!("[TLS, {handling}, {reason}, server name {sni}, offers {offers}]"),
+        LINE_BYTES,
+    );
+    if let Some(certificate) = &tls.certificate {
+        let CertificateJson { subject, expires } = certificate;
+        fence.line(
+            &format!("[server certificate {subject}, good until {expires}]"),
             LINE_BYTES,
         );
     }

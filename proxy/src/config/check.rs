@@ -1,11 +1,13 @@
 //! Options that are checked one by one, while everything that is wrong is gathered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use hyper::Uri;
 
 use super::parse;
 use super::{ADMIN_PORT, Config, ConfigError, Map, Problem};
+use crate::tls::{Names, Settings};
 
 /// Gathers what is wrong, so that it can be said all at once.
 #[derive(Default)]
@@ -87,6 +89,27 @@ impl Check {
             _ => {}
         }
         uri
+    }
+
+    pub(super) fn interception(
+        &mut self,
+        names: Option<&str>,
+        upstream_ca: Option<PathBuf>,
+        ca_dir: Option<PathBuf>,
+    ) -> Option<Settings> {
+        let Some(names) = names else {
+            let alone = [("--upstream-ca", &upstream_ca), ("--ca-dir", &ca_dir)];
+            for (field, _) in alone.into_iter().filter(|(_, given)| given.is_some()) {
+                self.fail(field, "it is of no use without --intercept-tls NAMES");
+            }
+            return None;
+        };
+        let names = Names::parse(names).map_err(|err| err.to_string());
+        Some(Settings {
+            names: self.take("--intercept-tls", names)?,
+            upstream_ca,
+            ca_dir,
+        })
     }
 
     pub(super) fn size(

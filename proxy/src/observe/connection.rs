@@ -2,8 +2,9 @@
 //! the budget they take from.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use remora_store::call::{self, CallError, Engine, Protocol, Side};
+use remora_store::call::{self, CallError, Engine, Protocol, Secure, Side};
 
 use super::draft::Draft;
 use super::{ConnectionFacts, End, Limits};
@@ -15,6 +16,8 @@ pub(super) struct Connection {
     pub(super) facts: ConnectionFacts,
     /// Which engine carries it.
     pub(super) engine: Engine,
+    /// What is done about its TLS, where there was something to decide.
+    pub(super) secure: Option<Arc<Secure>>,
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     /// When the connection to the server stood.
@@ -44,6 +47,7 @@ impl Connection {
         Self {
             facts,
             engine: Engine::Splice,
+            secure: None,
             limits,
             budget,
             connected: None,

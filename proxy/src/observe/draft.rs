@@ -260,6 +260,7 @@ impl Draft {
             detail: Detail::None,
             stream: None,
             fault: self.fault.clone(),
+            secure: connection.secure.clone(),
         }
     }
 }

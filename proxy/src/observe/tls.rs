@@ -1,13 +1,11 @@
 //! TLS that is passed through: what the ClientHello says, then bytes and times.
 
-mod hello;
-
 use remora_store::call::{Call, Detail, Protocol, Side};
 
 use super::Recorded;
 use super::connection::Connection;
 use super::draft::Draft;
-use hello::{HelloReader, Progress};
+use crate::tls::hello::{HelloReader, Progress};
 
 /// A TLS connection: one call from its first byte to its end.
 #[derive(Debug)]
@@ -41,10 +39,10 @@ impl Tls {
         let Some(reader) = &mut self.hello else {
             return;
         };
-        match reader.read(bytes, &mut draft.grant) {
+        match reader.read(bytes, |bytes| draft.grant.take(bytes).is_ok()) {
             Progress::More => return,
             Progress::Malformed => {}
-            Progress::Done(hello) => draft.detail = Detail::Tls(hello),
+            Progress::Done(hello) => draft.detail = Detail::Tls(hello.said),
         }
         draft.grant.give_back(reader.kept_bytes());
         self.hello = None;

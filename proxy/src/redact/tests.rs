@@ -38,6 +38,7 @@ pub(crate) fn call() -> Call {
         detail: Detail::None,
         stream: None,
         fault: None,
+        secure: None,
     }
 }
 

@@ -40,7 +40,13 @@ async fn a_connection_that_both_sides_reset_at_once_is_over() {
     };
     let outcome = timeout(
         Duration::from_secs(10),
-        splice(Link::Plain(&client), Link::Plain(&server), watchers),
+        splice_on(
+            Link::Plain(&client),
+            Link::Plain(&server),
+            watchers,
+            Rest::default(),
+            Rest::default(),
+        ),
     )
     .await;
     assert!(matches!(outcome, Ok(Outcome::Reset(_))), "{outcome:?}");

@@ -1,8 +1,11 @@
 //! What is recorded of a connection whose observer panicked: sizes, times, and why no more.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use remora_store::call::{
-    Call, CallError, Connection, Detail, Engine, Message, Opaque, Phases, Protocol, Side, State,
+    Call, CallError, Connection, Detail, Engine, Message, Opaque, Phases, Protocol, Secure, Side,
+    State,
 };
 
 use crate::observe::ConnectionFacts;
@@ -11,6 +14,7 @@ use crate::observe::ConnectionFacts;
 pub(super) struct Blind {
     facts: ConnectionFacts,
     engine: Engine,
+    secure: Option<Arc<Secure>>,
     since_ns: u64,
     from_client: u64,
     from_server: u64,
@@ -18,10 +22,16 @@ pub(super) struct Blind {
 
 impl Blind {
     /// Counts from now on.
-    pub(super) fn new(facts: ConnectionFacts, engine: Engine, since_ns: u64) -> Self {
+    pub(super) fn new(
+        facts: ConnectionFacts,
+        engine: Engine,
+        secure: Option<Arc<Secure>>,
+        since_ns: u64,
+    ) -> Self {
         Self {
             facts,
             engine,
+            secure,
             since_ns,
             from_client: 0,
             from_server: 0,
@@ -73,6 +83,7 @@ impl Blind {
             join_digest: None,
             stream: None,
             fault: None,
+            secure: self.secure,
             detail: Detail::Opaque(Opaque {
                 reason: Some("the observer failed".to_owned()),
                 ..Opaque::default()

@@ -16,7 +16,7 @@ use crate::faults::Subject;
 use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
-use crate::splice::{Scratch, Watchers};
+use crate::splice::{Rest, Scratch, Watchers};
 use crate::tap::Tap;
 
 /// Most that is read at once, and most that is read ahead.
@@ -93,6 +93,15 @@ impl<'a> Wire<'a> {
             tap.struck(stream, &injection);
         }
         Some(injection.effect)
+    }
+
+    /// This was read before, and shown.
+    pub(super) fn take_up(&self, rest: Rest) {
+        let mut input = self.input.borrow_mut();
+        input.push(&rest.bytes);
+        if rest.at_end {
+            input.end();
+        }
     }
 
     /// The connection was reset, or broke.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct Rig {
     pub(crate) server: TcpListener,
     pub(crate) address: SocketAddr,
+    /// Variables for clients whose TLS is looked into.
+    pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) batches: mpsc::UnboundedReceiver<Batch>,
     /// What a person switches on.
     pub(crate) faults: Arc<Faults>,
@@ -93,6 +96,25 @@ impl Rig {
         Self::run(server, options, engine, true)
     }
 
+    /// One that looks into the TLS of every client on its way to `upstream`, where `authority` certifies servers.
+    pub(crate) async fn start_intercepting(
+        upstream: SocketAddr,
+        engine: &str,
+        names: &str,
+        authority: &Path,
+        ca_dir: &Path,
+    ) -> Self {
+        let options = Options {
+            maps: vec![format!("outbound:127.0.0.1:0={upstream}")],
+            intercept_tls: Some(names.to_owned()),
+            upstream_ca: Some(authority.to_owned()),
+            ca_dir: Some(ca_dir.to_owned()),
+            ..Options::default()
+        };
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::run(server, options, engine, true)
+    }
+
     fn run(server: TcpListener, options: Options, engine: &str, record: bool) -> Self {
         let config = Config::from_options(Options {
             workload: "test".to_owned(),
@@ -105,6 +127,9 @@ impl Rig {
         let proxy = Proxy::bind(config).unwrap();
         let address = proxy.bound()[0].address;
         let faults = proxy.faults().unwrap();
+        let bundle = proxy.bundle();
+        let variables = bundle.into_iter().flat_map(|bundle| bundle.variables());
+        let variables = variables.collect();
         let (sink, batches) = mpsc::unbounded_channel();
         let (flushes, requests) = mpsc::channel(1);
         let outlet = record.then(|| Outlet {
@@ -121,6 +146,7 @@ impl Rig {
         Self {
             server,
             address,
+            variables,
             batches,
             faults,
             flushes,

@@ -159,6 +159,7 @@ pub(crate) fn call(number: u64, body_bytes: usize) -> Call {
         detail: Detail::None,
         stream: None,
         fault: None,
+        secure: None,
     }
 }
 

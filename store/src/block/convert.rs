@@ -3,6 +3,7 @@
 //! A code that this version does not know becomes the most careful value that it has.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -16,6 +17,7 @@ use crate::call::{
 };
 
 mod database;
+mod secure;
 mod stream;
 
 /// Longest head, trailers or interim heads that are written.
@@ -61,6 +63,7 @@ impl HeadRecord {
             fault: call.fault.as_ref().map(FaultRecord::of),
             sql,
             redis,
+            secure: call.secure.as_deref().map(Into::into),
         }
     }
 
@@ -109,6 +112,7 @@ impl HeadRecord {
                 .stream
                 .map(|counts| Box::new(stream::read(counts, messages))),
             fault: self.fault.map(FaultRecord::into_injected),
+            secure: self.secure.map(|secure| Arc::new(secure.into())),
         }
     }
 }

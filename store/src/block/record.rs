@@ -54,6 +54,8 @@ pub(super) struct HeadRecord {
     pub(super) stream: Option<StreamRecord>,
     #[prost(message, optional, tag = "23")]
     pub(super) fault: Option<FaultRecord>,
+    #[prost(message, optional, tag = "24")]
+    pub(super) secure: Option<SecureRecord>,
     #[prost(message, optional, tag = "25")]
     pub(super) sql: Option<SqlRecord>,
     #[prost(message, optional, tag = "26")]
@@ -149,6 +151,31 @@ pub(super) struct TlsRecord {
     pub(super) versions: Vec<u32>,
     #[prost(bytes = "bytes", tag = "4")]
     pub(super) random: Bytes,
+}
+
+/// What a sidecar did about TLS; its hello stands in `tls` where it was passed through.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SecureRecord {
+    #[prost(uint32, tag = "1")]
+    pub(super) handling: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) reason: u32,
+    #[prost(message, optional, tag = "3")]
+    pub(super) hello: Option<TlsRecord>,
+    #[prost(string, optional, tag = "4")]
+    pub(super) alpn: Option<String>,
+    #[prost(uint32, optional, tag = "5")]
+    pub(super) version: Option<u32>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) certificate: Option<CertificateRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct CertificateRecord {
+    #[prost(string, tag = "1")]
+    pub(super) subject: String,
+    #[prost(sint64, tag = "2")]
+    pub(super) expires_s: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

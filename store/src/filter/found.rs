@@ -13,7 +13,9 @@ use super::fields::{cookies, distinct_names, field_names, field_value, query_pai
 use super::value::Value;
 use super::vocabulary::{Field, Peer};
 use crate::about::About;
-use crate::call::{Call, Detail, Http2, Leg, Message, Omitted, Protocol, Side, Stream};
+use crate::call::{
+    Call, Detail, Http2, Leg, Message, Omitted, Protocol, Side, Stream, TlsHandling,
+};
 use crate::grpc;
 use crate::head::response_status;
 use crate::outcome::{Ending, Outcome, refused};
@@ -121,10 +123,11 @@ impl<'a> WholeCall<'a> {
     }
 
     fn tls_sni(&self) -> Value<'_> {
-        match &self.call().detail {
-            Detail::Tls(hello) => hello.sni.as_deref().map_or(Value::Absent, Value::text),
-            _ => Value::Absent,
-        }
+        let sni = self
+            .call()
+            .tls_hello()
+            .and_then(|hello| hello.sni.as_deref());
+        sni.map_or(Value::Absent, Value::text)
     }
 
     /// What only a statement of SQL has.
@@ -174,6 +177,10 @@ impl Facts for WholeCall<'_> {
             Field::Grpc => Value::Bool(call.protocol == Protocol::Grpc),
             Field::WebSocket => Value::Bool(call.protocol == Protocol::WebSocket),
             Field::Tls => Value::Bool(call.protocol == Protocol::Tls),
+            Field::Https => Value::Bool(
+                call.protocol == Protocol::Tls
+                    || call.protocol.is_http() && call.tls_handling().0 == TlsHandling::Intercepted,
+            ),
             Field::Opaque => Value::Bool(call.protocol == Protocol::Opaque),
             Field::Postgresql => Value::Bool(call.protocol == Protocol::Postgresql),
             Field::Redis => Value::Bool(call.protocol == Protocol::Redis),
@@ -241,6 +248,8 @@ impl Facts for WholeCall<'_> {
             Field::Ordinal => Value::Int(call.connection.ordinal.into()),
             Field::TlsSni => self.tls_sni(),
             Field::Fault => Value::text(call.fault.as_ref().map_or("", |fault| &fault.id)),
+            Field::TlsHandling => Value::text(call.tls_handling().0.as_str()),
+            Field::TlsReason => Value::text(call.tls_handling().1.as_str()),
             Field::Workload | Field::Namespace | Field::Pod | Field::Revision => {
                 origin_text(&self.found.origin, field)
             }

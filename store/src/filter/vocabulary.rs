@@ -13,6 +13,7 @@ pub(crate) enum Field {
     Grpc,
     WebSocket,
     Tls,
+    Https,
     Opaque,
     Postgresql,
     Redis,
@@ -60,6 +61,8 @@ pub(crate) enum Field {
     LocalLabels,
     RemoteLabels,
     TlsSni,
+    TlsHandling,
+    TlsReason,
     /// Name of the injected fault; empty where there was none.
     Fault,
     Failed,
@@ -152,9 +155,11 @@ pub(crate) const NAMES: &[Name] = {
         name("ws", WebSocket, Bool),
         name("tls", Tls, Bool),
         name("tlsx", Tls, Bool),
-        // What is inside passed-through TLS is not known; KFL2's macro means decrypted HTTP.
-        name("https", Tls, Bool),
+        // KFL2's macro means decrypted HTTP; what is inside passed-through TLS is not known, and mostly that.
+        name("https", Https, Bool),
         name("tlsx_sni", TlsSni, Text),
+        name("tls_handling", TlsHandling, Text),
+        name("tls_reason", TlsReason, Text),
         name("tcp", Opaque, Bool),
         name("opaque", Opaque, Bool),
         name("method", Method, Text),
@@ -356,6 +361,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("grpc.service", "grpc_service"),
     ("grpc_code", "grpc_status"),
     ("is_error", "failed"),
+    ("tls.handling", "tls_handling"),
+    ("tls.reason", "tls_reason"),
+    ("tls.sni", "tlsx_sni"),
+    ("sni", "tlsx_sni"),
+    ("intercepted", "tls_handling"),
 ];
 
 /// The name spelled `name`.

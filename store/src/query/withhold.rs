@@ -30,6 +30,7 @@ pub(super) fn withhold(call: &mut Call) {
         detail: _,
         stream,
         fault: _,
+        secure: _,
     } = call;
     withhold_body(request);
     withhold_body(response);

@@ -47,14 +47,14 @@ async fn fields_are_shown_as_chosen() {
     let id = id_of(&hub, "method == \"POST\"").await;
     let mut answer = hub
         .get(&format!(
-            "/api/v1/calls/{id}?fields=method,request.size,tls"
+            "/api/v1/calls/{id}?fields=method,request.size,opaque"
         ))
         .await
         .json();
     answer.as_object_mut().unwrap().remove("coverage");
     assert_eq!(
         answer.to_string(),
-        r#"{"method":"POST","request":{"size":54},"tls":null}"#
+        r#"{"method":"POST","request":{"size":54},"opaque":null}"#
     );
 }
 

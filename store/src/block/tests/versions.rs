@@ -1,6 +1,7 @@
 //! Blocks of other versions: kept ones of older sidecars, and what a newer one might write.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use prost::Message as _;
 
@@ -11,9 +12,9 @@ use crate::block::part::Kind;
 use crate::block::record::HeadRecord;
 use crate::block::writer::PartWriter;
 use crate::call::{
-    CallError, Connection, Detail, Digest, EffectKind, ErrorCode, Http2, Injected, Leg, Message,
-    MessageKind, Omitted, Opaque, Protocol, Redis, Reset, Severity, Side, Sql, SqlError, SqlSent,
-    State, Stream, StreamMessage, TlsHello,
+    CallError, Certificate, Connection, Detail, Digest, EffectKind, ErrorCode, Http2, Injected,
+    Leg, Message, MessageKind, Omitted, Opaque, Protocol, Redis, Reset, Secure, Severity, Side,
+    Sql, SqlError, SqlSent, State, Stream, StreamMessage, TlsHandling, TlsHello, TlsReason,
 };
 use crate::testing::{grpc_call, redis_call, sql_call};
 
@@ -33,6 +34,8 @@ const V2_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v2-merged
 const FAULTS: &[u8] = include_bytes!("../../../tests/fixtures/block-faults.bin");
 /// Written by the first version that knew calls of databases.
 const DATABASES: &[u8] = include_bytes!("../../../tests/fixtures/block-databases.bin");
+/// Written by the first version that intercepted TLS.
+const SECURE: &[u8] = include_bytes!("../../../tests/fixtures/block-secure.bin");
 
 fn kept_meta() -> BlockMeta {
     BlockMeta {
@@ -279,6 +282,51 @@ fn a_block_of_the_first_version_with_databases_reads() {
     let columns = block.columns().unwrap();
     let refused = |row: usize| &*columns.texts[columns.refused[row] as usize];
     assert_eq!((refused(0), refused(1)), ("23505", "WRONGTYPE"));
+}
+
+/// What the version that intercepts TLS added.
+fn kept_secure() -> Vec<Call> {
+    let hello = TlsHello {
+        sni: Some("api.shop".into()),
+        alpn: vec!["h2".into(), "http/1.1".into()],
+        versions: vec![0x0304],
+        random: [5; 32],
+    };
+    let mut inside = call(1_790_000_000_300_000_000, "/pay", 200);
+    inside.secure = Some(Arc::new(Secure {
+        handling: TlsHandling::Intercepted,
+        reason: TlsReason::Asked,
+        hello: hello.clone(),
+        alpn: Some("http/1.1".into()),
+        version: Some(0x0304),
+        certificate: Some(Certificate {
+            subject: "CN=api.shop".into(),
+            expires_s: 1_800_000_000,
+        }),
+    }));
+    let mut refused = call(1_790_000_000_400_000_000, "/", 200);
+    refused.protocol = Protocol::Tls;
+    refused.request = Default::default();
+    refused.response = Default::default();
+    refused.error = Some(CallError::CertificateRefused);
+    refused.detail = Detail::Tls(hello.clone());
+    refused.secure = Some(Arc::new(Secure {
+        handling: TlsHandling::Intercepted,
+        reason: TlsReason::Refused,
+        hello,
+        alpn: None,
+        version: None,
+        certificate: None,
+    }));
+    vec![inside, refused]
+}
+
+#[test]
+fn a_block_of_the_first_version_that_intercepted_reads() {
+    let block = open(Bytes::from_static(SECURE));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.calls(), Ok(kept_secure()));
+    assert_columns_describe(&block, &kept_secure());
 }
 
 /// A field with a number that this version does not have.

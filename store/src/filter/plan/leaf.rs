@@ -341,6 +341,9 @@ impl<'f> Reads<'f> {
             | Field::Engine
             | Field::Id
             | Field::Fault
+            | Field::Https
+            | Field::TlsHandling
+            | Field::TlsReason
             | Field::TlsSni => Reads::Call,
         }
     }

@@ -1,11 +1,8 @@
 use super::*;
-use crate::budget::Budget;
-use crate::observe::draft::Draft;
-use remora_store::call::Protocol;
 
-fn grant() -> Grant {
-    let budget = Budget::new(1 << 20);
-    Draft::new(Protocol::Tls, 0, &budget).unwrap().grant
+/// Everything that is asked for.
+fn grant(_: usize) -> bool {
+    true
 }
 
 fn vector16(content: &[u8]) -> Vec<u8> {
@@ -47,12 +44,15 @@ fn records(handshake: &[u8], size: usize) -> Vec<u8> {
     handshake.chunks(size).flat_map(record).collect()
 }
 
-fn expected() -> TlsHello {
-    TlsHello {
-        sni: Some("shop.example".to_owned()),
-        alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
-        versions: vec![0x0304, 0x0303],
-        random: [7; 32],
+fn expected() -> Hello {
+    Hello {
+        said: TlsHello {
+            sni: Some("shop.example".to_owned()),
+            alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            versions: vec![0x0304, 0x0303],
+            random: [7; 32],
+        },
+        is_encrypted: false,
     }
 }
 
@@ -66,11 +66,10 @@ fn a_hello_is_read_over_any_number_of_records_and_segments() {
     ] {
         let bytes = records(&handshake(padding), record);
         let mut reader = HelloReader::default();
-        let mut grant = grant();
         let mut last = Progress::More;
         for piece in bytes.chunks(segment) {
             assert_eq!(last, Progress::More);
-            last = reader.read(piece, &mut grant);
+            last = reader.read(piece, grant);
         }
         assert_eq!(last, Progress::Done(expected()));
     }
@@ -83,9 +82,9 @@ fn a_hello_that_says_more_than_it_has_is_malformed() {
         let mut cut = whole[..end].to_vec();
         let length = u32::try_from(end - 4).unwrap().to_be_bytes();
         cut[1..4].copy_from_slice(&length[1..]);
-        let progress = HelloReader::default().read(&records(&cut, 16_384), &mut grant());
+        let progress = HelloReader::default().read(&records(&cut, 16_384), grant);
         // A hello may end before its extensions; cut anywhere else it is none.
-        let legacy = matches!(&progress, Progress::Done(hello) if hello.versions == [0x0303]);
+        let legacy = matches!(&progress, Progress::Done(hello) if hello.said.versions == [0x0303]);
         assert!(
             progress == Progress::Malformed || legacy,
             "cut at {end}: {progress:?}"
@@ -95,10 +94,9 @@ fn a_hello_that_says_more_than_it_has_is_malformed() {
 
 #[test]
 fn a_hello_has_a_longest_size() {
-    let mut grant = grant();
     let mut reader = HelloReader::default();
     let bytes = records(&[&[1, 0, 0xff, 0xff][..], &[0; 70_000]].concat(), 16_000);
-    let progress = reader.read(&bytes, &mut grant);
+    let progress = reader.read(&bytes, grant);
     assert_eq!(progress, Progress::Malformed);
     assert!(reader.kept_bytes() <= 2 * HELLO_BYTES);
 }
@@ -110,7 +108,7 @@ fn other_records_are_no_hello() {
         b"\x16\x03\x01\x00\x00",
         b"\x16\x03\x01\x00\x04\x02\0\0\0",
     ] {
-        let progress = HelloReader::default().read(bytes, &mut grant());
+        let progress = HelloReader::default().read(bytes, grant);
         assert_eq!(progress, Progress::Malformed);
     }
 }
@@ -119,8 +117,42 @@ fn other_records_are_no_hello() {
 fn of_a_server_name_no_more_is_kept_than_a_name_can_have() {
     let hello = handshake_with(&[0xff; 20_000], 0);
     let mut reader = HelloReader::default();
-    let Progress::Done(hello) = reader.read(&records(&hello, 16_000), &mut grant()) else {
+    let Progress::Done(hello) = reader.read(&records(&hello, 16_000), grant) else {
         panic!("a long name makes a hello unreadable");
     };
-    assert_eq!(hello.sni.unwrap().chars().count(), 255);
+    assert_eq!(hello.said.sni.unwrap().chars().count(), 255);
+}
+
+#[test]
+fn a_hello_that_may_hold_another_says_so() {
+    let mut whole = handshake(0);
+    let extension = b"\xfe\x0d\0\x01\0";
+    whole.extend(extension);
+    let body = u32::try_from(whole.len() - 4).unwrap().to_be_bytes();
+    whole[1..4].copy_from_slice(&body[1..]);
+    let place = 4 + 2 + 32 + 1 + 4 + 2;
+    let extensions = u16::try_from(whole.len() - place - 2).unwrap();
+    whole[place..place + 2].copy_from_slice(&extensions.to_be_bytes());
+    let Progress::Done(hello) = HelloReader::default().read(&records(&whole, 16_000), grant) else {
+        panic!("it cannot be read");
+    };
+    assert!(hello.is_encrypted);
+    assert_eq!(hello.said, expected().said);
+}
+
+#[test]
+fn nothing_is_kept_that_is_not_granted() {
+    let bytes = records(&handshake(4_000), 16_000);
+    let mut reader = HelloReader::default();
+    let mut granted = 0;
+    let progress = reader.read(&bytes, |bytes| {
+        granted += bytes;
+        true
+    });
+    assert_eq!(progress, Progress::Done(expected()));
+    assert_eq!(granted, reader.kept_bytes());
+    assert_eq!(
+        HelloReader::default().read(&bytes, |_| false),
+        Progress::Malformed
+    );
 }

@@ -5,8 +5,6 @@
 
 use remora_store::call::TlsHello;
 
-use crate::observe::draft::{Grant, keep_up_to};
-
 /// Longest hello that is read. Post-quantum key shares need some thousand bytes.
 const HELLO_BYTES: usize = 64 * 1024;
 
@@ -16,20 +14,32 @@ const NAME_BYTES: usize = 255;
 /// Most names or versions that are kept of a list.
 const LIST_ITEMS: usize = 32;
 
+/// The extension `encrypted_client_hello` (RFC 9849 section 5), which some clients also send filled with noise.
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+
+/// A ClientHello.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hello {
+    /// What it says in the clear.
+    pub(crate) said: TlsHello,
+    /// There is, or could be, another one inside that says something else.
+    pub(crate) is_encrypted: bool,
+}
+
 /// What a piece of the client's bytes brought.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// The hello goes on.
     More,
     /// The bytes are no ClientHello that can be read.
     Malformed,
     /// The hello is complete.
-    Done(TlsHello),
+    Done(Hello),
 }
 
 /// Puts the hello together.
 #[derive(Debug, Default)]
-pub(super) struct HelloReader {
+pub(crate) struct HelloReader {
     /// Handshake bytes, record headers removed.
     handshake: Vec<u8>,
     /// The record header that is being read.
@@ -39,8 +49,12 @@ pub(super) struct HelloReader {
 }
 
 impl HelloReader {
-    /// Reads on; what has to be put aside is taken from `grant`.
-    pub(super) fn read(&mut self, mut bytes: &[u8], grant: &mut Grant) -> Progress {
+    /// Reads on. Asks `grant` for the bytes that it puts aside; where that refuses, there is no hello.
+    pub(crate) fn read(
+        &mut self,
+        mut bytes: &[u8],
+        mut grant: impl FnMut(usize) -> bool,
+    ) -> Progress {
         while let Some((first, rest)) = bytes.split_first() {
             if self.record_left == 0 {
                 self.header.push(*first);
@@ -53,8 +67,7 @@ impl HelloReader {
             let (piece, rest) = bytes.split_at(self.record_left.min(bytes.len()));
             bytes = rest;
             self.record_left -= piece.len();
-            // Cut off or refused: what is left is no hello that could be read.
-            if keep_up_to(&mut self.handshake, piece, HELLO_BYTES, grant) != Ok(false) {
+            if !self.keep(piece, &mut grant) {
                 return Progress::Malformed;
             }
             match self.parse() {
@@ -66,8 +79,25 @@ impl HelloReader {
     }
 
     /// What was taken from the grant.
-    pub(super) fn kept_bytes(&self) -> usize {
+    pub(crate) fn kept_bytes(&self) -> usize {
         self.handshake.capacity()
+    }
+
+    fn keep(&mut self, piece: &[u8], mut grant: impl FnMut(usize) -> bool) -> bool {
+        let kept = &mut self.handshake;
+        if kept.len() + piece.len() > HELLO_BYTES {
+            return false;
+        }
+        if piece.len() > kept.capacity() - kept.len() {
+            let before = kept.capacity();
+            let after = kept.len() + piece.len().max(kept.len());
+            if !grant(after - before) {
+                return false;
+            }
+            kept.reserve_exact(after - kept.len());
+        }
+        kept.extend_from_slice(piece);
+        true
     }
 
     /// Takes a whole record header, if it is one; says whether the bytes can be TLS.
@@ -98,7 +128,7 @@ impl HelloReader {
     }
 }
 
-fn client_hello(mut body: Reader<'_>) -> Option<TlsHello> {
+fn client_hello(mut body: Reader<'_>) -> Option<Hello> {
     let legacy_version = body.u16()?;
     let random = body.take(32)?.try_into().ok()?;
     body.vector8()?; // session id
@@ -109,8 +139,12 @@ fn client_hello(mut body: Reader<'_>) -> Option<TlsHello> {
         random,
         ..TlsHello::default()
     };
+    let mut is_encrypted = false;
     if body.0.is_empty() {
-        return Some(hello);
+        return Some(Hello {
+            said: hello,
+            is_encrypted,
+        });
     }
     let mut extensions = Reader(body.vector16()?);
     while !extensions.0.is_empty() {
@@ -120,10 +154,14 @@ fn client_hello(mut body: Reader<'_>) -> Option<TlsHello> {
             0 => hello.sni = server_name(content),
             16 => hello.alpn = protocols(content)?,
             43 => hello.versions = versions(content)?,
+            ENCRYPTED_CLIENT_HELLO => is_encrypted = true,
             _ => {}
         }
     }
-    Some(hello)
+    Some(Hello {
+        said: hello,
+        is_encrypted,
+    })
 }
 
 fn server_name(mut content: Reader<'_>) -> Option<String> {

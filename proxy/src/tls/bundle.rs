@@ -1,0 +1,211 @@
+//! What the application's clients need in order to trust a sidecar: certificates in the forms that they read, and
+//! the variables that lead them there. No key is among them.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+
+use super::keystore;
+
+/// The sidecar's own authority alone, for clients that add it to what they trust.
+const CA_FILE: &str = "ca.pem";
+/// It and everybody whom the sidecar trusts, for clients that trust nobody else then.
+const BUNDLE_FILE: &str = "bundle.pem";
+/// The same for Java.
+const KEYSTORE_FILE: &str = "truststore.jks";
+
+/// Columns of a line in PEM (RFC 7468 section 2).
+const PEM_COLUMNS: usize = 64;
+
+/// A variable by which a client is told whom to trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value, in which `{dir}` is the directory of the certificates.
+    pub value: &'static str,
+}
+
+/// The variables, and who reads each.
+pub const VARIABLES: &[Variable] = {
+    const fn variable(name: &'static str, value: &'static str) -> Variable {
+        Variable { name, value }
+    }
+    &[
+        // OpenSSL and most of what stands on it: Python, Ruby, PHP, curl; Go; rustls-native-certs.
+        variable("SSL_CERT_FILE", "{dir}/bundle.pem"),
+        // Python's requests, and pip.
+        variable("REQUESTS_CA_BUNDLE", "{dir}/bundle.pem"),
+        variable("PIP_CERT", "{dir}/bundle.pem"),
+        variable("CURL_CA_BUNDLE", "{dir}/bundle.pem"),
+        variable("GIT_SSL_CAINFO", "{dir}/bundle.pem"),
+        // The command line of AWS, and its SDKs.
+        variable("AWS_CA_BUNDLE", "{dir}/bundle.pem"),
+        // The same of Google, and its older Python clients.
+        variable("CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "{dir}/bundle.pem"),
+        variable("HTTPLIB2_CA_CERTS", "{dir}/bundle.pem"),
+        // gRPC on its C core: Python, Ruby, PHP, C++.
+        variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "{dir}/bundle.pem"),
+        variable("NIX_SSL_CERT_FILE", "{dir}/bundle.pem"),
+        // These add to what is trusted.
+        variable("NODE_EXTRA_CA_CERTS", "{dir}/ca.pem"),
+        variable("DENO_CERT", "{dir}/ca.pem"),
+        variable(
+            "JAVA_TOOL_OPTIONS",
+            "-Djavax.net.ssl.trustStore={dir}/truststore.jks -Djavax.net.ssl.trustStoreType=JKS",
+        ),
+    ]
+};
+
+/// Certificates that were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    directory: PathBuf,
+}
+
+/// The certificates could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("write the certificates for the application's clients to {path} (--ca-dir)")]
+pub struct BundleError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl Bundle {
+    /// Writes `authority`, and it together with `roots`, into `directory`, which is made if it is not there.
+    /// Each file is there whole or not at all, and everybody may read it.
+    pub(super) fn write(
+        directory: &Path,
+        authority: &CertificateDer<'static>,
+        roots: &[CertificateDer<'static>],
+    ) -> Result<Self, BundleError> {
+        fs::create_dir_all(directory).map_err(|source| BundleError {
+            path: directory.to_owned(),
+            source,
+        })?;
+        let all = [std::slice::from_ref(authority), roots].concat();
+        let bundle: String = all.iter().map(|certificate| pem(certificate)).collect();
+        let files = [
+            (CA_FILE, pem(authority).into_bytes()),
+            (BUNDLE_FILE, bundle.into_bytes()),
+            (KEYSTORE_FILE, keystore::trusting(&all)),
+        ];
+        for (name, content) in files {
+            let path = directory.join(name);
+            replace(&path, &content).map_err(|source| BundleError { path, source })?;
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// Name and value of each variable by which a client finds the certificates. One that is set already is
+    /// somebody else's to decide.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let directory = self.directory.to_string_lossy();
+        VARIABLES.iter().map(move |variable| {
+            let value = variable.value.replace("{dir}", &directory);
+            (variable.name, value)
+        })
+    }
+}
+
+/// Puts a file in the place of the one that may be there.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    // One that a crash left behind.
+    match fs::remove_file(&beside) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+        _ => {}
+    }
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&beside)?;
+    file.write_all(content)?;
+    fs::rename(&beside, path)
+}
+
+/// Reads a file of at most `most` bytes.
+pub(super) fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut content)?;
+    match content.len() as u64 > most {
+        true => Err(io::Error::other(format!("it is longer than {most} bytes"))),
+        false => Ok(content),
+    }
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(certificate);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(PEM_COLUMNS) {
+        pem.extend(line.iter().copied().map(char::from));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::super::authority::Authority;
+    use super::*;
+
+    #[test]
+    fn everything_that_is_written_reads_and_holds_no_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new().unwrap();
+        let root = Authority::new().unwrap().certificate().clone();
+        let path = directory.path().join("certificates");
+        for _ in 0..2 {
+            // The second time over the first, as after a restart.
+            let roots = std::slice::from_ref(&root);
+            let bundle = Bundle::write(&path, authority.certificate(), roots).unwrap();
+            assert_eq!(bundle.variables().count(), VARIABLES.len());
+        }
+        let read = |name| -> Vec<CertificateDer<'static>> {
+            let pem = fs::read(path.join(name)).unwrap();
+            assert!(!String::from_utf8_lossy(&pem).contains("PRIVATE"));
+            CertificateDer::pem_slice_iter(&pem)
+                .map(Result::unwrap)
+                .collect()
+        };
+        assert_eq!(read(CA_FILE), [authority.certificate().clone()]);
+        assert_eq!(read(BUNDLE_FILE), [authority.certificate().clone(), root]);
+        let mut files: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        assert_eq!(files, [BUNDLE_FILE, CA_FILE, KEYSTORE_FILE]);
+    }
+
+    #[test]
+    fn every_variable_leads_to_a_file_that_is_written() {
+        let files = [CA_FILE, BUNDLE_FILE, KEYSTORE_FILE];
+        for variable in VARIABLES {
+            let leads = |file: &&&str| variable.value.contains(&format!("{{dir}}/{file}"));
+            assert_eq!(files.iter().filter(leads).count(), 1, "{variable:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let authority = Authority::new().unwrap();
+        let below = file.path().join("below");
+        let error = Bundle::write(&below, authority.certificate(), &[]).unwrap_err();
+        assert_eq!(error.path, below);
+    }
+}

@@ -1,0 +1,107 @@
+//! Which servers are passed through though they were asked for, because looking into them failed before.
+//!
+//! Bounded in number and in time (pure: the clock is the caller's).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use remora_store::call::TlsReason;
+use tokio::time::Instant;
+
+/// Most servers that are remembered; beyond, the one that would be forgotten first is.
+const MOST_ENTRIES: usize = 1024;
+
+/// How long a client's refusal counts: each costs the application a connection.
+const REFUSED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long what a server did counts: each costs the server a connection that comes to nothing.
+const SERVER_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// What went wrong lately, by where a connection was going and whom it asked for.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    entries: HashMap<(SocketAddr, String), Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    reason: TlsReason,
+    until: Instant,
+}
+
+impl Memory {
+    /// Why connections to this server are to be passed through, if they are.
+    pub(super) fn reason(&self, dst: SocketAddr, name: &str, now: Instant) -> Option<TlsReason> {
+        // A name has one spelling here; looking it up without a copy is not worth a type of its own.
+        let entry = self.entries.get(&(dst, name.to_owned()))?;
+        (now < entry.until).then_some(entry.reason)
+    }
+
+    /// Has connections to this server passed through for a while.
+    pub(super) fn note(&mut self, dst: SocketAddr, name: &str, reason: TlsReason, now: Instant) {
+        let (reason, lasts) = match reason {
+            TlsReason::Refused => (TlsReason::RefusedBefore, REFUSED_FOR),
+            reason => (reason, SERVER_FOR),
+        };
+        if self.entries.len() >= MOST_ENTRIES {
+            self.entries.retain(|_, entry| now < entry.until);
+        }
+        if self.entries.len() >= MOST_ENTRIES {
+            let first = self.entries.iter().min_by_key(|(_, entry)| entry.until);
+            if let Some(key) = first.map(|(key, _)| key.clone()) {
+                self.entries.remove(&key);
+            }
+        }
+        let until = now + lasts;
+        self.entries
+            .insert((dst, name.to_owned()), Entry { reason, until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_for_its_server_and_name_and_then_forgotten() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.note(server(443), "api", TlsReason::Refused, now);
+        let before = Some(TlsReason::RefusedBefore);
+        let soon = now + REFUSED_FOR - Duration::from_secs(1);
+        assert_eq!(memory.reason(server(443), "api", soon), before);
+        assert_eq!(memory.reason(server(443), "other", soon), None);
+        assert_eq!(memory.reason(server(444), "api", soon), None);
+        assert_eq!(memory.reason(server(443), "api", now + REFUSED_FOR), None);
+    }
+
+    #[test]
+    fn what_a_server_did_counts_for_less_long() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.note(server(443), "api", TlsReason::ClientCertificate, now);
+        let reason = |at| memory.reason(server(443), "api", at);
+        assert_eq!(reason(now), Some(TlsReason::ClientCertificate));
+        assert_eq!(reason(now + SERVER_FOR), None);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        for port in 0..2 * MOST_ENTRIES as u16 {
+            let at = now + Duration::from_millis(port.into());
+            memory.note(server(port), "api", TlsReason::Refused, at);
+            assert!(memory.entries.len() <= MOST_ENTRIES);
+        }
+        let late = now + Duration::from_secs(10);
+        assert_eq!(memory.reason(server(0), "api", late), None);
+        assert!(
+            memory
+                .reason(server(2 * MOST_ENTRIES as u16 - 1), "api", late)
+                .is_some()
+        );
+    }
+}

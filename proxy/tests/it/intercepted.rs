@@ -1,0 +1,159 @@
+//! TLS that is looked into, between real clients and servers; and TLS that must not be.
+
+mod clients;
+mod ends;
+mod passed;
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
+
+use remora_store::call::{Call, TlsHandling, TlsReason};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::pki::{Flaw, NAME, Pki};
+use crate::rig::{Rig, within};
+
+/// A server, certificates for it, and a sidecar that looks into what its clients say.
+struct Street {
+    pki: Pki,
+    server: SocketAddr,
+    rig: Rig,
+    _nginx: Child,
+}
+
+impl Street {
+    /// With nginx as the server, under a certificate that has a flaw; `more` is added to its configuration.
+    async fn with_nginx(flaw: Flaw, engine: &str, more: &str) -> Self {
+        Self::of(Pki::new(), flaw, engine, more).await
+    }
+
+    async fn of(pki: Pki, flaw: Flaw, engine: &str, more: &str) -> Self {
+        let server = free_port();
+        let nginx = nginx(&pki, flaw, server, more).await;
+        let rig = intercepting(&pki, server, engine).await;
+        Self {
+            pki,
+            server,
+            rig,
+            _nginx: nginx,
+        }
+    }
+
+    /// What a program of a client says, and whether it ended well.
+    async fn run(&self, command: &mut Command) -> (bool, String) {
+        for (name, value) in &self.rig.variables {
+            command.env(name, value);
+        }
+        output(command).await
+    }
+
+    /// Every call that was recorded; the sidecar is stopped.
+    async fn calls(self) -> Vec<Call> {
+        calls_of(self.rig).await
+    }
+}
+
+/// Every call that a sidecar recorded; it is stopped.
+async fn calls_of(rig: Rig) -> Vec<Call> {
+    let mut batches = rig.stop().await;
+    let mut calls = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        calls.extend(batch.calls.into_iter().map(|recorded| recorded.call));
+    }
+    calls.sort_by_key(|call| call.connection.id);
+    calls
+}
+
+async fn intercepting(pki: &Pki, upstream: SocketAddr, engine: &str) -> Rig {
+    let ca_dir = pki.folder().join("ca");
+    Rig::start_intercepting(upstream, engine, "*.test", &pki.authority(), &ca_dir).await
+}
+
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// A server that says what it was asked, over HTTP/1.1 and HTTP/2.
+async fn nginx(pki: &Pki, flaw: Flaw, address: SocketAddr, more: &str) -> Child {
+    let (certificate, key) = pki.files("server", &pki.identity(flaw));
+    let folder = pki.folder().display();
+    let configuration = format!(
+        r#"
+        daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+        events {{ }}
+        http {{
+          access_log off;
+          client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+          uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+          server {{
+            listen {address} ssl http2;
+            ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key};
+            {more}
+            location / {{
+              proxy_set_header protocol $server_protocol;
+              proxy_set_header user $ssl_client_s_dn;
+              # It reads a request whole before it asks anybody.
+              proxy_pass http://unix:{folder}/answers;
+            }}
+          }}
+          server {{
+            listen unix:{folder}/answers;
+            default_type application/json;
+            return 200 '{{"uri":"$request_uri","protocol":"$http_protocol","user":"$http_user"}}';
+          }}
+        }}
+        "#,
+        certificate = certificate.display(),
+        key = key.display(),
+    );
+    let file = pki.folder().join("nginx.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let child = Command::new("nginx")
+        .arg("-c")
+        .arg(&file)
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("nginx is installed");
+    within(async {
+        while TcpStream::connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    child
+}
+
+/// Whether a program ended well, and everything it said.
+async fn output(command: &mut Command) -> (bool, String) {
+    let output = within(command.stdin(Stdio::null()).kill_on_drop(true).output())
+        .await
+        .expect("the program is installed");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// curl, asking [`NAME`] through a sidecar or a server.
+fn curl(at: SocketAddr, words: &[&str]) -> Command {
+    let mut curl = Command::new("curl");
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--max-time",
+        "20",
+        "--connect-to",
+    ]);
+    curl.arg(format!("{NAME}:443:{at}"));
+    curl.args(words);
+    curl
+}
+
+/// What was done about the TLS of each call, and why.
+fn handled(calls: &[Call]) -> Vec<(TlsHandling, TlsReason)> {
+    calls.iter().map(Call::tls_handling).collect()
+}
