@@ -135,7 +135,7 @@ impl Check {
             Self::Status(it) => status::judge(view, it),
             Self::Count(args) => count::judge(view, args, ground),
             Self::NoCall(_) => no_call::judge(view, ground),
-            Self::Order(_) => order::judge(all),
+            Self::Order(_) => order::judge(all, ground),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::words::span;
-use super::{Judgement, Verdict};
+use super::{Ground, Judgement, Verdict};
 use crate::error::ApiError;
 use crate::join::Clocks;
 use crate::tools::filter::FilterInput;
@@ -47,8 +47,21 @@ impl Args {
     }
 }
 
-/// Whether the first call of each view begins before the first call of the next.
-pub fn judge(steps: &[View<'_>]) -> Judgement {
+/// Whether the first call of each view begins before the first call of the next. Where records are missing,
+/// an earlier one may be among them.
+pub fn judge(steps: &[View<'_>], ground: &Ground) -> Judgement {
+    let judgement = by_what_was_recorded(steps);
+    match judgement.verdict {
+        Verdict::Pass | Verdict::Fail if ground.has_gaps => Judgement {
+            verdict: Verdict::Inconclusive,
+            why: "records are missing, and an earlier call of a step may be among them".to_owned(),
+            ..judgement
+        },
+        _ => judgement,
+    }
+}
+
+fn by_what_was_recorded(steps: &[View<'_>]) -> Judgement {
     let expected = format!("{} steps, each after the one before", steps.len());
     let firsts: Vec<Option<&Observed>> = steps.iter().map(|step| step.calls().next()).collect();
     let evidence = firsts.iter().flatten().map(|call| call.id());
@@ -117,12 +130,16 @@ mod tests {
     use serde_json::json;
     use test_case::test_case;
 
-    use super::super::testing::refused_field;
+    use super::super::testing::{firm, refused_field, shaky};
     use super::*;
     use crate::checks::Kind;
     use crate::traffic::testing::{Told, get, traffic};
 
     fn judged(told: Vec<Told>, paths: &[&str]) -> Judgement {
+        judged_on(&firm(), told, paths)
+    }
+
+    fn judged_on(ground: &Ground, told: Vec<Told>, paths: &[&str]) -> Judgement {
         let traffic = traffic(told);
         let picked: Vec<Vec<usize>> = paths
             .iter()
@@ -132,7 +149,16 @@ mod tests {
             })
             .collect();
         let views: Vec<_> = picked.iter().map(|it| traffic.view(it)).collect();
-        judge(&views)
+        judge(&views, ground)
+    }
+
+    #[test_case(&[("/reserve", 0), ("/pay", 100)]; "as expected")]
+    #[test_case(&[("/pay", 0), ("/reserve", 100)]; "the other way round")]
+    fn nothing_is_said_of_an_order_in_which_calls_are_missing(calls: &[(&str, i64)]) {
+        let told = calls.iter().map(|(path, at_ms)| get(*at_ms, path, 200));
+        let judgement = judged_on(&shaky(), told.collect(), &["/reserve", "/pay"]);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+        assert!(judgement.why.contains("are missing"), "{judgement:?}");
     }
 
     #[test_case(&[("/reserve", 0), ("/pay", 100)], Verdict::Pass)]
