@@ -3,6 +3,7 @@
 pub mod attempts;
 mod expected;
 pub mod retry_after;
+mod rhythm;
 pub mod schedule;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use remora_store::call::{CallError, Leg, State};
 use remora_store::head::find_field;
 use remora_store::query::Outcome;
 
+use super::rhythm::Rhythm;
 use crate::traffic::{Observed, Question, View};
 
 /// Longest time between two attempts: whoever asks again after longer asks anew.
@@ -117,21 +118,24 @@ fn is_unconnected(call: &Observed) -> bool {
 pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
     let mut chains: Vec<Chain<'a>> = Vec::new();
     let mut waiting: HashMap<Same<'a>, VecDeque<usize>> = HashMap::new();
+    let mut rhythms: HashMap<Same<'a>, Rhythm> = HashMap::new();
     for call in view.calls() {
         let unconnected = is_unconnected(call);
         let takes_part = unconnected || (call.is_request() && !call.found.call.is_stream());
         if !takes_part || call.found.call.state == State::Open {
             continue;
         }
+        let failed = has_failed(call);
+        let rhythm = rhythms.entry(Same::of(call, unconnected)).or_default();
         let mut goes_on = waiting
             .get_mut(&Same::of(call, unconnected))
-            .and_then(|places| take_next(places, &chains, call));
+            .and_then(|places| take_next(places, &chains, call, rhythm));
+        rhythm.hear(call.began_ns(), failed);
         if goes_on.is_none() && !unconnected && call.is_first_on_connection() {
             goes_on = waiting
                 .get_mut(&Same::of(call, true))
-                .and_then(|places| take_next(places, &chains, call));
+                .and_then(|places| take_next(places, &chains, call, &Rhythm::default()));
         }
-        let failed = has_failed(call);
         let place = match goes_on {
             Some(place) => {
                 if let Some(chain) = chains.get_mut(place) {
@@ -160,8 +164,13 @@ pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
 }
 
 /// The request that `call` tries again: of those that failed before it began, the one that has waited
-/// longest. Those that have waited too long are given up.
-fn take_next(places: &mut VecDeque<usize>, chains: &[Chain<'_>], call: &Observed) -> Option<usize> {
+/// longest. Those that have waited too long are given up, and those of which it is the next in turn.
+fn take_next(
+    places: &mut VecDeque<usize>,
+    chains: &[Chain<'_>],
+    call: &Observed,
+    rhythm: &Rhythm,
+) -> Option<usize> {
     let mut place = 0;
     while let Some(chain) = places.get(place).and_then(|it| chains.get(*it)) {
         let last = chain.attempts.last()?;
@@ -170,7 +179,12 @@ fn take_next(places: &mut VecDeque<usize>, chains: &[Chain<'_>], call: &Observed
             .map(|ended| call.began_ns().saturating_sub(ended))
         {
             Some(delay) if delay < -CLOCKS_APART_NS => place += 1,
-            Some(delay) if goes_on_after(chain, delay) => return places.remove(place),
+            Some(delay)
+                if goes_on_after(chain, delay)
+                    && !rhythm.is_next(call.began_ns().saturating_sub(last.began_ns())) =>
+            {
+                return places.remove(place);
+            }
             _ => {
                 places.remove(place);
             }

@@ -74,6 +74,27 @@ fn three_retries_that_wait_twice_as_long_each_time(told: &[(i64, u16)], expected
     assert_eq!(judgement.verdict, expected, "{judgement:?}");
 }
 
+#[test_case(&[240_000]; "once")]
+#[test_case(&[240_000, 300_000, 360_000]; "three times in a row")]
+fn a_poll_that_failed_is_not_tried_again_by_the_next_one(failed: &[i64]) {
+    let polls = (0..10).map(|turn| turn * 60_000);
+    let told = polls.map(|at_ms| match failed.contains(&at_ms) {
+        true => get(at_ms, "/feed", 0).failing(CallError::ServerReset),
+        false => get(at_ms, "/feed", 200),
+    });
+    assert_eq!(found(told.collect()), []);
+}
+
+#[test]
+fn a_poll_that_is_tried_again_before_its_turn_is_a_retry() {
+    let mut told: Vec<Told> = (0..5)
+        .map(|turn| get(turn * 60_000, "/feed", 200))
+        .collect();
+    told.push(get(300_000, "/feed", 0).failing(CallError::ServerReset));
+    told.push(get(301_000, "/feed", 200));
+    assert_eq!(found(told), [("hides_fault", "medium")]);
+}
+
 #[test]
 fn a_retry_that_was_not_due_yet_is_not_missed() {
     let told = attempts(&[(0, 503), (1000, 503)]);
