@@ -8,6 +8,7 @@ mod hub;
 mod program;
 mod signals;
 mod tally;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,8 +16,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use remora_proxy::Proxy;
 use remora_proxy::config::{Config, Options};
+use remora_proxy::{Bound, Proxy};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -25,6 +26,7 @@ use crate::hub_api::HubApi;
 use hub::Place;
 use signals::Signals;
 use tally::Tally;
+use trust::Trust;
 
 /// What is said where the program was not even started.
 pub(crate) const FAILED: u8 = 125;
@@ -45,10 +47,21 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<ExitCode> {
 
 async fn record(options: &Run) -> anyhow::Result<u8> {
     let workload = workload(options)?;
-    let maps = maps(&options.listen)?;
-    let place = Place::find(options).await?;
-    let sidecar = Sidecar::start(sidecar_options(options, &place, maps, &workload))?;
+    let mut maps = maps(&options.listen)?;
+    maps.extend(options.maps.iter().cloned());
     let inherited = |name: &str| std::env::var_os(name);
+    let trust = match options.no_intercept {
+        true => None,
+        false => Some(Trust::gather(options.upstream_ca.as_deref(), inherited)?),
+    };
+    let place = Place::find(options).await?;
+    let sidecar = Sidecar::start(sidecar_options(
+        options,
+        &place,
+        maps,
+        &workload,
+        trust.as_ref(),
+    ))?;
     if !options.quiet {
         tell_where(&place, &sidecar);
         if let Some(name) = environment::proxy_passed_by(inherited) {
@@ -59,7 +72,10 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
     }
     let mut signals = Signals::catch()?;
     let since = SystemTime::now();
-    let changes = environment::changes(sidecar.forward, inherited);
+    let trusted = trust
+        .iter()
+        .flat_map(|trust| trust.variables(&sidecar.trust));
+    let changes = environment::changes(sidecar.forward, &trusted.collect::<Vec<_>>(), inherited);
     let code = match program::start(&options.command, changes) {
         Ok(child) => program::wait(child, &mut signals).await?,
         Err(code) => {
@@ -123,13 +139,23 @@ fn maps(listen: &[String]) -> anyhow::Result<Vec<String>> {
     listen.iter().map(map).collect()
 }
 
-fn sidecar_options(options: &Run, place: &Place, maps: Vec<String>, workload: &str) -> Options {
+fn sidecar_options(
+    options: &Run,
+    place: &Place,
+    maps: Vec<String>,
+    workload: &str,
+    trust: Option<&Trust>,
+) -> Options {
     let is_own = place.own.is_some();
     Options {
         workload: workload.to_owned(),
         maps,
         forward: Some("0".to_owned()),
         admin: Some("off".to_owned()),
+        intercept_tls: trust.map(|_| options.intercept_tls.clone()),
+        ca_dir: trust.map(Trust::folder),
+        upstream_ca: trust.and_then(Trust::upstream),
+        allow_faults: options.allow_faults,
         ingest: place.ingest.clone(),
         ingest_ca: options.ingest_ca.clone().filter(|_| !is_own),
         token_file: options.token_file.clone().filter(|_| !is_own),
@@ -141,7 +167,9 @@ fn sidecar_options(options: &Run, place: &Place, maps: Vec<String>, workload: &s
 struct Sidecar {
     /// The forward proxy.
     forward: SocketAddr,
-    inbound: Vec<SocketAddr>,
+    mapped: Vec<Bound>,
+    /// Variables by which its certificates are found.
+    trust: Vec<(&'static str, String)>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), remora_proxy::error::Error>>,
 }
@@ -152,7 +180,8 @@ impl Sidecar {
         let maps = config.maps.len();
         let proxy = Proxy::bind(config)?;
         let forward = proxy.forward_address().context("no forward proxy")?;
-        let bound = proxy.bound();
+        let mapped = proxy.bound().into_iter().take(maps).collect();
+        let trust = proxy.bundle().map(|bundle| bundle.variables().collect());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             // A sender that is gone means the same as one that has spoken.
@@ -160,7 +189,8 @@ impl Sidecar {
         };
         Ok(Self {
             forward,
-            inbound: bound.iter().take(maps).map(|it| it.address).collect(),
+            mapped,
+            trust: trust.unwrap_or_default(),
             stop,
             running: tokio::spawn(proxy.run(shutdown)),
         })
@@ -181,8 +211,8 @@ fn tell_where(place: &Place, sidecar: &Sidecar) {
         None => "the hub",
     };
     eprintln!("remora: recording; look at {api}/ (MCP: {api}/mcp), {whose}");
-    for address in &sidecar.inbound {
-        eprintln!("remora: inbound calls are recorded on http://{address}/");
+    for Bound { leg, address } in &sidecar.mapped {
+        eprintln!("remora: {leg} calls are recorded on {address}");
     }
 }
 

@@ -12,46 +12,41 @@ print('ready', flush=True)
 while True: signal.pause()
 ";
 
-/// Ends with 5 at SIGTERM, and says how often it was interrupted before.
+/// Ends with 5 at SIGTERM, and says then how often it was interrupted; to the pipe that its argument names.
 pub const COUNTS_SIGINT: &str = "
 import signal, sys, os
+pipe = int(sys.argv[1])
 times = 0
 def count(*_):
     global times
     times += 1
-    print('counted', flush=True)
+    os.write(pipe, b'counted')
 def tell(*_):
-    print(f'interrupted {times} times', flush=True)
+    os.write(pipe, b'interrupted %d times' % times)
     os._exit(5)
 signal.signal(signal.SIGINT, count)
 signal.signal(signal.SIGTERM, tell)
-print('ready', flush=True)
+os.write(pipe, b'ready')
 while True: signal.pause()
 ";
 
-/// A terminal, in which its arguments run. It presses Ctrl-C once, and asks for the end once that was
-/// answered; prints the last line, and ends as what ran in it.
+/// A terminal, in which its arguments run, with the number of a pipe behind them. It presses Ctrl-C once, and
+/// asks for the end once that was answered; prints what was said last, and ends as what ran in it.
 pub const TERMINAL: &str = r"
 import os, pty, signal, sys
+ours, theirs = os.pipe()
+os.set_inheritable(theirs, True)
 child, terminal = pty.fork()
 if child == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
-said = b''
-def until(word):
-    global said
-    while word not in said:
-        try: piece = os.read(terminal, 1024)
-        except OSError: piece = b''
-        if not piece: break
-        said += piece
-until(b'ready')
+    os.execv(sys.argv[1], sys.argv[1:] + [str(theirs)])
+os.close(theirs)
+def hear(): return os.read(ours, 1024).decode()
+assert hear() == 'ready'
 os.write(terminal, b'\x03')
-until(b'counted')
+assert hear() == 'counted'
 os.kill(child, signal.SIGTERM)
-until(b'times')
-code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-print(said.decode().split('\r\n')[-2])
-sys.exit(code)
+print(hear())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 ";
 
 /// Answers with the path; ends at SIGTERM.
@@ -93,3 +88,20 @@ pub fn node_22() -> Option<String> {
     left_out("Node 22 is not installed: run mcp/tests/clients/install.sh");
     None
 }
+
+/// Asks over one session of requests.
+pub const REQUESTS_CLIENT: &str = "
+import sys, requests
+with requests.Session() as session:
+    for path in ['/one', '/two']:
+        assert session.get(sys.argv[1] + path).text == 'secret'
+";
+
+/// Asks by fetch and by https.
+pub const HTTPS_CLIENTS: &str = "
+const url = process.argv[1];
+(async () => {
+  if (await (await fetch(url + '/one')).text() !== 'secret') process.exit(1);
+  require('https').get(url + '/two', (response) => response.resume().on('end', () => process.exit(0)));
+})();
+";

@@ -16,6 +16,33 @@ pub(crate) struct Run {
     /// `8080:3000` (repeat)
     #[arg(long = "listen", value_delimiter = ',', value_name = "[IP:]PORT:PORT")]
     pub(crate) listen: Vec<String>,
+    /// Record connections to one server, such as a database, that no proxy is asked for:
+    /// `outbound:127.0.0.1:15432=127.0.0.1:5432` is asked on 15432 (repeat)
+    #[arg(
+        long = "map",
+        value_delimiter = ',',
+        value_name = "inbound|outbound:LISTEN=UPSTREAM"
+    )]
+    pub(crate) maps: Vec<String>,
+    /// Look into the TLS of outbound connections to these servers alone: names, and patterns such as
+    /// `*.example.com`
+    #[arg(
+        long,
+        env = "REMORA_INTERCEPT_TLS",
+        default_value = "*",
+        value_name = "NAMES"
+    )]
+    pub(crate) intercept_tls: String,
+    /// Pass TLS through, and record its handshake alone
+    #[arg(long)]
+    pub(crate) no_intercept: bool,
+    /// Authorities, in PEM, that servers may be certified by beside those that the system knows, and those
+    /// that SSL_CERT_FILE and its like name already
+    #[arg(long, env = "REMORA_UPSTREAM_CA", value_name = "FILE")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Carries out the faults that people switch on for the workload
+    #[arg(long, env = "REMORA_ALLOW_FAULTS")]
+    pub(crate) allow_faults: bool,
     /// Name of the workload [default: the program's name]
     #[arg(long, env = "REMORA_WORKLOAD", value_name = "NAME")]
     pub(crate) workload: Option<String>,

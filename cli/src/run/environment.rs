@@ -17,6 +17,9 @@ const NODE: &str = "NODE_USE_ENV_PROXY";
 /// Options of every Java machine, which knows nothing of the variables above.
 const JAVA: &str = "JAVA_TOOL_OPTIONS";
 
+/// The option of Java that says whom to trust. One that is there already is somebody else's to decide.
+const JAVA_TRUST: &str = "-Djavax.net.ssl.trustStore=";
+
 /// A variable that a program is given, or that is kept from it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Change {
@@ -25,9 +28,11 @@ pub(super) struct Change {
     pub(super) value: Option<OsString>,
 }
 
-/// What is different for a program whose calls go through `proxy`, from what it would inherit.
+/// What is different for a program whose calls go through `proxy`, from what it would inherit. `trust` is how
+/// it learns of the certificates that it is shown there.
 pub(super) fn changes(
     proxy: SocketAddr,
+    trust: &[(&'static str, String)],
     inherited: impl Fn(&str) -> Option<OsString>,
 ) -> Vec<Change> {
     let set = |name, value: OsString| Change {
@@ -41,8 +46,19 @@ pub(super) fn changes(
     if !java.is_empty() {
         java.push(" ");
     }
+    let has_trust = java.to_string_lossy().contains(JAVA_TRUST);
     java.push(java_options(proxy));
     let mut changes: Vec<Change> = proxies.into_iter().chain(exceptions).collect();
+    for (name, value) in trust {
+        match *name {
+            JAVA if has_trust => {}
+            JAVA => {
+                java.push(" ");
+                java.push(value);
+            }
+            name => changes.push(set(name, value.into())),
+        }
+    }
     changes.extend([set(NODE, "1".into()), set(JAVA, java)]);
     changes
 }
@@ -84,7 +100,7 @@ mod tests {
 
     #[test]
     fn both_spellings_name_the_proxy_and_nothing_is_excepted() {
-        let changes = changes(proxy(), |_| Some("inherited".into()));
+        let changes = changes(proxy(), &[], |_| Some("inherited".into()));
         for name in PROXIES {
             assert_eq!(value(&changes, name).unwrap(), "http://127.0.0.1:4000");
         }
@@ -95,13 +111,31 @@ mod tests {
 
     #[test]
     fn options_of_java_that_are_there_stay() {
-        let changes = changes(proxy(), |name| (name == JAVA).then(|| "-Xmx1g".into()));
+        let changes = changes(proxy(), &[], |name| (name == JAVA).then(|| "-Xmx1g".into()));
         let options = value(&changes, JAVA).unwrap();
         assert!(
             options.starts_with("-Xmx1g -Dhttp.proxyHost=127.0.0.1 "),
             "{options}"
         );
         assert!(options.ends_with(" -Dhttp.nonProxyHosts="), "{options}");
+    }
+
+    #[test]
+    fn certificates_are_found_by_all_but_a_java_that_has_its_own() {
+        let trust = [
+            ("SSL_CERT_FILE", "/ca/bundle.pem".to_owned()),
+            (JAVA, format!("{JAVA_TRUST}/ca/truststore.jks")),
+        ];
+        let given = changes(proxy(), &trust, |_| None);
+        assert_eq!(value(&given, "SSL_CERT_FILE").unwrap(), "/ca/bundle.pem");
+        let options = value(&given, JAVA).unwrap();
+        assert!(
+            options.ends_with(" -Djavax.net.ssl.trustStore=/ca/truststore.jks"),
+            "{options}"
+        );
+        let own = |name: &str| (name == JAVA).then(|| format!("{JAVA_TRUST}/own.jks").into());
+        let options = value(&changes(proxy(), &trust, own), JAVA).unwrap();
+        assert_eq!(options.matches(JAVA_TRUST).count(), 1, "{options}");
     }
 
     #[test]
