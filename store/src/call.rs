@@ -76,8 +76,9 @@ pub struct Call {
 
 impl Call {
     /// Whether it lasts as long as somebody wants to listen, so that its latency says nothing of how fast
-    /// the server is: a WebSocket, server-sent events, or gRPC with several messages one way. A stream of
-    /// gRPC that carried one message cannot be told from a plain call.
+    /// the server is: a WebSocket, server-sent events, a subscription, a command that waits for what
+    /// others do, or gRPC with several messages one way. A stream of gRPC that carried one message cannot
+    /// be told from a plain call.
     pub fn is_stream(&self) -> bool {
         match (self.protocol, &self.stream) {
             (Protocol::WebSocket, _) => true,
@@ -85,7 +86,8 @@ impl Call {
                 stream.client_messages > 1 || stream.server_messages > 1
             }
             (Protocol::Grpc, None) => false,
-            (_, stream) => stream.is_some(),
+            (_, Some(_)) => true,
+            (_, None) => matches!(&self.detail, Detail::Redis(redis) if redis.waits()),
         }
     }
 
@@ -370,6 +372,8 @@ words! {
         Head = 3 "head",
         /// The bytes are not parsed, so they were counted only.
         Opaque = 4 "opaque",
+        /// It is a credential by its place, such as an argument of `AUTH`.
+        Secret = 5 "secret",
         /// A reason that only newer sidecars know.
         Other = 254 "other",
     }
@@ -488,6 +492,12 @@ mod tests {
                 "{text:?} was taken for a call id"
             );
         }
+    }
+
+    #[test]
+    fn a_command_that_waits_for_others_says_nothing_of_its_server() {
+        assert!(crate::testing::redis_call(5, "BLPOP", "jobs").is_stream());
+        assert!(!crate::testing::redis_call(5, "LPOP", "jobs").is_stream());
     }
 
     #[test]

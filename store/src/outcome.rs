@@ -94,12 +94,14 @@ impl Ending {
 
     /// Whether the call failed: a status of 500 or above, a gRPC status that stands for one
     /// ([`grpc::is_server_failure`]), an error that a database answered, or one below the protocol. A
-    /// 404 or a NOT_FOUND is an answer.
+    /// 404 or a NOT_FOUND is an answer, and so is what clients of Redis ask for on their way ([`POINTERS`]).
     pub fn failed(self) -> bool {
         let grpc_status = self.grpc_status.checked_sub(1);
         self.status >= 500
             || self.error != 0
-            || self.refused.is_some()
+            || self
+                .refused
+                .is_some_and(|code| !POINTERS.contains(&code.as_str()))
             || grpc_status.is_some_and(grpc::is_server_failure)
     }
 
@@ -121,6 +123,10 @@ impl Ending {
         }
     }
 }
+
+/// Errors of Redis that tell a client where or how to ask instead: the key is on another node of the
+/// cluster, or the script has to be sent whole.
+const POINTERS: &[&str] = &["MOVED", "ASK", "NOSCRIPT"];
 
 /// Code of the error that a database answered.
 pub fn refused(call: &Call) -> Option<ErrorCode> {
@@ -177,6 +183,13 @@ mod tests {
             sql.error = Some(crate::call::SqlError { code, severity });
         }
         assert_ends(&call, "23505", true);
+        let mut call = redis_call(5, "GET", "order:17");
+        for (word, fails) in [("MOVED", false), ("WRONGTYPE", true)] {
+            if let Detail::Redis(redis) = &mut call.detail {
+                redis.error = ErrorCode::read(word.as_bytes());
+            }
+            assert_ends(&call, word, fails);
+        }
         let mut call = redis_call(5, "GET", "order:17");
         call.phases.response_last = None;
         assert_ends(&call, "none", false);

@@ -66,6 +66,27 @@ pub struct Redis {
     pub in_transaction: bool,
 }
 
+impl Redis {
+    /// Whether it may wait until another client does something, as `BLPOP` does.
+    pub fn waits(&self) -> bool {
+        matches!(
+            self.command.as_str(),
+            "BLPOP"
+                | "BRPOP"
+                | "BLMOVE"
+                | "BRPOPLPUSH"
+                | "BLMPOP"
+                | "BZPOPMIN"
+                | "BZPOPMAX"
+                | "BZMPOP"
+                | "XREAD"
+                | "XREADGROUP"
+                | "WAIT"
+                | "WAITAOF"
+        )
+    }
+}
+
 /// Code of an error that a server answered, such as `23505` or `WRONGTYPE`: at most
 /// [`ErrorCode::MAX_BYTES`] letters, digits and `_` of ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

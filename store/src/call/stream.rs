@@ -114,6 +114,8 @@ words! {
         Pong = 5 "pong",
         /// A server-sent event.
         Event = 6 "event",
+        /// What a server of Redis sent unasked: a published message, invalidated keys.
+        Push = 7 "push",
         /// A kind that only newer sidecars know.
         Other = 254 "other",
     }
