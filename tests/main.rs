@@ -38,6 +38,7 @@ mod open_calls;
 mod over_tls;
 mod questions;
 mod redirected;
+mod redis;
 mod reflection;
 mod restarted_in_place;
 mod run;

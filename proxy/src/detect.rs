@@ -15,6 +15,8 @@ pub enum Family {
     Http1,
     /// HTTP/2 in the clear.
     Http2,
+    /// Redis, RESP2 or RESP3.
+    Redis,
     /// TLS, to be passed through.
     Tls,
     /// Anything else: counted, not parsed.
@@ -26,6 +28,9 @@ pub const NAME_PREFIX_BYTES: usize = 256;
 
 /// Longest HTTP method that is recognised; the longest registered one has 17 letters.
 const METHOD_BYTES: usize = 24;
+
+/// Most digits of the number of arguments in a command of Redis.
+const COUNT_DIGITS: usize = 7;
 
 /// Most empty bytes (CR, LF) that may stand before a request.
 const LEADING_BYTES: usize = 8;
@@ -68,6 +73,11 @@ fn family(client: &[u8]) -> Option<Family> {
     if let Some(family) = tls(client) {
         return Some(family);
     }
+    match redis(client) {
+        Match::Whole => return Some(Family::Redis),
+        Match::Part => return None,
+        Match::Not => {}
+    }
     let skipped = client.iter().take_while(|b| is_line_end(**b)).count();
     if skipped > LEADING_BYTES {
         return Some(Family::Opaque);
@@ -108,6 +118,20 @@ pub fn guess(speaker: Side, first: &[u8]) -> Family {
         [0x16, 0x03, ..] => Family::Tls,
         [first, ..] if METHODS.iter().any(|m| m.as_bytes().first() == Some(first)) => Family::Http1,
         _ => Family::Opaque,
+    }
+}
+
+/// An array of strings, as clients of Redis send commands; or `PING` as health checks type it, which
+/// other protocols with that word write in another way (IRC names a token, ClamAV ends it with LF alone).
+fn redis(client: &[u8]) -> Match {
+    let Some(rest) = client.strip_prefix(b"*") else {
+        return match_prefix(client, b"PING\r\n");
+    };
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    match rest.get(digits..) {
+        Some([]) if digits <= COUNT_DIGITS => Match::Part,
+        Some(behind) if (1..=COUNT_DIGITS).contains(&digits) => match_prefix(behind, b"\r\n$"),
+        _ => Match::Not,
     }
 }
 
@@ -157,6 +181,7 @@ pub fn client_name(first: &[u8]) -> ControlFlow<Option<&'static str>> {
         Some(Family::Tls) => return Break(Some("tls")),
         Some(Family::Http1) => return Break(Some("http1")),
         Some(Family::Http2) => return Break(Some("h2c")),
+        Some(Family::Redis) => return Break(Some("redis")),
         None if first.len() < NAME_PREFIX_BYTES => return Continue(()),
         _ => {}
     }

@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod messages;
 mod opaque;
+pub(crate) mod redis;
 mod tls;
 mod websocket;
 
@@ -30,6 +31,7 @@ use connection::Connection;
 use http1::Http1;
 use http2::Http2;
 use opaque::Opaque;
+use redis::RedisConnection;
 use tls::Tls;
 
 /// What is known of a connection when it is accepted.
@@ -98,6 +100,7 @@ enum Stage {
     /// Boxed, as the others are, so that an idle connection stays small.
     Http1(Box<Http1>),
     Http2(Box<Http2>),
+    Redis(Box<RedisConnection>),
     Tls(Box<Tls>),
     Opaque(Box<Opaque>),
     /// The connection is over.
@@ -152,6 +155,7 @@ impl Observer {
         match &self.stage {
             Stage::Http1(_) => Some(Family::Http1),
             Stage::Http2(_) => Some(Family::Http2),
+            Stage::Redis(_) => Some(Family::Redis),
             Stage::Tls(_) => Some(Family::Tls),
             Stage::Opaque(_) => Some(Family::Opaque),
             Stage::Undecided { .. } | Stage::Over => None,
@@ -239,6 +243,7 @@ impl Observer {
         let stage = match family {
             Family::Http1 => Stage::Http1(Box::new(Http1::new())),
             Family::Http2 => Stage::Http2(Box::new(Http2::new())),
+            Family::Redis => Stage::Redis(Box::new(RedisConnection::new())),
             Family::Tls => Stage::Tls(Box::new(Tls::new())),
             Family::Opaque => Stage::Opaque(Box::new(Opaque::whole())),
         };
@@ -259,6 +264,7 @@ impl Observer {
         match &mut self.stage {
             Stage::Http1(http1) => http1.bytes(connection, from, bytes, at, out),
             Stage::Http2(http2) => http2.bytes(connection, from, bytes, at, out),
+            Stage::Redis(redis) => redis.bytes(connection, from, bytes, at, out),
             Stage::Tls(tls) => tls.bytes(connection, from, bytes, at),
             Stage::Opaque(opaque) => opaque.bytes(connection, from, bytes, at),
             Stage::Undecided { .. } | Stage::Over => {}
@@ -312,6 +318,7 @@ impl Observer {
         match &mut self.stage {
             Stage::Http1(http1) => http1.finish(connection, out),
             Stage::Http2(http2) => http2.finish(connection, out),
+            Stage::Redis(redis) => redis.finish(connection, out),
             Stage::Tls(tls) => tls.finish(connection, out),
             Stage::Opaque(opaque) => opaque.finish(connection, out),
             Stage::Undecided { .. } => self.finish_unspoken(at, out),
@@ -334,6 +341,7 @@ impl Observer {
         match &self.stage {
             Stage::Http1(http1) => http1.open_calls(connection, at, out),
             Stage::Http2(http2) => http2.open_calls(connection, at, out),
+            Stage::Redis(redis) => redis.open_calls(connection, at, out),
             Stage::Tls(tls) => out.extend(tls.open_call(connection, at)),
             Stage::Opaque(opaque) => out.extend(opaque.open_call(connection, at)),
             Stage::Undecided { .. } | Stage::Over => {}

@@ -35,6 +35,7 @@ mod names;
 mod nested;
 mod protobuf;
 mod query;
+mod redis;
 mod scan;
 mod tag;
 mod text;
@@ -129,6 +130,7 @@ impl Redactor {
             self.head(&mut message.trailers, cut);
         }
         self.head(&mut call.interim, false);
+        redis::redact(&self.rules, call);
         for message in [&mut call.request, &mut call.response] {
             if !message.body.is_empty() {
                 self.body(message, broken);

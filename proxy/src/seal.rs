@@ -8,6 +8,7 @@ mod cut;
 mod decode;
 mod digest;
 mod inflate;
+mod redis;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -131,6 +132,7 @@ impl Sealer {
         }
         inflate::inflate(call);
         decode::decode(call);
+        redis::write(call);
         self.redactor.redact(call);
         cut::cut(call, self.body_limit_bytes);
     }

@@ -79,7 +79,7 @@ pub struct MessageCountsJson {
 pub struct StreamMessageJson {
     /// `client` or `server`.
     pub from: &'static str,
-    /// `grpc`, `text`, `binary`, `close`, `ping`, `pong` or `event`.
+    /// `grpc`, `text`, `binary`, `close`, `ping`, `pong`, `event`, or `push` of Redis.
     pub kind: &'static str,
     /// When its last byte was read: milliseconds from the first byte of the request.
     pub at_ms: f64,

@@ -56,7 +56,7 @@ fn opcode(kind: MessageKind) -> Option<u8> {
         MessageKind::Close => Some(8),
         MessageKind::Ping => Some(9),
         MessageKind::Pong => Some(10),
-        MessageKind::Grpc | MessageKind::Event | MessageKind::Other => None,
+        MessageKind::Grpc | MessageKind::Event | MessageKind::Push | MessageKind::Other => None,
     }
 }
 

@@ -298,6 +298,17 @@ impl MessageDraft {
         grant: &mut Grant,
     ) {
         self.body_size = self.body_size.saturating_add(piece.len() as u64);
+        self.keep_uncounted(piece, expected, limits, grant);
+    }
+
+    /// The same for bytes that are counted elsewhere.
+    pub(super) fn keep_uncounted(
+        &mut self,
+        piece: &[u8],
+        expected: Option<u64>,
+        limits: &Limits,
+        grant: &mut Grant,
+    ) {
         if matches!(self.omitted, Some(Omitted::Limit | Omitted::Budget)) {
             return;
         }
@@ -319,6 +330,11 @@ impl MessageDraft {
             }
         }
         self.body.extend_from_slice(kept);
+    }
+
+    /// Bytes that are kept, as they were taken from the budget.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.head.capacity() + self.body.capacity() + self.trailers.capacity()
     }
 
     fn into_message(mut self, grant: &mut Grant) -> Message {

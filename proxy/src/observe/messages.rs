@@ -106,6 +106,11 @@ impl Messages {
         direction.payloads.get_mut(before..).unwrap_or_default()
     }
 
+    /// Nothing of the payload that `from` is sending is kept.
+    pub(super) fn leave_out(&mut self, from: Side, why: Omitted) {
+        self.direction(from).coming.get_or_insert(why);
+    }
+
     /// The message that `from` was sending has ended; says whether it is listed.
     pub(super) fn end(&mut self, from: Side, ended: Ended, grant: &mut Grant) -> bool {
         let direction = self.direction(from);

@@ -27,6 +27,7 @@ const FILES: &[(&str, &str)] = &[
     ("events", include_str!("corpus/events.txt")),
     ("http2", include_str!("corpus/http2.txt")),
     ("tls", include_str!("corpus/tls.txt")),
+    ("redis", include_str!("corpus/redis.txt")),
     ("opaque", include_str!("corpus/opaque.txt")),
 ];
 

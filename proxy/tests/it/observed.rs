@@ -166,8 +166,19 @@ fn write_detail(text: &mut String, detail: &Detail) {
     match detail {
         Detail::None => {}
         Detail::Sql(sql) => writeln!(text, "  sql {sql:?}").unwrap(),
-        Detail::Redis(redis) => writeln!(text, "  redis {redis:?}").unwrap(),
         Detail::Http2(http2) => writeln!(text, "  http2 {http2:?}").unwrap(),
+        Detail::Redis(redis) => writeln!(
+            text,
+            "  {:?} of {:?}, {} keys, error {:?}, in database {:?}, version {}, transaction {}",
+            redis.command,
+            redis.key,
+            redis.keys,
+            redis.error,
+            redis.database,
+            redis.version,
+            redis.in_transaction
+        )
+        .unwrap(),
         Detail::Tls(hello) => writeln!(
             text,
             "  hello for {:?}, offers {:?}, versions {:04x?}, random {:02x?}…",

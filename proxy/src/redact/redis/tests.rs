@@ -1,0 +1,79 @@
+use remora_store::call::Protocol;
+use test_case::test_case;
+
+use crate::redact::tests::{call, redact, untagged};
+
+use super::*;
+
+/// What is left of a command and its reply, both as the sealer writes them.
+fn masked(line: &str, reply: &str) -> (String, String, String) {
+    let mut call = call();
+    call.protocol = Protocol::Redis;
+    let mut words = line.split(' ');
+    call.detail = Detail::Redis(Redis {
+        command: words.next().unwrap_or_default().to_owned(),
+        key: words.next().unwrap_or_default().to_owned(),
+        ..Redis::default()
+    });
+    call.request.body = Bytes::copy_from_slice(line.as_bytes());
+    call.response.body = Bytes::copy_from_slice(reply.as_bytes());
+    redact(&mut call);
+    let Detail::Redis(redis) = &call.detail else {
+        unreachable!()
+    };
+    (
+        untagged(redis.key.as_bytes()),
+        untagged(&call.request.body),
+        untagged(&call.response.body),
+    )
+}
+
+const SECRET: &str = "\"[redacted secret #]\"";
+
+#[test_case("SET user:1:password hunter2", "SET user:1:password {}"; "a key")]
+#[test_case("SET user:1:password \"hunter \\\"2\" EX 60", "SET user:1:password {} EX 60"; "quoted")]
+#[test_case("SETEX api_token 60 hunter2", "SETEX api_token 60 {}"; "with a time")]
+#[test_case("MSET a 1 b.secret hunter2", "MSET a 1 b.secret {}"; "one of several")]
+#[test_case("HSET user:1 name bob password hunter2", "HSET user:1 name bob password {}"; "a field")]
+#[test_case("XADD events * user bob token hunter2", "XADD events * user bob token {}"; "of an entry")]
+#[test_case("SET user:1:name bob", "SET user:1:name bob"; "no secret")]
+#[test_case("INCR tokens", "INCR tokens"; "no value")]
+fn a_value_under_the_name_of_a_secret_is_masked(line: &str, expected: &str) {
+    assert_eq!(masked(line, "OK").1, expected.replace("{}", SECRET));
+}
+
+#[test_case("GET user:1:password", "hunter2", "[redacted secret #]"; "a key")]
+#[test_case("GET user:1:password", "null", "null"; "that is not there")]
+#[test_case("HGET user:1 password", "hunter2", "[redacted secret #]"; "a field")]
+#[test_case("HMGET user:1 name password", "[\"bob\",\"hunter2\"]", "[\"bob\",\"[redacted secret #]\"]"; "one of several")]
+#[test_case("MGET a b:secret", "[\"1\",\"hunt", ""; "cut off")]
+#[test_case("HGETALL user:1", "{\"name\":\"bob\",\"password\":\"hunter2\"}", "{\"name\":\"bob\",\"password\":\"[redacted secret # 7 text]\"}"; "all fields")]
+#[test_case("GET user:1:name", "bob", "bob"; "no secret")]
+fn a_reply_under_the_name_of_a_secret_is_masked(line: &str, reply: &str, expected: &str) {
+    assert_eq!(masked(line, reply).2, expected);
+}
+
+#[test_case("sess:QmFzZTY0LXNlc3Npb24x", "sess:[redacted cookie #]"; "a session")]
+#[test_case("spring:session:sessions:33fdd1b6-b496-4b33-9f7d-df96679d32fe", "spring:session:sessions:[redacted cookie #]"; "deeper")]
+#[test_case("access_token:9f8e7d6c5b4a39281706", "access_token:[redacted secret #]"; "a token")]
+#[test_case("session:42", "session:42"; "a number")]
+#[test_case("order:9f8e7d6c5b4a39281706", "order:9f8e7d6c5b4a39281706"; "another thing")]
+fn what_opens_a_session_is_masked_in_its_key(key: &str, expected: &str) {
+    let (told, line, _) = masked(&format!("GET {key}"), "null");
+    assert_eq!(told, expected);
+    let quoted = match key == expected {
+        true => expected.to_owned(),
+        false => format!("\"{expected}\""),
+    };
+    assert_eq!(line, format!("GET {quoted}"));
+}
+
+#[test]
+fn a_document_in_an_argument_is_looked_through() {
+    let (_, line, _) = masked(
+        r#"SET user:1 "{\"name\":\"bob\",\"password\":\"hunter2\"}""#,
+        "OK",
+    );
+    assert!(!line.contains("hunter2"), "{line}");
+    assert!(line.contains("bob"), "{line}");
+}

@@ -1,0 +1,305 @@
+//! Commands and replies of Redis in a form that people read, written when a record is sealed and not
+//! while bytes pass.
+//!
+//! A command becomes a line as `redis-cli` takes it: `SET cart:7 "{\"id\": 7}" EX 60`. A reply becomes
+//! its text where it is one: a string without its length, a number, `true`, `null`; an error with its
+//! code. Aggregates become JSON, in it texts as strings, bytes that are no UTF-8 escaped (`\\xff`), maps
+//! and what `HGETALL` answers as objects; attributes are left out. What was cut off ends where it was
+//! cut.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use remora_store::call::{Call, Detail, Protocol};
+
+/// How deep replies are followed; the reader lets none through that is deeper.
+const DEPTH: usize = 64;
+
+/// Writes what is kept of a call of Redis anew.
+pub(super) fn write(call: &mut Call) {
+    if call.protocol != Protocol::Redis {
+        return;
+    }
+    if !call.request.body.is_empty() {
+        call.request.body = line(&call.request.body);
+    }
+    let command = match &call.detail {
+        Detail::Redis(redis) => redis.command.as_str(),
+        _ => "",
+    };
+    if !call.response.body.is_empty() {
+        let whole = call.response.omitted.is_none();
+        call.response.body = match command {
+            "EXEC" if whole => parts(&call.response.body),
+            _ => reply(&call.response.body, command == "HGETALL"),
+        };
+    }
+    let messages = call
+        .stream
+        .iter_mut()
+        .flat_map(|stream| &mut stream.messages);
+    for message in messages.filter(|message| !message.payload.is_empty()) {
+        message.payload = reply(&message.payload, false);
+    }
+}
+
+/// A command as a line.
+fn line(wire: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(wire.len());
+    let mut rest = wire;
+    let Some(b'*') = wire.first() else {
+        // Typed by hand, it is a line already.
+        return Bytes::copy_from_slice(wire.trim_ascii_end());
+    };
+    take_line(&mut rest);
+    while !rest.is_empty() {
+        let (length, _) = take_line(&mut rest);
+        let Some(length) = length.strip_prefix(b"$").and_then(number) else {
+            break;
+        };
+        if rest.is_empty() && length > 0 {
+            break;
+        }
+        let (argument, whole) = take_text(&mut rest, length);
+        if !out.is_empty() {
+            out.push(b' ');
+        }
+        write_argument(&mut out, argument, whole);
+    }
+    Bytes::from(out)
+}
+
+/// An argument, in quotes where it has to be; without the last of them where it was cut off.
+fn write_argument(out: &mut Vec<u8>, argument: &[u8], whole: bool) {
+    let is_plain = |b: &u8| b.is_ascii_graphic() && !b"\"'\\".contains(b) || !b.is_ascii();
+    let is_word = !argument.is_empty() && argument.iter().all(is_plain);
+    if is_word && std::str::from_utf8(argument).is_ok() {
+        return out.extend_from_slice(argument);
+    }
+    out.push(b'"');
+    for chunk in argument.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                byte if byte.is_ascii_control() => write_hex(out, byte),
+                byte => out.push(byte),
+            }
+        }
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|byte| write_hex(out, *byte));
+    }
+    if whole {
+        out.push(b'"');
+    }
+}
+
+fn write_hex(out: &mut Vec<u8>, byte: u8) {
+    // Writing to a vector does not fail.
+    let _ = write!(out, "\\x{byte:02x}");
+}
+
+/// The reply to `EXEC` without its parts, each of which is the reply to a command.
+fn parts(wire: &[u8]) -> Bytes {
+    match wire.strip_prefix(b"*").map(<[u8]>::trim_ascii_end) {
+        Some(count) if count.iter().all(u8::is_ascii_digit) && count != b"0" => {
+            let mut out = count.to_vec();
+            out.extend_from_slice(b" replies, each with its command");
+            Bytes::from(out)
+        }
+        _ => reply(wire, false),
+    }
+}
+
+/// Replies, each on a line of its own where there are several; an array of pairs as an object.
+fn reply(wire: &[u8], pairs: bool) -> Bytes {
+    let mut writer = Writer {
+        out: Vec::with_capacity(wire.len()),
+        rest: wire,
+    };
+    while !writer.rest.is_empty() {
+        if !writer.out.is_empty() {
+            writer.out.push(b'\n');
+        }
+        if writer.value(0, pairs).is_none() {
+            break;
+        }
+    }
+    Bytes::from(writer.out)
+}
+
+/// Writes values one after the other; what gives `None` was cut off, or cannot be read on.
+struct Writer<'a> {
+    out: Vec<u8>,
+    rest: &'a [u8],
+}
+
+impl Writer<'_> {
+    fn value(&mut self, depth: usize, pairs: bool) -> Option<()> {
+        let (line, whole) = take_line(&mut self.rest);
+        let (kind, text) = line.split_first()?;
+        match kind {
+            b'_' => self.out.extend_from_slice(b"null"),
+            b'$' | b'*' if text == b"-1" => self.out.extend_from_slice(b"null"),
+            b'#' if text == b"t" => self.out.extend_from_slice(b"true"),
+            b'#' => self.out.extend_from_slice(b"false"),
+            b'$' | b'!' | b'=' => return self.sized(depth, *kind, text),
+            b'*' | b'~' | b'>' => return self.aggregate(depth, text, 1, pairs),
+            b'%' => return self.aggregate(depth, text, 2, true),
+            b'|' => {
+                // Attributes are about the value behind them.
+                let before = self.out.len();
+                let read = self.aggregate(depth, text, 2, true);
+                self.out.truncate(before);
+                read?;
+                return self.value(depth, pairs);
+            }
+            b':' | b'(' => self.out.extend_from_slice(text),
+            b',' if text.last().is_some_and(u8::is_ascii_digit) => {
+                self.out.extend_from_slice(text);
+            }
+            b'+' | b'-' | b',' => self.text(depth, text, whole),
+            _ => return None,
+        }
+        whole.then_some(())
+    }
+
+    /// A text: as it is, or as a string where it is part of something.
+    fn text(&mut self, depth: usize, text: &[u8], whole: bool) {
+        if depth == 0 {
+            return self.out.extend_from_slice(text);
+        }
+        self.out.push(b'"');
+        self.escaped(text);
+        if whole {
+            self.out.push(b'"');
+        }
+    }
+
+    fn escaped(&mut self, text: &[u8]) {
+        for chunk in text.utf8_chunks() {
+            for byte in chunk.valid().bytes() {
+                match byte {
+                    b'"' | b'\\' => self.out.extend_from_slice(&[b'\\', byte]),
+                    b'\n' => self.out.extend_from_slice(b"\\n"),
+                    b'\r' => self.out.extend_from_slice(b"\\r"),
+                    b'\t' => self.out.extend_from_slice(b"\\t"),
+                    0..0x20 => {
+                        // Writing to a vector does not fail.
+                        let _ = write!(self.out, "\\u{byte:04x}");
+                    }
+                    byte => self.out.push(byte),
+                }
+            }
+            for byte in chunk.invalid() {
+                self.out.push(b'\\');
+                write_hex(&mut self.out, *byte);
+            }
+        }
+    }
+
+    fn sized(&mut self, depth: usize, kind: u8, length: &[u8]) -> Option<()> {
+        if length == b"?" {
+            return self.streamed(depth);
+        }
+        let length = number(length)?;
+        let (text, whole) = take_text(&mut self.rest, length);
+        // A verbatim string says first what it is: `txt:` or `mkd:`.
+        let text = match kind {
+            b'=' => text.get(4..).unwrap_or_default(),
+            _ => text,
+        };
+        self.text(depth, text, whole);
+        whole.then_some(())
+    }
+
+    /// A string in pieces, each with its length.
+    fn streamed(&mut self, depth: usize) -> Option<()> {
+        let mut gathered = Vec::new();
+        let whole = loop {
+            let (line, _) = take_line(&mut self.rest);
+            let length = line.strip_prefix(b";").and_then(number);
+            match length {
+                Some(0) => break true,
+                Some(length) => gathered.extend_from_slice(take_text(&mut self.rest, length).0),
+                None => break false,
+            }
+        };
+        self.text(depth, &gathered, whole);
+        whole.then_some(())
+    }
+
+    fn aggregate(&mut self, depth: usize, count: &[u8], each: u64, map: bool) -> Option<()> {
+        let elements = match count {
+            b"?" => None,
+            count => Some(number(count)?.saturating_mul(each)),
+        };
+        if depth >= DEPTH {
+            return None;
+        }
+        self.out.push(if map { b'{' } else { b'[' });
+        let mut written = 0;
+        while elements.is_none_or(|elements| written < elements) {
+            if elements.is_none() && self.rest.starts_with(b".") {
+                take_line(&mut self.rest);
+                break;
+            }
+            if written > 0 {
+                let is_value = map && written % 2 == 1;
+                self.out.push(if is_value { b':' } else { b',' });
+            }
+            match map && written % 2 == 0 {
+                true => self.name(depth + 1)?,
+                false => self.value(depth + 1, false)?,
+            }
+            written += 1;
+        }
+        self.out.push(if map { b'}' } else { b']' });
+        Some(())
+    }
+
+    /// A key of a map, which is a string in JSON whatever it is.
+    fn name(&mut self, depth: usize) -> Option<()> {
+        let before = self.out.len();
+        let read = self.value(depth, false);
+        let written = self.out.split_off(before);
+        match written.first() {
+            Some(b'"') => self.out.extend_from_slice(&written),
+            _ => self.text(depth, &written, read.is_some()),
+        }
+        read
+    }
+}
+
+/// Takes a line without its end; says whether that was there.
+fn take_line<'a>(rest: &mut &'a [u8]) -> (&'a [u8], bool) {
+    match memchr::memchr(b'\n', rest) {
+        Some(end) => {
+            let (line, behind) = rest.split_at(end);
+            *rest = behind.get(1..).unwrap_or_default();
+            (line.strip_suffix(b"\r").unwrap_or(line), true)
+        }
+        None => (std::mem::take(rest), false),
+    }
+}
+
+/// Takes a text of that length and the line end behind it; says whether all of it was there.
+fn take_text<'a>(rest: &mut &'a [u8], length: u64) -> (&'a [u8], bool) {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let Some((text, behind)) = rest.split_at_checked(length) else {
+        return (std::mem::take(rest), false);
+    };
+    *rest = behind.get(2..).unwrap_or_default();
+    (text, true)
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use remora_store::call::{MessageKind, Omitted, Redis, Side, Stream, StreamMessage};
+use test_case::test_case;
+
+use super::*;
+
+fn call(command: &str, request: &str, response: &str) -> Call {
+    let mut call = crate::redact::tests::call();
+    call.protocol = Protocol::Redis;
+    call.detail = Detail::Redis(Redis {
+        command: command.to_owned(),
+        ..Redis::default()
+    });
+    call.request.body = Bytes::copy_from_slice(request.as_bytes());
+    call.response.body = Bytes::copy_from_slice(response.as_bytes());
+    call
+}
+
+fn wire(arguments: &[&[u8]]) -> Vec<u8> {
+    let mut wire = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        wire.extend(format!("${}\r\n", argument.len()).bytes());
+        wire.extend(*argument);
+        wire.extend(b"\r\n");
+    }
+    wire
+}
+
+#[test_case(&[b"GET", b"order:17"], "GET order:17"; "words")]
+#[test_case(&[b"SET", b"a", b"{\"id\": 7}"], r#"SET a "{\"id\": 7}""#; "quotes")]
+#[test_case(&[b"SET", b"a", b""], "SET a \"\""; "nothing")]
+#[test_case(&[b"SET", b"a", b"two\r\nlines\t"], r#"SET a "two\r\nlines\t""#; "line ends")]
+#[test_case(&[b"SET", "naïve".as_bytes(), b"\xff\x00"], r#"SET naïve "\xff\x00""#; "bytes")]
+fn a_command_is_written_as_redis_cli_takes_it(arguments: &[&[u8]], expected: &str) {
+    assert_eq!(line(&wire(arguments)), expected);
+}
+
+#[test_case("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$100\r\nabc d", "SET a \"abc d"; "within an argument")]
+#[test_case("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$10", "SET a"; "within a length")]
+#[test_case("*2\r\n$4\r\nAUTH\r\n", "AUTH"; "behind a name")]
+#[test_case("PING\r\n", "PING"; "typed by hand")]
+fn what_was_cut_off_ends_where_it_was_cut(wire: &str, expected: &str) {
+    assert_eq!(line(wire.as_bytes()), expected);
+}
+
+#[test_case("$9\r\n{\"id\":17}\r\n", "{\"id\":17}"; "a string is itself")]
+#[test_case("$-1\r\n", "null"; "no value")]
+#[test_case("_\r\n", "null"; "no value in RESP3")]
+#[test_case("+OK\r\n", "OK"; "a status")]
+#[test_case(":42\r\n", "42"; "a number")]
+#[test_case("#t\r\n", "true"; "a truth")]
+#[test_case(",1.5\r\n", "1.5"; "a fraction")]
+#[test_case("-WRONGTYPE not a list\r\n", "WRONGTYPE not a list"; "an error")]
+#[test_case("!9\r\nERR wrong\r\n", "ERR wrong"; "an error of RESP3")]
+#[test_case("=8\r\ntxt:text\r\n", "text"; "a verbatim string")]
+#[test_case("*3\r\n$1\r\n\"\r\n$-1\r\n:3\r\n", "[\"\\\"\",null,3]"; "an array")]
+#[test_case("*2\r\n*1\r\n+a\r\n*0\r\n", "[[\"a\"],[]]"; "arrays in an array")]
+#[test_case("%2\r\n$1\r\na\r\n:1\r\n:2\r\n#f\r\n", "{\"a\":1,\"2\":false}"; "a map")]
+#[test_case("*2\r\n,inf\r\n,-2\r\n", "[\"inf\",-2]"; "what JSON has no number for")]
+#[test_case("|1\r\n+ttl\r\n:3600\r\n+OK\r\n", "OK"; "attributes are left out")]
+#[test_case("*?\r\n$?\r\n;4\r\nHell\r\n;1\r\no\r\n;0\r\n:1\r\n.\r\n", "[\"Hello\",1]"; "streamed")]
+#[test_case("*2\r\n$3\r\nabc\r\n$5\r\nde", "[\"abc\",\"de"; "cut off")]
+#[test_case("*2\r\n$3\r\nabc\r\n", "[\"abc\","; "cut off between")]
+#[test_case("*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n", "[\"a\"]\n[\"b\"]"; "one for each channel")]
+#[test_case("hello\r\n", ""; "no reply")]
+fn a_reply_is_written(wire: &str, expected: &str) {
+    assert_eq!(reply(wire.as_bytes(), false), expected);
+}
+
+#[test]
+fn a_hash_is_an_object_in_both_versions() {
+    let expected = "{\"name\":\"a\",\"age\":\"7\"}";
+    for wire in [
+        "*4\r\n$4\r\nname\r\n$1\r\na\r\n$3\r\nage\r\n$1\r\n7\r\n",
+        "%2\r\n$4\r\nname\r\n$1\r\na\r\n$3\r\nage\r\n$1\r\n7\r\n",
+    ] {
+        let mut call = call("HGETALL", "", wire);
+        write(&mut call);
+        assert_eq!(call.response.body, expected);
+    }
+}
+
+#[test]
+fn replies_nested_without_end_are_written_within_bounds() {
+    let wire = "*1\r\n".repeat(100_000);
+    assert!(reply(wire.as_bytes(), false).len() <= 2 * DEPTH);
+}
+
+#[test]
+fn the_reply_to_exec_is_told_with_the_commands() {
+    let mut exec = call("EXEC", "*1\r\n$4\r\nEXEC\r\n", "*3\r\n");
+    write(&mut exec);
+    assert_eq!(exec.request.body, "EXEC");
+    assert_eq!(exec.response.body, "3 replies, each with its command");
+    let mut undone = call("EXEC", "", "*-1\r\n");
+    write(&mut undone);
+    assert_eq!(undone.response.body, "null");
+}
+
+#[test]
+fn messages_are_written_too() {
+    let mut subscribed = call(
+        "SUBSCRIBE",
+        "",
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+    );
+    subscribed.stream = Some(Box::new(Stream {
+        server_messages: 1,
+        messages: vec![StreamMessage {
+            from: Side::Server,
+            kind: MessageKind::Push,
+            at: 1,
+            size: 9,
+            compressed: false,
+            payload: Bytes::from_static(b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n"),
+            decoded: false,
+            omitted: None::<Omitted>,
+        }],
+        ..Stream::default()
+    }));
+    write(&mut subscribed);
+    assert_eq!(subscribed.response.body, "[\"subscribe\",\"a\",1]");
+    let stream = subscribed.stream.expect("a stream");
+    assert_eq!(stream.messages[0].payload, "[\"message\",\"a\",\"b\"]");
+}
