@@ -7,6 +7,7 @@
 pub mod cache;
 pub mod connections;
 pub mod count;
+mod database;
 pub mod finding;
 pub mod headers;
 pub mod judgement;

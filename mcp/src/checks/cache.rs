@@ -1,6 +1,6 @@
 //! Whether the same question is answered from a cache, or made work of each time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use remora_store::call::CallId;
 use remora_store::head::find_field;
@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::database::{asks_for_data, is_of_cache, noun};
 use super::rank::nearest_rank;
 use super::words::{counted, evidence, span, subject};
 use super::{Finding, Judgement, Kind, Severity, Verdict};
@@ -70,7 +71,8 @@ impl Args {
     }
 }
 
-/// One request, and what its service asked of others to answer it.
+/// One request, and what its service asked of others to answer it; without what it asked of a store that
+/// answers are kept in.
 struct Asked<'a> {
     call: &'a Observed,
     caused: Vec<&'a Observed>,
@@ -97,6 +99,10 @@ struct Tally {
     maybe_hits: usize,
     /// Calls that all of them caused.
     origin_calls: usize,
+    /// Those of them that asked the same as one before, for the same key.
+    same_again: usize,
+    /// What one of the calls is called.
+    noun: &'static str,
     /// Answers that may be kept by who asked, by their own word.
     with_cache_control: usize,
     with_validator: usize,
@@ -176,7 +182,12 @@ fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
         }
         let caused: Vec<&Observed> = exchange
             .inbound
-            .map(|inbound| traffic.effects(inbound).collect())
+            .map(|inbound| {
+                let effects = traffic.effects(inbound);
+                effects
+                    .filter(|call| asks_for_data(call) && !is_of_cache(call))
+                    .collect()
+            })
             .unwrap_or_default();
         let key = (
             format!("{} {}", call.dst(), call.method),
@@ -214,10 +225,18 @@ impl Tally {
             keys: keys.len(),
             ..Self::default()
         };
+        let mut caused = Vec::new();
         for key in keys {
+            let of_key = || {
+                key.asked
+                    .iter()
+                    .flat_map(|asked| asked.caused.iter().copied())
+            };
+            let questions: HashSet<_> = of_key().map(Observed::question).collect();
+            tally.same_again += of_key().count() - questions.len();
+            caused.extend(of_key());
             for (place, asked) in key.asked.iter().enumerate() {
                 tally.requests += 1;
-                tally.origin_calls += asked.caused.len();
                 tally.with_cache_control += usize::from(asked.says(b"cache-control").is_some());
                 let validated = asked.says(b"etag").or(asked.says(b"last-modified"));
                 tally.with_validator += usize::from(validated.is_some());
@@ -236,6 +255,8 @@ impl Tally {
                 }
             }
         }
+        tally.origin_calls = caused.len();
+        tally.noun = noun(&caused);
         tally.cold_ns.sort_unstable();
         tally.warm_ns.sort_unstable();
         tally
@@ -256,13 +277,17 @@ impl Tally {
             0 => String::new(),
             n => format!(", of {n} it is not known"),
         };
+        let again = match self.same_again {
+            0 => String::new(),
+            n => format!(", {n} of them the same again"),
+        };
         format!(
-            "{} for {}: of {} asked again {} came from a cache{maybe}; {} caused; {header}; {validators}; {} cold, {} again (p50)",
+            "{} for {}: of {} asked again {} came from a cache{maybe}; {} caused{again}; {header}; {validators}; {} cold, {} again (p50)",
             counted(self.requests, "request"),
             counted(self.keys, "key"),
             self.again,
             self.hits,
-            counted(self.origin_calls, "call"),
+            counted(self.origin_calls, self.noun),
             half(&self.cold_ns),
             half(&self.warm_ns),
         )
@@ -361,7 +386,7 @@ mod tests {
     use super::super::testing::{findings, firm, refused_field};
     use super::*;
     use crate::checks::Check;
-    use crate::traffic::testing::{Told, get, traffic};
+    use crate::traffic::testing::{Told, command, get, statement, traffic};
 
     /// The same request `n` times; the first `cold` of them ask `stock`, and take 45 ms instead of 2.
     fn orders(n: i64, cold: i64) -> Vec<Told> {
@@ -403,7 +428,8 @@ mod tests {
         assert_eq!(before.verdict, Verdict::Fail);
         assert_eq!(
             before.actual,
-            "12 requests for 1 key: of 11 asked again 0 came from a cache; 12 calls caused; \
+            "12 requests for 1 key: of 11 asked again 0 came from a cache; 12 calls caused, \
+             11 of them the same again; \
              Cache-Control missing; no ETag; 45 ms cold, 45 ms again (p50)"
         );
         let after = judged(json!({"expect_warm_p50_ms": 5}), orders(12, 1));
@@ -412,6 +438,39 @@ mod tests {
             after.actual.ends_with("45 ms cold, 2.0 ms again (p50)"),
             "{after:?}"
         );
+    }
+
+    /// The same, of a service that looks into Redis first and asks a database for what is not there.
+    fn orders_of_a_database(n: i64, cold: i64) -> Vec<Told> {
+        let mut told = Vec::new();
+        for it in 0..n {
+            let at_ms = it * 100;
+            let request = get(at_ms, "/api/orders/7", 200).received();
+            told.push(request.taking_ms(if it < cold { 45 } else { 4 }));
+            let lookup = command(at_ms + 1, "GET", "order:7").taking_ms(1);
+            told.push(lookup.between("orders", "cache"));
+            if it < cold {
+                for (after_ms, text) in [(5, "BEGIN"), (10, QUERY), (20, "COMMIT")] {
+                    let asked = statement(at_ms + after_ms, text, 7).on_connection(2, it as u32);
+                    told.push(asked.between("orders", "db"));
+                }
+            }
+        }
+        told
+    }
+
+    const QUERY: &str = "SELECT * FROM orders WHERE id = ?";
+
+    #[test]
+    fn what_comes_from_redis_comes_from_a_cache() {
+        let before = judged(json!({}), orders_of_a_database(12, 12));
+        assert_eq!(before.verdict, Verdict::Fail);
+        let says = "12 PostgreSQL queries caused, 11 of them the same again; Cache-Control missing";
+        assert!(before.actual.contains(says), "{before:?}");
+        let after = judged(json!({}), orders_of_a_database(12, 1));
+        assert_eq!(after.verdict, Verdict::Pass, "{after:?}");
+        let says = "of 11 asked again 11 came from a cache; 1 PostgreSQL query caused;";
+        assert!(after.actual.contains(says), "{after:?}");
     }
 
     #[test_case(json!({"expect_hit_ratio": 0.5}), orders(12, 6), Verdict::Pass)]

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use remora_store::call::{CallId, Protocol};
+use remora_store::call::CallId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::database::{asks_for_data, noun, only_reads};
 use super::retries::attempts::has_failed;
 use super::words::{counted, evidence, span, subject};
 use super::{Finding, Judgement, Kind, Severity, Verdict};
@@ -20,19 +21,6 @@ const MANY: usize = 5;
 const VERY_MANY: usize = 20;
 /// Most that one call may cause of a kind, if nothing is said.
 const DEFAULT_MOST: u64 = 4;
-
-/// Commands of SQL that read or change data.
-const DATA_COMMANDS: &[&str] = &[
-    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "CALL", "VALUES", "TABLE", "EXECUTE",
-    "FETCH",
-];
-/// Statements by which pools ask whether a connection still works.
-const PINGS: &[&str] = &[
-    "SELECT ?",
-    "SELECT",
-    "SELECT version()",
-    "SELECT pg_catalog.version()",
-];
 
 /// How many calls of a kind one call may cause.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema, ToSchema)]
@@ -130,19 +118,9 @@ impl<'a> Group<'a> {
         };
         format!(
             "one call caused {}, {} of them different, {how}{wasted}",
-            counted(self.children.len(), self.noun()),
+            counted(self.children.len(), noun(&self.children)),
             self.distinct
         )
-    }
-
-    /// What one of the calls is called.
-    fn noun(&self) -> &'static str {
-        let first = self.children.first().map(|call| call.found.call.protocol);
-        match first {
-            Some(Protocol::Postgresql) => "query",
-            Some(Protocol::Redis) => "command",
-            _ => "call",
-        }
     }
 }
 
@@ -170,26 +148,6 @@ fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
     groups
         .map(|(parent, children)| Group::new(parent, children))
         .collect()
-}
-
-/// Whether a call asks for data of its server: a database is also told where a transaction begins and
-/// ends, and asked whether it is there.
-fn asks_for_data(call: &Observed) -> bool {
-    let is_data = match call.found.call.protocol {
-        Protocol::Postgresql => {
-            DATA_COMMANDS.contains(&call.method.as_str()) && !PINGS.contains(&call.route.as_str())
-        }
-        _ => true,
-    };
-    is_data && call.is_request()
-}
-
-/// Whether asking again is asking for the same: nothing is changed by it.
-fn only_reads(call: &Observed) -> bool {
-    match call.found.call.protocol {
-        Protocol::Postgresql => call.method == "SELECT",
-        _ => matches!(call.method.as_str(), "GET" | "HEAD"),
-    }
 }
 
 /// Whether one call causes as few of the calls in `view` as it should.
@@ -397,7 +355,7 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Fail);
         assert_eq!(
             judgement.actual,
-            "1 of 1 call caused more; at worst one call caused 12 queries, 1 of them different, one after the other, 22 ms of it waiting"
+            "1 of 1 call caused more; at worst one call caused 12 PostgreSQL queries, 1 of them different, one after the other, 22 ms of it waiting"
         );
     }
 

@@ -7,7 +7,7 @@ use remora_store::block::Origin;
 use remora_store::call::{Call, CallError, CallId, Digest, Leg, Message, Protocol};
 use remora_store::names::Party;
 use remora_store::query::FoundCall;
-use remora_store::testing::{call, sql_call};
+use remora_store::testing::{call, redis_call, sql_call};
 
 use super::{Seen, Traffic};
 
@@ -52,6 +52,25 @@ pub(crate) fn statement(at_ms: i64, fingerprint: &str, value: u8) -> Told {
     };
     told.call = Call {
         protocol: Protocol::Postgresql,
+        request,
+        response: plain.response,
+        detail: plain.detail,
+        ..told.call
+    };
+    told
+}
+
+/// A command of Redis about this key at `at_ms`, answered after 2 ms, on the first connection.
+pub(crate) fn command(at_ms: i64, name: &str, key: &str) -> Told {
+    let mut told = get(at_ms, "/", 200).on_connection(1, at_ms.unsigned_abs() as u32);
+    let plain = redis_call(told.call.time_ns, name, key);
+    let digest = key.bytes().fold(0_u8, u8::wrapping_add);
+    let request = Message {
+        body_digest: Some(Digest([digest; 16])),
+        ..plain.request
+    };
+    told.call = Call {
+        protocol: Protocol::Redis,
         request,
         response: plain.response,
         detail: plain.detail,
