@@ -1,4 +1,4 @@
-//! `remora demo`: a hub, four sidecars and a small shop on one machine, without any privilege.
+//! `remora demo`: a hub, sidecars and a small shop on one machine, without any privilege.
 //!
 //! Owns the wiring and what is printed. The shop is in [`shop`], its customers in [`customers`];
 //! [`ledger`] holds what was recorded against the shop's own book, and [`planted`] what was found against
@@ -8,6 +8,7 @@ mod customers;
 mod ledger;
 mod planted;
 mod shop;
+mod stores;
 mod street;
 mod table;
 
@@ -117,10 +118,10 @@ async fn show(api: &str, street: &Street) -> anyhow::Result<ledger::Audit> {
             "{api}/api/v1/summary?group_by=edge,route,status&limit=40"
         ))
         .await?;
-    let audit = ledger::audit(&client, api, &street.ledger()).await?;
+    let audit = ledger::audit(&client, api, &street.book()).await?;
     progress("");
     runtime::print(format_args!(
-        "What Remora saw of the shop (customers ─▶ storefront ─▶ orders ─▶ inventory, payments):\n\n{}\n",
+        "What Remora saw of the shop (customers ─▶ storefront ─▶ orders, redis ─▶ inventory, payments):\n\n{}\n",
         table::render(&summary)
     ))?;
     let right = audit.legs - audit.faults.len();

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::shop::{Build, CUSTOMER_TOKEN, Caller};
 
-/// One round: five lookups, the last of an order whose articles are gone, the catalog, and one checkout.
+/// One round: five lookups, the last of an order whose articles are gone, the catalog, the cart, and one
+/// checkout.
 pub(super) async fn visit(
     customers: &Caller,
     storefront: SocketAddr,
@@ -35,9 +36,9 @@ pub(super) async fn visit(
             None,
         )
         .await?;
-    customers
-        .call("GET", storefront, "/api/catalog", None, None)
-        .await?;
+    for page in ["/api/catalog", "/api/cart"] {
+        customers.call("GET", storefront, page, None, None).await?;
+    }
     let order = match build {
         Build::Flawed => json!({"amount": 4200 + round, "card_number": "4111 1111 1111 1111"}),
         // The card is the payment provider's business; the shop knows it by a name.

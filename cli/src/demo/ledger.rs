@@ -1,6 +1,6 @@
 //! The shop's own book of the calls it made: what Remora must have recorded, whatever it says itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::http::Client;
@@ -18,23 +18,62 @@ pub(super) struct Entry {
     pub(super) caller_recorded: bool,
 }
 
-/// The book. Every clone writes into the same one.
+/// What was asked of a store, as Remora writes it: such questions have no names of their own, and are
+/// counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Question {
+    /// The protocol's name in a call's JSON.
+    protocol: &'static str,
+    text: String,
+}
+
+impl Question {
+    /// A command of Redis; the shop's have no argument that would have to be quoted but JSON.
+    pub(super) fn redis(command: &[&str]) -> Self {
+        let quoted = command
+            .iter()
+            .map(|argument| match argument.contains(['"', ' ']) {
+                true => format!(
+                    "\"{}\"",
+                    argument.replace('\\', "\\\\").replace('"', "\\\"")
+                ),
+                false => (*argument).to_owned(),
+            });
+        Self {
+            protocol: "redis",
+            text: quoted.collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+/// Everything that is written down.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ledger(Arc<Mutex<Vec<Entry>>>);
+pub(super) struct Book {
+    pub(super) entries: Vec<Entry>,
+    /// How often each was asked.
+    pub(super) questions: BTreeMap<Question, usize>,
+}
+
+/// The book of the shop. Every clone writes into the same one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger(Arc<Mutex<Book>>);
 
 impl Ledger {
     pub(super) fn write(&self, entry: Entry) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(entry);
+        self.open().entries.push(entry);
     }
 
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// A store answered a question.
+    pub(super) fn ask(&self, question: Question) {
+        *self.open().questions.entry(question).or_default() += 1;
+    }
+
+    pub(super) fn book(&self) -> Book {
+        self.open().clone()
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,13 +89,14 @@ pub(super) struct Audit {
 }
 
 /// Reads every call from the hub at `api` and holds the ledger against them.
-pub(super) async fn audit(client: &Client, api: &str, entries: &[Entry]) -> anyhow::Result<Audit> {
-    let stored = stored_legs(client, api).await?;
+pub(super) async fn audit(client: &Client, api: &str, book: &Book) -> anyhow::Result<Audit> {
+    let (stored, asked) = stored_legs(client, api).await?;
     let mut audit = Audit {
-        calls: entries.len(),
+        calls: book.entries.len() + book.questions.values().sum::<usize>(),
         ..Audit::default()
     };
-    for entry in entries {
+    audit_questions(&book.questions, &asked, &mut audit);
+    for entry in &book.entries {
         let legs: &[&str] = if entry.caller_recorded {
             &["inbound", "outbound"]
         } else {
@@ -73,11 +113,44 @@ pub(super) async fn audit(client: &Client, api: &str, entries: &[Entry]) -> anyh
     Ok(audit)
 }
 
+/// Who asks a store has a sidecar, and so has the store: each question is stored as often as it was asked,
+/// on both legs, and no other.
+fn audit_questions(questions: &BTreeMap<Question, usize>, stored: &AskedLegs, audit: &mut Audit) {
+    for leg in ["inbound", "outbound"] {
+        for (question, times) in questions {
+            audit.legs += times;
+            let Question { protocol, text } = question;
+            let key = ((*protocol).to_owned(), text.clone(), leg.to_owned());
+            let found = stored.get(&key).copied().unwrap_or_default();
+            if found != *times {
+                audit.faults.push(format!(
+                    "{leg} leg of {protocol} {text}, asked {times} times, is stored {found} times"
+                ));
+            }
+        }
+    }
+    let unknown = stored.keys().filter(|(protocol, text, _)| {
+        let is = |it: &Question| it.protocol == protocol && it.text == *text;
+        !questions.keys().any(is)
+    });
+    let faults = unknown.map(|(protocol, text, leg)| {
+        format!("{leg} leg of {protocol} {text} is stored, which nobody asked")
+    });
+    audit.faults.extend(faults);
+}
+
 /// Stored calls by request id and leg.
 type StoredLegs = HashMap<(String, String), Vec<serde_json::Value>>;
 
-async fn stored_legs(client: &Client, api: &str) -> anyhow::Result<StoredLegs> {
+/// How often questions to stores are stored, by protocol, text and leg.
+type AskedLegs = BTreeMap<(String, String, String), usize>;
+
+/// Protocols of the shop's stores.
+const STORES: [&str; 1] = ["redis"];
+
+async fn stored_legs(client: &Client, api: &str) -> anyhow::Result<(StoredLegs, AskedLegs)> {
     let mut legs = StoredLegs::new();
+    let mut asked = AskedLegs::new();
     let mut cursor = String::new();
     loop {
         let page = client
@@ -91,6 +164,11 @@ async fn stored_legs(client: &Client, api: &str) -> anyhow::Result<StoredLegs> {
             .into_iter()
             .flatten()
         {
+            if STORES.contains(&text(call, "/protocol")) {
+                let [protocol, question, leg] = ["/protocol", "/request/body", "/leg"]
+                    .map(|pointer| text(call, pointer).to_owned());
+                *asked.entry((protocol, question, leg)).or_default() += 1;
+            }
             if let Some(request_id) = request_header(call, "x-request-id") {
                 let leg = text(call, "/leg").to_owned();
                 legs.entry((request_id.to_owned(), leg))
@@ -100,7 +178,7 @@ async fn stored_legs(client: &Client, api: &str) -> anyhow::Result<StoredLegs> {
         }
         match page.get("next").and_then(|next| next.as_str()) {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(legs),
+            None => return Ok((legs, asked)),
         }
     }
 }
@@ -192,6 +270,24 @@ mod tests {
         assert!(doubled.contains("stored 2 times"), "{doubled}");
         let wrong = compare(&entry(), "inbound", &[stored(503)]).unwrap();
         assert!(wrong.contains("-> 503"), "{wrong}");
+    }
+
+    #[test]
+    fn a_question_is_stored_as_often_as_it_was_asked_on_both_legs() {
+        let question = Question::redis(&["SET", "a", "{\"b\": 1}"]);
+        assert_eq!(question.text, r#"SET a "{\"b\": 1}""#);
+        let stored = |text: &str, leg: &str| ("redis".to_owned(), text.to_owned(), leg.to_owned());
+        let legs = ["inbound", "outbound"].map(|leg| (stored(&question.text, leg), 2));
+        let faults = |asked: usize, stored: &AskedLegs| {
+            let mut audit = Audit::default();
+            let questions = BTreeMap::from([(question.clone(), asked)]);
+            audit_questions(&questions, stored, &mut audit);
+            audit.faults.len()
+        };
+        let mut asked = AskedLegs::from(legs);
+        assert_eq!((faults(2, &asked), faults(3, &asked)), (0, 2));
+        asked.insert(stored("GET b", "inbound"), 1);
+        assert_eq!(faults(2, &asked), 1);
     }
 
     #[test]

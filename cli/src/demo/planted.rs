@@ -10,7 +10,7 @@ use crate::hub_api::{part, text};
 type Planted = (&'static str, &'static str, &'static str);
 
 /// Everything that is wrong with the shop as it is opened without `--fixed`.
-const PLANTED: [Planted; 10] = [
+const PLANTED: [Planted; 11] = [
     ("retries", "no_backoff", "orders -> payments POST /charge"),
     (
         "retries",
@@ -27,6 +27,11 @@ const PLANTED: [Planted; 10] = [
         "n_plus_one",
         "same_call_again",
         "127.0.0.1 -> storefront POST /api/checkout causes storefront -> inventory GET /rates",
+    ),
+    (
+        "n_plus_one",
+        "one_call_for_each",
+        "127.0.0.1 -> storefront GET /api/cart causes storefront -> redis GET item:{id}",
     ),
     (
         "cache",

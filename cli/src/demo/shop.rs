@@ -1,9 +1,10 @@
-//! The demo's shop: four small services that call each other over plain HTTP.
+//! The demo's shop: four small services that call each other over plain HTTP, and the store behind them.
 //!
 //! ```text
 //! customers ─▶ storefront ─▶ orders ─▶ inventory
 //!                       │          └─▶ payments
-//!                       └─▶ inventory
+//!                       ├─▶ inventory
+//!                       └─▶ redis
 //! ```
 //!
 //! The services know nothing of Remora: each calls the address it was given. Each has what is wrong with it

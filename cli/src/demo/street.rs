@@ -7,12 +7,14 @@ use anyhow::Context;
 use axum::Router;
 use remora_proxy::Proxy;
 use remora_proxy::config::{Config, Options};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::customers;
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Book, Ledger};
 use super::shop::{self, Build, Caller};
+use super::stores;
 
 /// Everything that runs.
 pub(super) struct Street {
@@ -39,6 +41,12 @@ impl Street {
         let payments = builder
             .add("payments", [], |[]| shop::backends::payments(build))
             .await?;
+        let kept = shop::backends::articles();
+        let redis = builder
+            .add_server("redis", [], |[], listener| {
+                tokio::spawn(stores::redis::serve(listener, kept))
+            })
+            .await?;
         let caller = Caller::new("orders", ledger.clone(), true);
         let orders = builder
             .add("orders", [inventory, payments], |[inventory, payments]| {
@@ -51,12 +59,21 @@ impl Street {
             })
             .await?;
         let caller = Caller::new("storefront", ledger.clone(), true);
+        let book = ledger.clone();
         let storefront = builder
-            .add("storefront", [orders, inventory], |[orders, inventory]| {
-                shop::storefront::service(shop::storefront::Storefront::new(
-                    caller, build, orders, inventory,
-                ))
-            })
+            .add(
+                "storefront",
+                [orders, inventory, redis],
+                |[orders, inventory, redis]| {
+                    shop::storefront::service(shop::storefront::Storefront {
+                        caller,
+                        build,
+                        orders,
+                        inventory,
+                        redis: stores::redis::Redis::new(redis, book),
+                    })
+                },
+            )
             .await?;
         let customers = Caller::new("customer", ledger.clone(), false);
         let Builder {
@@ -78,8 +95,8 @@ impl Street {
     }
 
     /// Every call that the shop has made so far.
-    pub(super) fn ledger(&self) -> Vec<Entry> {
-        self.ledger.entries()
+    pub(super) fn book(&self) -> Book {
+        self.ledger.book()
     }
 
     /// Closes the shop and lets the sidecars ship what they hold.
@@ -127,14 +144,26 @@ struct Builder {
 }
 
 impl Builder {
-    /// Starts a service behind a sidecar that also carries its calls to `callees`. Gives the address
-    /// at which the service is to be called; the service is given the addresses that stand for its
-    /// callees.
+    /// Starts a service of HTTP, as [`Builder::add_server`] starts any.
     async fn add<const CALLEES: usize>(
         &mut self,
         workload: &str,
         callees: [SocketAddr; CALLEES],
         service: impl FnOnce([SocketAddr; CALLEES]) -> Router,
+    ) -> anyhow::Result<SocketAddr> {
+        self.add_server(workload, callees, |callees, listener| {
+            shop::serve(listener, service(callees))
+        })
+        .await
+    }
+
+    /// Starts a server behind a sidecar that also carries its calls to `callees`. Gives the address
+    /// at which it is to be called; it is given the addresses that stand for its callees.
+    async fn add_server<const CALLEES: usize>(
+        &mut self,
+        workload: &str,
+        callees: [SocketAddr; CALLEES],
+        serve: impl FnOnce([SocketAddr; CALLEES], TcpListener) -> JoinHandle<()>,
     ) -> anyhow::Result<SocketAddr> {
         let (listener, own) = shop::bind().await?;
         let maps = std::iter::once(format!("inbound:127.0.0.1:0={own}")).chain(
@@ -159,7 +188,7 @@ impl Builder {
         let outbound = outbound
             .try_into()
             .context("the sidecar has too few mapped listeners")?;
-        self.services.push(shop::serve(listener, service(outbound)));
+        self.services.push(serve(outbound, listener));
         self.sidecars.push(Sidecar::start(proxy));
         Ok(*inbound)
     }

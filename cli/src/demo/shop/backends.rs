@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::Build;
+use crate::demo::stores::redis;
 
 /// Articles from this number on are gone.
 const GONE: u64 = 110;
@@ -21,6 +22,15 @@ const CATALOG_TAKES: Duration = Duration::from_millis(8);
 const BUSY_EVERY: u64 = 5;
 /// So many attempts in a row find it so.
 const BUSY_FOR: u64 = 3;
+
+/// The names of all articles, as the shop keeps them in Redis.
+pub(in super::super) fn articles() -> redis::Store {
+    let store = redis::Store::default();
+    for sku in 0..GONE {
+        store.set(&format!("item:{sku}"), &item(sku).to_string());
+    }
+    store
+}
 
 /// Stock by article, one or several at a time; the catalog, and the rates of delivery.
 pub(in super::super) fn inventory() -> Router {

@@ -1,47 +1,34 @@
 //! What customers see: orders, the catalog, and the checkout.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+use anyhow::Context;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use super::{Build, Caller, Failure, answer};
+use crate::demo::stores::redis::Redis;
 
 /// By which the storefront is known to the inventory.
 const RATES_KEY: &str = "key-of-the-storefront-5c1f9a";
+/// Where the mended shop keeps the catalog in Redis, and how long.
+const CATALOG: &str = "catalog";
+const CATALOG_SECONDS: u32 = 3600;
+/// Articles in the cart of every customer.
+const IN_CART: std::ops::Range<u64> = 3..11;
 
 /// Where the storefront finds the services behind it.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Storefront {
-    caller: Caller,
-    build: Build,
-    orders: SocketAddr,
-    inventory: SocketAddr,
-    /// The catalog, once it was asked for.
-    catalog: Arc<OnceCell<(u16, Value)>>,
-}
-
-impl Storefront {
-    pub(in super::super) fn new(
-        caller: Caller,
-        build: Build,
-        orders: SocketAddr,
-        inventory: SocketAddr,
-    ) -> Self {
-        Self {
-            caller,
-            build,
-            orders,
-            inventory,
-            catalog: Arc::default(),
-        }
-    }
+    pub(in super::super) caller: Caller,
+    pub(in super::super) build: Build,
+    pub(in super::super) orders: SocketAddr,
+    pub(in super::super) inventory: SocketAddr,
+    pub(in super::super) redis: Redis,
 }
 
 /// The pages of the shop.
@@ -49,6 +36,7 @@ pub(in super::super) fn service(state: Storefront) -> Router {
     Router::new()
         .route("/api/orders/{id}", get(show_order))
         .route("/api/catalog", get(show_catalog))
+        .route("/api/cart", get(show_cart))
         .route("/api/checkout", post(check_out))
         .with_state(state)
 }
@@ -65,17 +53,44 @@ async fn show_order(
     answer(status, order)
 }
 
-/// The flawed shop has the catalog put together for each customer.
+/// The flawed shop has the catalog put together for each customer; the mended one keeps it in Redis.
 async fn show_catalog(State(shop): State<Storefront>) -> Result<Response, Failure> {
-    let ask = || {
-        shop.caller
-            .call("GET", shop.inventory, "/catalog", None, None)
-    };
-    let (status, catalog) = match shop.build {
-        Build::Flawed => ask().await?,
-        Build::Fixed => shop.catalog.get_or_try_init(ask).await?.clone(),
-    };
+    if shop.build == Build::Fixed
+        && let Some(kept) = shop.redis.get(CATALOG).await?
+    {
+        let catalog = serde_json::from_str(&kept).context("read the catalog in redis")?;
+        return answer(200, catalog);
+    }
+    let (status, catalog) = shop
+        .caller
+        .call("GET", shop.inventory, "/catalog", None, None)
+        .await?;
+    if shop.build == Build::Fixed && status == 200 {
+        let kept = catalog.to_string();
+        shop.redis.set(CATALOG, &kept, CATALOG_SECONDS).await?;
+    }
     answer(status, catalog)
+}
+
+/// The flawed shop looks its articles up one by one.
+async fn show_cart(State(shop): State<Storefront>) -> Result<Response, Failure> {
+    let keys: Vec<String> = IN_CART.map(|sku| format!("item:{sku}")).collect();
+    let items = match shop.build {
+        Build::Fixed => shop.redis.get_all(&keys).await?,
+        Build::Flawed => {
+            let mut items = Vec::new();
+            for key in &keys {
+                items.push(shop.redis.get(key).await?);
+            }
+            items
+        }
+    };
+    let items = items.into_iter().flatten();
+    let items = items.map(|item| serde_json::from_str::<Value>(&item));
+    let items: Vec<Value> = items
+        .collect::<Result<_, _>>()
+        .context("read an article in redis")?;
+    answer(200, items.into())
 }
 
 /// The flawed shop asks for the rates of delivery once for each parcel, with its key in the URL, and sends
