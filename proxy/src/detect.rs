@@ -19,6 +19,8 @@ pub enum Family {
     Redis,
     /// TLS, to be passed through.
     Tls,
+    /// PostgreSQL, protocol 3, from its startup packet or one of the requests before it.
+    Postgres,
     /// Anything else: counted, not parsed.
     Opaque,
 }
@@ -77,6 +79,9 @@ fn family(client: &[u8]) -> Option<Family> {
         Match::Whole => return Some(Family::Redis),
         Match::Part => return None,
         Match::Not => {}
+    }
+    if let Some(family) = postgres(client) {
+        return family;
     }
     let skipped = client.iter().take_while(|b| is_line_end(**b)).count();
     if skipped > LEADING_BYTES {
@@ -146,6 +151,37 @@ fn tls(client: &[u8]) -> Option<Family> {
     }
 }
 
+/// A packet without a type: its length, and a version or what is asked for. `None` where it cannot be
+/// one, and `Some(None)` where that is open.
+fn postgres(client: &[u8]) -> Option<Option<Family>> {
+    let fits = |(place, byte): (usize, &u8)| match place {
+        0 | 1 => *byte == 0,
+        2 => *byte <= 0x27,
+        _ => true,
+    };
+    if client.is_empty() || !client.iter().take(3).enumerate().all(fits) {
+        return None;
+    }
+    Some(match client.get(4..) {
+        // CancelRequest, SSLRequest, GSSENCRequest.
+        Some([0x04, 0xd2, 0x16, 0x2e..=0x30, ..]) => Some(Family::Postgres),
+        // A version, and the first letter of a parameter's name, which tells it from a request of Kafka.
+        Some([0, 3, 0, 0..=9, letter, ..]) if letter.is_ascii_alphabetic() => {
+            Some(Family::Postgres)
+        }
+        Some([0, 3, 0, 0..=9]) => None,
+        Some(begun) if begun.len() < 4 && is_version_or_request(begun) => None,
+        None => None,
+        _ => Some(Family::Opaque),
+    })
+}
+
+fn is_version_or_request(begun: &[u8]) -> bool {
+    [&[0, 3, 0][..], &[0x04, 0xd2, 0x16]]
+        .iter()
+        .any(|whole| whole.starts_with(begun))
+}
+
 /// `METHOD SP target`: a registered method is enough, any other word in capitals needs a target
 /// that looks like one, because other text protocols begin with a word in capitals as well.
 fn request_line(line: &[u8]) -> Option<Family> {
@@ -182,6 +218,7 @@ pub fn client_name(first: &[u8]) -> ControlFlow<Option<&'static str>> {
         Some(Family::Http1) => return Break(Some("http1")),
         Some(Family::Http2) => return Break(Some("h2c")),
         Some(Family::Redis) => return Break(Some("redis")),
+        Some(Family::Postgres) => return Break(Some("postgres")),
         None if first.len() < NAME_PREFIX_BYTES => return Continue(()),
         _ => {}
     }
@@ -215,10 +252,6 @@ fn binary_client_name(first: &[u8]) -> ControlFlow<Option<&'static str>> {
     };
     let be_length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
     match head {
-        // StartupMessage 3.0, CancelRequest, SSLRequest, GSSENCRequest.
-        [0, 0, _, _, 0, 3, 0, 0] | [0, 0, 0, _, 0x04, 0xd2, 0x16, 0x2e..=0x30] => {
-            return Break(Some("postgres"));
-        }
         [0x10, _, 0, 4, b'M', b'Q', b'T', b'T'] => return Break(Some("mqtt")),
         [0x10, _, _, 0, 4, b'M', b'Q', b'T'] => return Break(Some("mqtt")),
         // ApiVersions or Metadata, the first thing a Kafka client asks.

@@ -54,6 +54,7 @@ pub mod seal;
 pub mod ship;
 mod socket;
 mod splice;
+pub mod sql;
 mod tap;
 mod terminate;
 pub mod tls;

@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod messages;
 mod opaque;
+mod postgres;
 pub(crate) mod redis;
 mod tls;
 mod websocket;
@@ -31,6 +32,7 @@ use connection::Connection;
 use http1::Http1;
 use http2::Http2;
 use opaque::Opaque;
+use postgres::Postgres;
 use redis::RedisConnection;
 use tls::Tls;
 
@@ -102,6 +104,7 @@ enum Stage {
     Http2(Box<Http2>),
     Redis(Box<RedisConnection>),
     Tls(Box<Tls>),
+    Postgres(Box<Postgres>),
     Opaque(Box<Opaque>),
     /// The connection is over.
     Over,
@@ -157,6 +160,7 @@ impl Observer {
             Stage::Http2(_) => Some(Family::Http2),
             Stage::Redis(_) => Some(Family::Redis),
             Stage::Tls(_) => Some(Family::Tls),
+            Stage::Postgres(_) => Some(Family::Postgres),
             Stage::Opaque(_) => Some(Family::Opaque),
             Stage::Undecided { .. } | Stage::Over => None,
         }
@@ -245,6 +249,7 @@ impl Observer {
             Family::Http2 => Stage::Http2(Box::new(Http2::new())),
             Family::Redis => Stage::Redis(Box::new(RedisConnection::new())),
             Family::Tls => Stage::Tls(Box::new(Tls::new())),
+            Family::Postgres => Stage::Postgres(Box::new(Postgres::new(&self.connection))),
             Family::Opaque => Stage::Opaque(Box::new(Opaque::whole())),
         };
         if let Stage::Undecided {
@@ -266,6 +271,7 @@ impl Observer {
             Stage::Http2(http2) => http2.bytes(connection, from, bytes, at, out),
             Stage::Redis(redis) => redis.bytes(connection, from, bytes, at, out),
             Stage::Tls(tls) => tls.bytes(connection, from, bytes, at),
+            Stage::Postgres(postgres) => postgres.bytes(connection, from, bytes, at, out),
             Stage::Opaque(opaque) => opaque.bytes(connection, from, bytes, at),
             Stage::Undecided { .. } | Stage::Over => {}
         }
@@ -320,6 +326,7 @@ impl Observer {
             Stage::Http2(http2) => http2.finish(connection, out),
             Stage::Redis(redis) => redis.finish(connection, out),
             Stage::Tls(tls) => tls.finish(connection, out),
+            Stage::Postgres(postgres) => postgres.finish(connection, out),
             Stage::Opaque(opaque) => opaque.finish(connection, out),
             Stage::Undecided { .. } => self.finish_unspoken(at, out),
             Stage::Over => {}
@@ -343,6 +350,7 @@ impl Observer {
             Stage::Http2(http2) => http2.open_calls(connection, at, out),
             Stage::Redis(redis) => redis.open_calls(connection, at, out),
             Stage::Tls(tls) => out.extend(tls.open_call(connection, at)),
+            Stage::Postgres(postgres) => postgres.open_calls(connection, at, out),
             Stage::Opaque(opaque) => out.extend(opaque.open_call(connection, at)),
             Stage::Undecided { .. } | Stage::Over => {}
         }

@@ -37,12 +37,13 @@ mod protobuf;
 mod query;
 mod redis;
 mod scan;
+mod statements;
 mod tag;
 mod text;
 mod tokens;
 
 use bytes::Bytes;
-use remora_store::call::{Call, Message, Omitted, State};
+use remora_store::call::{Call, Detail, Message, Omitted, State};
 use remora_store::coding;
 
 use crate::keys::RedactionKey;
@@ -131,14 +132,45 @@ impl Redactor {
         }
         self.head(&mut call.interim, false);
         redis::redact(&self.rules, call);
-        for message in [&mut call.request, &mut call.response] {
-            if !message.body.is_empty() {
+        self.statement(call, broken);
+        let is_statement = matches!(call.detail, Detail::Sql(_));
+        for (message, is_done) in [
+            (&mut call.request, is_statement),
+            (&mut call.response, false),
+        ] {
+            if !message.body.is_empty() && !is_done {
                 self.body(message, broken);
             }
         }
         self.messages(call);
         self.echoes(call);
         self.echoes_in_messages(call);
+    }
+
+    /// A statement with its values: what the names in it tell, and what is secret by its form. Its
+    /// fingerprint may hold the latter where it stood without the quotes of a value.
+    fn statement(&self, call: &mut Call, broken: bool) {
+        let Detail::Sql(sql) = &mut call.detail else {
+            return;
+        };
+        let message = &mut call.request;
+        let cut = broken || message.truncated();
+        let mut found = Edits::default();
+        statements::find(&self.rules, sql, &message.body, &mut found);
+        found.absorb(text::scan(&self.rules, &message.body, cut), 0);
+        echo::find(
+            &self.rules.tagger,
+            &message.body,
+            Part::Body { cut },
+            &mut found,
+        );
+        if let Some(masked) = found.apply(&message.body) {
+            message.body = masked;
+        }
+        let found = text::scan(&self.rules, sql.fingerprint.as_bytes(), false);
+        if let Some(masked) = found.apply(sql.fingerprint.as_bytes()) {
+            sql.fingerprint = String::from_utf8_lossy(&masked).into_owned();
+        }
     }
 
     fn head(&mut self, head: &mut Bytes, cut: bool) {

@@ -45,7 +45,9 @@ pub(crate) async fn terminate(
     let carried = match family {
         Ok(Family::Http1) => http1::relay(&near, &far, client, server).await,
         Ok(Family::Http2) => http2::relay(&near, &far, client, server).await,
-        Ok(Family::Redis | Family::Tls | Family::Opaque) => give_over(&near, &far, b"", b""),
+        Ok(Family::Redis | Family::Postgres | Family::Tls | Family::Opaque) => {
+            give_over(&near, &far, b"", b"")
+        }
         Err(by) => Carried::Over(Outcome::Reset(by)),
     };
     match carried {

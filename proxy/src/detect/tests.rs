@@ -28,7 +28,13 @@ use super::*;
 #[test_case(b"\x16\x03\x01\x02\x00", None; "a record header alone")]
 #[test_case(b"\x16\x03\x01\x02\x00\x02", Some(Family::Opaque); "a handshake that is no client hello")]
 #[test_case(b"\x16\x09", Some(Family::Opaque); "no version of TLS")]
-#[test_case(b"\x00\x00\x00\x08", Some(Family::Opaque); "a binary length")]
+#[test_case(b"\x00\x00\x00\x08", None; "a binary length")]
+#[test_case(b"\x00\x00\x00\x08\x04\xd2\x16\x2f", Some(Family::Postgres); "postgres asks for TLS")]
+#[test_case(b"\x00\x00\x00\x10\x04\xd2\x16\x2e", Some(Family::Postgres); "postgres cancels")]
+#[test_case(b"\x00\x00\x00\x29\x00\x03\x00\x00u", Some(Family::Postgres); "postgres startup")]
+#[test_case(b"\x00\x00\x00\x29\x00\x03\x00\x00\x00", Some(Family::Opaque); "kafka asks for metadata")]
+#[test_case(b"\x00\x00\x00\x29\x00\x12", Some(Family::Opaque); "kafka asks for versions")]
+#[test_case(b"\x00\x00\x90", Some(Family::Opaque); "too long for a startup packet")]
 #[test_case(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", Some(Family::Opaque); "a word too long for a method")]
 #[test_case(b"", None; "nothing")]
 fn a_client_is_known_by_its_first_bytes(bytes: &[u8], expected: Option<Family>) {
@@ -77,6 +83,8 @@ fn openings() -> impl Strategy<Value = Vec<u8>> {
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"\x47\x01\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0",
         b"\0\0\0\x20\0\x12\0\x03\0\0\0\x01",
+        b"\0\0\0\x29\0\x03\0\0user\0",
+        b"\0\0\0\x08\x04\xd2\x16\x2f",
         b"\x10\x0c\0\x04MQTT\x04",
         b"*1\r\n$4\r\n",
         b"\x4a\0\0\0\x0a8.0.36\0",

@@ -37,7 +37,7 @@ impl Carrier {
     /// What is inside TLS may be requests, on which no fault acts.
     pub(crate) fn of_spliced(family: Option<Family>) -> Self {
         match family {
-            Some(Family::Redis | Family::Opaque) => Self::Foreign,
+            Some(Family::Redis | Family::Postgres | Family::Opaque) => Self::Foreign,
             Some(Family::Http1 | Family::Http2 | Family::Tls) | None => Self::Splice,
         }
     }

@@ -61,6 +61,14 @@ pub(super) struct Grant {
 }
 
 impl Grant {
+    /// One that has taken nothing yet.
+    pub(super) fn new(budget: &Budget) -> Self {
+        Self {
+            budget: budget.clone(),
+            bytes: 0,
+        }
+    }
+
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Refused> {
         if bytes > 0 && !self.budget.try_take(bytes) {
             return Err(Refused);
@@ -92,10 +100,7 @@ impl Drop for Grant {
 impl Draft {
     /// `None` where the budget has no room for another record.
     pub(super) fn new(protocol: Protocol, ordinal: u32, budget: &Budget) -> Option<Self> {
-        let mut grant = Grant {
-            budget: budget.clone(),
-            bytes: 0,
-        };
+        let mut grant = Grant::new(budget);
         grant.take(RECORD_BYTES).ok()?;
         Some(Self {
             protocol,
@@ -335,6 +340,35 @@ impl MessageDraft {
     /// Bytes that are kept, as they were taken from the budget.
     pub(super) fn kept_bytes(&self) -> usize {
         self.head.capacity() + self.body.capacity() + self.trailers.capacity()
+    }
+
+    /// Keeps a piece of a body that is written from `size` bytes of the wire, up to `limit` bytes.
+    pub(super) fn keep_written(
+        &mut self,
+        piece: &[u8],
+        size: u64,
+        limit: usize,
+        grant: &mut Grant,
+    ) {
+        self.body_size = self.body_size.saturating_add(size);
+        if self.is_full() {
+            return;
+        }
+        match keep_up_to(&mut self.body, piece, limit, grant) {
+            Ok(false) => {}
+            Ok(true) => self.omitted = Some(Omitted::Limit),
+            Err(Refused) => self.omitted = Some(Omitted::Budget),
+        }
+    }
+
+    /// Whether nothing more of the body is kept.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.omitted, Some(Omitted::Limit | Omitted::Budget))
+    }
+
+    /// Whether a body has begun.
+    pub(super) fn has_body(&self) -> bool {
+        !self.body.is_empty()
     }
 
     fn into_message(mut self, grant: &mut Grant) -> Message {

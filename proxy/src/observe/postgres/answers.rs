@@ -1,0 +1,402 @@
+//! What the server of a session sends.
+
+use std::rc::Rc;
+
+use remora_store::call::{ErrorCode, Omitted, Severity, Side, SqlError, SqlSent};
+
+use super::fields::Fields;
+use super::frame::Message;
+use super::pending::{Asked, Running};
+use super::session::{Session, detail};
+use super::statement::{Column, Columns};
+use super::values;
+use crate::observe::Recorded;
+use crate::observe::connection::Connection;
+use crate::observe::draft::Draft;
+use crate::sql::About;
+
+/// Least of a row or an error that is kept.
+const LEAST_BYTES: usize = 4 * 1024;
+/// Most of what describes rows or values.
+const DESCRIPTION_BYTES: usize = 32 * 1024;
+/// Most of what is a few words.
+const WORDS_BYTES: usize = 256;
+
+/// How much of a message of a type is worth keeping; `None` where there is no such type.
+pub(super) fn limit(kind: u8, body_bytes: usize) -> Option<usize> {
+    Some(match kind {
+        b'D' | b'd' | b'V' => body_bytes.max(LEAST_BYTES),
+        b'E' => LEAST_BYTES,
+        b'T' | b't' => DESCRIPTION_BYTES,
+        b'C' | b'S' | b'Z' => WORDS_BYTES,
+        // Requests to authenticate, keys, notices, notifications, and what says no more than its type.
+        b'R' | b'K' | b'N' | b'A' | b'v' | b'1' | b'2' | b'3' | b'n' | b's' | b'I' | b'c'
+        | b'G' | b'H' | b'W' => 0,
+        _ => return None,
+    })
+}
+
+impl Session {
+    pub(super) fn answer(
+        &mut self,
+        connection: &mut Connection,
+        message: Message<'_>,
+        at: u64,
+        out: &mut Vec<Recorded>,
+    ) {
+        match message.kind {
+            b'1' => drop(self.pending.take(|it| matches!(it, Asked::Parse(..)))),
+            b'2' => drop(self.pending.take(|it| matches!(it, Asked::Bind))),
+            b'3' => drop(self.pending.take(|it| matches!(it, Asked::Close))),
+            b't' => self.values_described(message),
+            b'T' => self.rows_described(message),
+            b'n' => drop(self.pending.take(|it| matches!(it, Asked::Describe(_)))),
+            b'D' => self.row(connection, message),
+            b'd' => self.copied_out(connection, message),
+            b'V' => self.function_answered(connection, message, at, out),
+            b'C' | b'I' | b's' => self.complete(connection, message, at, out),
+            b'E' => self.failed(connection, message, at, out),
+            b'Z' => self.ready(message),
+            b'S' => self.told(message),
+            _ => {}
+        }
+        let answers = matches!(message.kind, b'T' | b'D' | b'd' | b'G' | b'H' | b'W');
+        if answers && let Some(draft) = self.pending.running().and_then(|it| it.draft.as_mut()) {
+            draft.phases.response_first.get_or_insert(message.began);
+        }
+    }
+
+    fn ready(&mut self, message: Message<'_>) {
+        self.in_transaction = message.body.first().is_some_and(|status| *status != b'I');
+        self.login = None;
+        self.pending.ready();
+    }
+
+    /// A setting of the session.
+    fn told(&mut self, message: Message<'_>) {
+        let mut fields = Fields(message.body);
+        if fields.text() == b"standard_conforming_strings" {
+            self.escapes = fields.text() == b"off";
+        }
+    }
+
+    /// The types of a statement's values.
+    fn values_described(&mut self, message: Message<'_>) {
+        let is_describe = |asked: &Asked| matches!(asked, Asked::Describe(_));
+        let mut fields = Fields(message.body);
+        let count = fields.int16().unwrap_or_default();
+        let types: Vec<u32> = (0..count).map_while(|_| fields.int32()).collect();
+        // What describes the rows follows.
+        if let Some(Asked::Describe(described)) = self.pending.take(is_describe) {
+            if let Some(prepared) = &described {
+                *prepared.types.borrow_mut() = types;
+            }
+            self.pending.0.push_front(Asked::Describe(described));
+        }
+    }
+
+    /// What the rows are made of: those of a statement that was asked about, or those that follow.
+    fn rows_described(&mut self, message: Message<'_>) {
+        let columns = Some(Rc::new(columns(message)));
+        let is_due = |asked: &Asked| {
+            matches!(
+                asked,
+                Asked::Describe(_) | Asked::Execute(_) | Asked::Statement(_)
+            )
+        };
+        match self.pending.take(is_due) {
+            Some(Asked::Describe(Some(prepared))) => *prepared.columns.borrow_mut() = columns,
+            Some(Asked::Execute(mut running)) => {
+                running.columns = columns;
+                self.pending.0.push_front(Asked::Execute(running));
+            }
+            Some(Asked::Statement(mut running)) => {
+                running.columns = columns;
+                self.pending.0.push_front(Asked::Statement(running));
+            }
+            _ => {}
+        }
+    }
+
+    fn row(&mut self, connection: &Connection, message: Message<'_>) {
+        let Some(running) = self.pending.running() else {
+            return;
+        };
+        running.rows += 1;
+        let of_statement = running.prepared.as_ref();
+        let of_statement = of_statement.and_then(|it| it.columns.borrow().clone());
+        let columns = running.columns.clone().or(of_statement);
+        let formats = running.formats.clone();
+        let Some(draft) = &mut running.draft else {
+            return;
+        };
+        // Each value has its length before it, and all have their count.
+        let mut fields = Fields(message.body);
+        let count = usize::from(fields.int16().unwrap_or_default());
+        let size = message.size.saturating_sub(2 + 4 * count) as u64;
+        if draft.response.is_full() {
+            draft.response.body_size = draft.response.body_size.saturating_add(size);
+            return;
+        }
+        let mut line = Vec::with_capacity(2 * message.body.len().min(LEAST_BYTES));
+        if draft.response.has_body() {
+            line.push(b'\n');
+        }
+        write_row(
+            fields,
+            count,
+            columns.as_deref(),
+            formats.as_deref(),
+            &mut line,
+        );
+        keep_answer(draft, &line, size, connection);
+        if !message.is_whole() {
+            draft.response.omitted.get_or_insert(Omitted::Limit);
+        }
+    }
+
+    /// Data of a COPY to the client.
+    fn copied_out(&mut self, connection: &Connection, message: Message<'_>) {
+        let Some(Running {
+            draft: Some(draft), ..
+        }) = self.pending.running()
+        else {
+            return;
+        };
+        keep_answer(draft, message.body, message.size as u64, connection);
+        if !message.is_whole() {
+            draft.response.omitted.get_or_insert(Omitted::Limit);
+        }
+    }
+
+    fn function_answered(
+        &mut self,
+        connection: &Connection,
+        message: Message<'_>,
+        at: u64,
+        out: &mut Vec<Recorded>,
+    ) {
+        let Some(Asked::Statement(Running {
+            draft: Some(mut draft),
+            ..
+        })) = self.pending.take(|it| matches!(it, Asked::Statement(_)))
+        else {
+            return;
+        };
+        let mut line = Vec::new();
+        let value = Fields(message.body).value().flatten();
+        values::write(value, 0, true, &mut line);
+        keep_answer(
+            &mut draft,
+            &line,
+            message.size.saturating_sub(4) as u64,
+            connection,
+        );
+        draft.phases.response_first.get_or_insert(message.began);
+        draft.phases.response_last = Some(at);
+        out.push(draft.finish(connection));
+    }
+
+    /// A statement is done, or stopped after so many rows as the client wanted.
+    fn complete(
+        &mut self,
+        connection: &Connection,
+        message: Message<'_>,
+        at: u64,
+        out: &mut Vec<Recorded>,
+    ) {
+        let is_running = |asked: &Asked| matches!(asked, Asked::Execute(_) | Asked::Statement(_));
+        let Some(Asked::Execute(running) | Asked::Statement(running)) =
+            self.pending.take(is_running)
+        else {
+            return;
+        };
+        let rows = match message.kind {
+            b'C' => rows_of(Fields(message.body).text()),
+            b's' => Some(running.rows),
+            _ => None,
+        };
+        if let Some(mut draft) = running.draft {
+            detail(&mut draft, |sql| sql.rows = rows);
+            draft.phases.response_first.get_or_insert(message.began);
+            draft.phases.response_last = Some(at);
+            out.push(draft.finish(connection));
+        }
+    }
+
+    fn failed(
+        &mut self,
+        connection: &mut Connection,
+        message: Message<'_>,
+        at: u64,
+        out: &mut Vec<Recorded>,
+    ) {
+        let (error, line) = read_error(message.body);
+        let draft = match self.login {
+            Some(times) => {
+                let about = About {
+                    command: "CONNECT".to_owned(),
+                    fingerprint: "CONNECT".to_owned(),
+                };
+                self.begin(connection, &about, SqlSent::Session, times)
+            }
+            None => self.take_failed(connection, at),
+        };
+        let Some(mut draft) = draft else {
+            return;
+        };
+        detail(&mut draft, |sql| sql.error = Some(error));
+        let mut text = Vec::with_capacity(line.len() + 1);
+        if draft.response.has_body() {
+            text.push(b'\n');
+        }
+        text.extend_from_slice(&line);
+        keep_answer(&mut draft, &text, message.size as u64, connection);
+        draft.phases.response_first.get_or_insert(message.began);
+        draft.phases.response_last = Some(at);
+        out.push(draft.finish(connection));
+    }
+
+    /// The call that an error ends: the first that was to be executed, else what could not be parsed.
+    /// What was asked behind it is not looked at by the server.
+    fn take_failed(&mut self, connection: &mut Connection, at: u64) -> Option<Box<Draft>> {
+        self.skipping = !self.pending.has_end();
+        let failed = self.pending.take_failed();
+        let mut parsed = None;
+        for asked in failed {
+            match asked {
+                Asked::Execute(running) | Asked::Statement(running) => return running.draft,
+                Asked::Parse(prepared, began) => parsed = parsed.or(Some((prepared, began))),
+                _ => {}
+            }
+        }
+        let (prepared, began) = parsed?;
+        let sent = match prepared.named {
+            true => SqlSent::Prepared,
+            false => SqlSent::Extended,
+        };
+        let mut draft = self.begin(connection, &prepared.about, sent, (began, at))?;
+        draft.phases.request_last = Some(began);
+        let size = prepared.text.len() as u64;
+        super::session::keep_question(&mut draft, &prepared.text, size, connection);
+        Some(draft)
+    }
+}
+
+fn keep_answer(draft: &mut Draft, text: &[u8], size: u64, connection: &Connection) {
+    let limit = connection.limits.body_bytes;
+    let (message, grant) = draft.message(Side::Server);
+    message.keep_written(text, size, limit, grant);
+}
+
+/// Appends a row as a JSON object, or as an array where the names of its columns are not known.
+fn write_row(
+    mut fields: Fields<'_>,
+    count: usize,
+    columns: Option<&Columns>,
+    formats: Option<&[u16]>,
+    line: &mut Vec<u8>,
+) {
+    let (open, close) = match columns {
+        Some(_) => (b'{', b'}'),
+        None => (b'[', b']'),
+    };
+    line.push(open);
+    for place in 0..count {
+        let Some(value) = fields.value() else {
+            return;
+        };
+        if place > 0 {
+            line.push(b',');
+        }
+        let column = columns.and_then(|columns| columns.at(place));
+        match (columns, column) {
+            (Some(_), Some(column)) => line.extend_from_slice(&column.name),
+            (Some(_), None) => line.extend_from_slice(format!("\"{}\"", place + 1).as_bytes()),
+            (None, _) => {}
+        }
+        if columns.is_some() {
+            line.push(b':');
+        }
+        let is_binary = match formats {
+            Some(formats) => values::is_binary(formats, place),
+            None => column.is_some_and(|column| column.is_binary),
+        };
+        values::write(value, column.map_or(0, |it| it.oid), is_binary, line);
+    }
+    line.push(close);
+}
+
+fn columns(message: Message<'_>) -> Columns {
+    let mut fields = Fields(message.body);
+    let count = fields.int16().unwrap_or_default();
+    let mut columns = Columns::default();
+    for _ in 0..count {
+        let mut name = Vec::new();
+        values::write_string(fields.text(), &mut name);
+        // Table and attribute, type, its size and modifier, format.
+        let (Some(_), Some(oid), Some(_), Some(format)) = (
+            fields.bytes(6),
+            fields.int32(),
+            fields.bytes(6),
+            fields.int16(),
+        ) else {
+            break;
+        };
+        columns.add(Column {
+            name: name.into(),
+            oid,
+            is_binary: format == 1,
+        });
+    }
+    columns
+}
+
+/// The number at the end of a command tag, such as `INSERT 0 5`.
+pub(super) fn rows_of(tag: &[u8]) -> Option<u64> {
+    let last = tag.rsplit(|byte| *byte == b' ').next()?;
+    str::from_utf8(last).ok()?.parse().ok()
+}
+
+/// Fields of an error that are told, and what they are called.
+const ERROR_FIELDS: &[(u8, &str)] = &[
+    (b'M', "message"),
+    (b'D', "detail"),
+    (b'H', "hint"),
+    (b'P', "position"),
+    (b'W', "where"),
+    (b's', "schema"),
+    (b't', "table"),
+    (b'c', "column"),
+    (b'n', "constraint"),
+];
+
+/// What an error says, and the line that tells it.
+fn read_error(body: &[u8]) -> (SqlError, Vec<u8>) {
+    let mut fields = Fields(body);
+    let mut told = serde_json::Map::new();
+    let (mut code, mut severity) = (None, Severity::Error);
+    while let Some(kind) = fields.byte().filter(|kind| *kind != 0) {
+        let text = fields.text();
+        match kind {
+            b'C' => code = ErrorCode::read(text),
+            // The one is not translated, but older servers have only the other.
+            b'V' | b'S' if text == b"FATAL" => severity = Severity::Fatal,
+            b'V' | b'S' if text == b"PANIC" => severity = Severity::Panic,
+            _ => {
+                let known = ERROR_FIELDS.iter().find(|(known, _)| *known == kind);
+                if let Some((_, name)) = known {
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    told.insert((*name).to_owned(), text.into());
+                }
+            }
+        }
+    }
+    // One without a code is an error all the same.
+    let code = code.or_else(|| ErrorCode::read(b"XX000"));
+    let code = code.expect("the code of an internal error is one");
+    told.insert("severity".to_owned(), severity.as_str().into());
+    told.insert("code".to_owned(), code.as_str().into());
+    let line = serde_json::Value::Object(told).to_string();
+    (SqlError { code, severity }, line.into_bytes())
+}

@@ -1,0 +1,120 @@
+//! Statements that a session has prepared, and portals in which they are bound to values.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use crate::observe::draft::{Draft, Grant};
+use crate::sql::About;
+
+/// Most statements and portals of a session that are known by their names; of more the oldest are
+/// forgotten.
+const MOST_NAMED: usize = 1024;
+
+/// Most columns of a row that are known by their names.
+const MOST_COLUMNS: usize = 512;
+
+/// A statement that was parsed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// As it was sent, as far as it is kept.
+    pub(super) text: Box<[u8]>,
+    /// Whether it goes on.
+    pub(super) cut: bool,
+    pub(super) about: About,
+    pub(super) named: bool,
+    /// Types of its values as the client told them; 0 for one that it did not.
+    pub(super) told_types: Vec<u32>,
+    /// The same as the server told them.
+    pub(super) types: RefCell<Vec<u32>>,
+    /// What its rows are made of, once that was told.
+    pub(super) columns: RefCell<Option<Rc<Columns>>>,
+    /// Pays for the text.
+    pub(super) _grant: Grant,
+}
+
+/// Names and types of the columns of a row.
+#[derive(Debug, Default)]
+pub(super) struct Columns(Vec<Column>);
+
+#[derive(Debug)]
+pub(super) struct Column {
+    /// As JSON.
+    pub(super) name: Box<[u8]>,
+    pub(super) oid: u32,
+    pub(super) is_binary: bool,
+}
+
+impl Columns {
+    pub(super) fn add(&mut self, column: Column) {
+        if self.0.len() < MOST_COLUMNS {
+            self.0.push(column);
+        }
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<&Column> {
+        self.0.get(place)
+    }
+}
+
+/// A statement with its values, ready to be executed.
+#[derive(Debug)]
+pub(super) struct Portal {
+    pub(super) prepared: Rc<Prepared>,
+    /// The call that its execution will be; taken by the first.
+    pub(super) draft: Option<Box<Draft>>,
+    pub(super) executed: bool,
+    /// Formats in which the client wants the columns.
+    pub(super) formats: Rc<[u16]>,
+}
+
+/// Things by the name that the client gave them, of which the empty one is used most.
+#[derive(Debug)]
+pub(super) struct Named<T> {
+    unnamed: Option<T>,
+    named: HashMap<Box<[u8]>, T>,
+    order: VecDeque<Box<[u8]>>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self {
+            unnamed: None,
+            named: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
+impl<T> Named<T> {
+    pub(super) fn insert(&mut self, name: &[u8], value: T) {
+        if name.is_empty() {
+            self.unnamed = Some(value);
+            return;
+        }
+        if self.named.insert(name.into(), value).is_some() {
+            return;
+        }
+        self.order.push_back(name.into());
+        if self.order.len() > MOST_NAMED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.named.remove(&oldest);
+        }
+    }
+
+    pub(super) fn get(&mut self, name: &[u8]) -> Option<&mut T> {
+        match name {
+            [] => self.unnamed.as_mut(),
+            name => self.named.get_mut(name),
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &[u8]) {
+        if name.is_empty() {
+            self.unnamed = None;
+        } else if self.named.remove(name).is_some() {
+            self.order.retain(|known| **known != *name);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use proptest::prelude::*;
+use remora_store::call::MAX_ABOUT_BYTES;
+use test_case::test_case;
+
+use super::*;
+
+#[test_case("SELECT 1", "SELECT ?"; "a number")]
+#[test_case("select  *\n from Orders\twhere id=17;", "SELECT * FROM orders WHERE id = ?"; "white space and case")]
+#[test_case("SELECT 'it''s', E'a\\'b', U&'d\\0061t', B'01', X'1F', $$a'b$$, $q$ $$ $q$", "SELECT ?"; "strings of every form")]
+#[test_case("SELECT 'a'\n  'b' FROM t", "SELECT ? FROM t"; "a string that goes on")]
+#[test_case("SELECT 1.5, .5, 1e10, 2E-3, 0x1F, 1_000, -7, +7", "SELECT ?"; "numbers")]
+#[test_case("SELECT a - 1, a -1, a+1", "SELECT a - ?, a - ?, a + ?"; "signs between operands stay")]
+#[test_case("WHERE a=-1 AND b >=-2", "WHERE a = ? AND b >= ?"; "a sign behind a comparison")]
+#[test_case("WHERE id IN (1, 2, 3)", "WHERE id IN (?)"; "a list")]
+#[test_case("WHERE id IN ($1,$2 , $3)", "WHERE id IN (?)"; "a list of parameters")]
+#[test_case("WHERE id = ANY(ARRAY[1,2])", "WHERE id = ANY (ARRAY[?])"; "an array")]
+#[test_case("insert into t (a, b) values (1, 'x'), (2, NULL), (3, true)", "INSERT INTO t(a, b) VALUES (?)"; "rows")]
+#[test_case("SELECT a -- the first\n, b /* not /* this */ nor that */ FROM t", "SELECT a, b FROM t"; "comments")]
+#[test_case("SELECT \"Order\".\"iD\" FROM \"Or\"\"der\"", "SELECT \"Order\".\"iD\" FROM \"Or\"\"der\""; "names in quotes")]
+#[test_case("SELECT id::text, '5'::int, CAST($1 AS int)", "SELECT id::text, ?::int, CAST (? AS int)"; "casts")]
+#[test_case("SELECT count(*) FROM t WHERE a IS NULL AND b IS NOT NULL AND c = NULL", "SELECT count(*) FROM t WHERE a IS NULL AND b IS NOT NULL AND c = ?"; "nulls")]
+#[test_case("SELECT data->>'a', b @> '{}'", "SELECT data ->> ?, b @> ?"; "operators")]
+#[test_case("SELECT größe FROM Straße", "SELECT größe FROM straße"; "names beyond ASCII")]
+#[test_case("DO $body$ BEGIN x := 'secret'; END $body$", "DO ?"; "code is a value")]
+#[test_case("SELECT 'never closed", "SELECT ?"; "a string without an end")]
+#[test_case("SELECT /* never closed", "SELECT"; "a comment without an end")]
+#[test_case("SELECT $a FROM t", "SELECT $ a FROM t"; "a dollar alone")]
+#[test_case("ALTER USER bob PASSWORD 'hunter2'", "ALTER user bob password ?"; "a password")]
+#[test_case("", ""; "nothing")]
+fn a_statement_has_a_fingerprint(statement: &str, expected: &str) {
+    assert_eq!(about(statement.as_bytes(), false).fingerprint, expected);
+}
+
+#[test_case("select 1", "SELECT")]
+#[test_case("(SELECT 1) UNION (SELECT 2)", "SELECT"; "behind a bracket")]
+#[test_case("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a", "INSERT"; "what WITH is for")]
+#[test_case("WITH a AS (DELETE FROM t RETURNING id) SELECT * FROM a", "SELECT"; "not what is within")]
+#[test_case("EXPLAIN ANALYZE SELECT 1", "EXPLAIN")]
+#[test_case("-- nothing", "EMPTY")]
+#[test_case("17", "QUERY")]
+#[test_case("BEGIN", "BEGIN")]
+fn a_statement_has_a_command(statement: &str, expected: &str) {
+    assert_eq!(about(statement.as_bytes(), false).command, expected);
+}
+
+#[test]
+fn a_backslash_escapes_where_the_server_says_so() {
+    let statement = br"SELECT 'a\' , secret, '";
+    assert_eq!(about(statement, true).fingerprint, "SELECT ?");
+    let plain = about(statement, false).fingerprint;
+    assert_eq!(plain, "SELECT ?, secret, ?");
+}
+
+#[test]
+fn long_statements_that_differ_late_have_fingerprints_that_differ() {
+    let statement = |end: &str| format!("SELECT {} {end}", "column_of_a_table, ".repeat(200));
+    let (one, other) = (statement("a"), statement("b"));
+    let [one, other] = [one, other].map(|it| about(it.as_bytes(), false).fingerprint);
+    assert!(one.len() <= MAX_ABOUT_BYTES && one != other, "{one}");
+    assert!(one.contains("… #"));
+}
+
+#[test_case("SELECT 1; SELECT 'a;b';", &["SELECT 1", " SELECT 'a;b'"])]
+#[test_case(";; ;", &[]; "nothing between")]
+#[test_case("CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); SELECT 3", &["CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)", " SELECT 3"]; "within brackets")]
+#[test_case("a; b; c; d", &["a", " b", " c; d"]; "too many")]
+#[test_case("/* ; */ -- ;\n", &[]; "comments alone")]
+fn a_text_has_statements(text: &str, expected: &[&str]) {
+    let found = statements(text.as_bytes(), false, 3);
+    let found: Vec<_> = found.iter().map(|it| str::from_utf8(it).unwrap()).collect();
+    assert_eq!(found, expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_is_read_has_a_short_fingerprint(text in proptest::collection::vec(any::<u8>(), 0..300), escapes: bool) {
+        let about = about(&text, escapes);
+        prop_assert!(about.fingerprint.len() <= MAX_ABOUT_BYTES);
+        prop_assert!(!about.command.is_empty());
+        let tokens: usize = Tokens::new(&text, escapes).map(|token| token.text.len()).sum();
+        prop_assert!(tokens <= text.len());
+        statements(&text, escapes, 8);
+    }
+
+    #[test]
+    fn values_do_not_change_a_fingerprint(number: u32, float in 0.0..1e9_f64, text in "\\PC{0,12}", list in 1..9_usize) {
+        let list = vec![number.to_string(); list].join(", ");
+        let quoted = text.replace('\'', "''");
+        let one = format!("SELECT a FROM t WHERE b = {number} AND c < {float} AND d = '{quoted}' AND e IN ({list})");
+        let expected = "SELECT a FROM t WHERE b = ? AND c < ? AND d = ? AND e IN (?)";
+        prop_assert_eq!(about(one.as_bytes(), false).fingerprint, expected);
+    }
+
+    #[test]
+    fn the_fingerprint_of_words_is_its_own(words in proptest::collection::vec(proptest::sample::select(&[
+        "select", "from", "a", "b_c", "(", ")", ",", "=", "1", "'x'", "$1", "null", "*", "in", "<>",
+    ][..]), 0..40)) {
+        let once = about(words.join(" ").as_bytes(), false);
+        // A question mark is an operator where it is read again.
+        let again = about(once.fingerprint.replace('?', "7").as_bytes(), false);
+        prop_assert_eq!(again.fingerprint, once.fingerprint);
+    }
+}
