@@ -6,8 +6,10 @@ mod signals;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::api::Client;
 use crate::support::process::{HubPlace, REMORA, Running, free_port};
@@ -149,6 +151,30 @@ async fn a_call_that_fails_is_recorded_as_what_failed() {
         place.calls("till").await,
         ["outbound GET /pay connect_refused"]
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_around_the_proxy_is_named_while_it_stands() {
+    let place = Place::start().await;
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let asks = program(
+        "python3",
+        &["-c", programs::ASKS_DIRECTLY, &address.port().to_string()],
+    );
+    let mut command = tokio::process::Command::from(place.remora(&[], &asks));
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let named =
+        format!("remora: a connection to {address} goes around the proxy and is not recorded");
+    let seen = async { while lines.next_line().await.unwrap().unwrap() != named {} };
+    tokio::time::timeout(Duration::from_secs(30), seen)
+        .await
+        .unwrap();
+    // The program ends with its input.
+    drop(child.stdin.take());
+    assert!(child.wait().await.unwrap().success());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Its outbound calls come by through a forward proxy that the environment names, its inbound ones through
 //! mapped ports. Everything it says and reads is its own; what is ours goes to standard error, in few words.
 
+mod around;
 mod environment;
 mod hub;
 mod program;
@@ -77,7 +78,11 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
         .flat_map(|trust| trust.variables(&sidecar.trust));
     let changes = environment::changes(sidecar.forward, &trusted.collect::<Vec<_>>(), inherited);
     let code = match program::start(&options.command, changes) {
-        Ok(child) => program::wait(child, &mut signals).await?,
+        Ok(child) => {
+            let known = sidecar.addresses();
+            let known = (!options.quiet).then_some(&known[..]);
+            program::wait(child, &mut signals, known).await?
+        }
         Err(code) => {
             place.close().await;
             return Ok(code);
@@ -194,6 +199,12 @@ impl Sidecar {
             stop,
             running: tokio::spawn(proxy.run(shutdown)),
         })
+    }
+
+    /// Where the program's connections are recorded.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let mapped = self.mapped.iter().map(|bound| bound.address);
+        mapped.chain([self.forward]).collect()
     }
 
     /// Ends it once everything is shipped that the hub takes.

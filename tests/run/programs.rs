@@ -49,6 +49,20 @@ print(hear())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 ";
 
+/// Has a process of its own, started by another thread, hold a connection until the input ends.
+pub const ASKS_DIRECTLY: &str = r#"
+import subprocess, sys, threading
+holds = """
+import socket, sys
+with socket.create_connection(('127.0.0.1', int(sys.argv[1]))):
+    sys.stdin.read()
+"""
+run = lambda: subprocess.run([sys.executable, '-c', holds, sys.argv[1]], check=True)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"#;
+
 /// Answers with the path; ends at SIGTERM.
 pub const NODE_SERVER: &str = "
 const server = require('http').createServer((q, s) => s.end(`node says ${q.url}`));

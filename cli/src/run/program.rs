@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -9,6 +10,7 @@ use anyhow::Context;
 use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
+use super::around;
 use super::environment::Change;
 use super::signals::{Signals, pass_on};
 
@@ -38,11 +40,25 @@ pub(super) fn start(command: &[OsString], changes: Vec<Change>) -> Result<Child,
     })
 }
 
-/// Waits for the program, and passes on the signals that come meanwhile. Gives its exit code.
-pub(super) async fn wait(mut child: Child, signals: &mut Signals) -> anyhow::Result<u8> {
-    let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+/// Waits for the program, and passes on the signals that come meanwhile. Gives its exit code. Connections to
+/// other servers than the `known` ones are named, unless that is `None`.
+pub(super) async fn wait(
+    mut child: Child,
+    signals: &mut Signals,
+    known: Option<&[SocketAddr]>,
+) -> anyhow::Result<u8> {
+    let child_id = child.id();
+    let id = child_id.and_then(|id| Pid::from_raw(id.cast_signed()));
+    let names = async {
+        match (child_id, known) {
+            (Some(id), Some(known)) => around::name_servers(id, known).await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::pin!(names);
     loop {
         tokio::select! {
+            never = &mut names => match never {},
             status = child.wait() => return status.map(exit_code).context("wait for the program"),
             signal = signals.next() => if let Some(id) = id {
                 pass_on(signal, id);

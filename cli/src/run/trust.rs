@@ -13,8 +13,10 @@ use tempfile::TempDir;
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// Largest file of authorities that is read, in bytes.
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// The variables that lead to no such file, or to one that the sidecar reads itself.
-const NO_FILES: [&str; 2] = ["JAVA_TOOL_OPTIONS", "SSL_CERT_FILE"];
+/// The variable that leads to no such file.
+const JAVA: &str = "JAVA_TOOL_OPTIONS";
+/// The one that leads to what the system trusts, for the sidecar as well.
+const READ_ANYWAY: &str = "SSL_CERT_FILE";
 
 /// The folder, and what was found in the environment.
 pub(super) struct Trust {
@@ -44,17 +46,24 @@ impl Trust {
             let name = || format!("read --upstream-ca {}", file.display());
             authorities.extend(fs::read(file).with_context(name)?);
         }
+        // Many lead to the same file, which the sidecar may read anyway.
+        let mut known: Vec<PathBuf> = Vec::new();
+        known.extend(inherited(READ_ANYWAY).map(PathBuf::from));
         let names = remora_proxy::tls::VARIABLES.iter().map(|it| it.name);
-        for name in names.filter(|name| !NO_FILES.contains(name)) {
-            match inherited(name).as_deref().map(Path::new).map(read) {
-                Some(Some(pem)) => {
-                    authorities.push(b'\n');
-                    authorities.extend(pem);
-                    trust.taken_over.push(name);
-                }
-                Some(None) => trust.kept.push(name),
-                None => {}
+        for name in names.filter(|name| ![JAVA, READ_ANYWAY].contains(name)) {
+            let Some(path) = inherited(name).map(PathBuf::from) else {
+                continue;
+            };
+            if !known.contains(&path) {
+                let Some(pem) = read(&path) else {
+                    trust.kept.push(name);
+                    continue;
+                };
+                authorities.push(b'\n');
+                authorities.extend(pem);
+                known.push(path);
             }
+            trust.taken_over.push(name);
         }
         if !authorities.is_empty() {
             let path = trust.folder.path().join("upstream.pem");
@@ -114,7 +123,7 @@ mod tests {
         )
         .unwrap();
         let inherited = |name: &str| match name {
-            "NODE_EXTRA_CA_CERTS" => Some(own.clone().into_os_string()),
+            "NODE_EXTRA_CA_CERTS" | "GIT_SSL_CAINFO" => Some(own.clone().into_os_string()),
             // requests takes a folder too.
             "REQUESTS_CA_BUNDLE" => Some(place.path().into()),
             _ => None,
@@ -136,6 +145,17 @@ mod tests {
             ("CURL_CA_BUNDLE", "/x/ca.pem".to_owned()),
         ];
         assert_eq!(led, expected);
+    }
+
+    #[test]
+    fn what_the_system_trusts_is_not_read_twice() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "-----BEGIN CERTIFICATE-----").unwrap();
+        let inherited = |name: &str| (name != JAVA).then(|| file.path().into());
+        let trust = Trust::gather(None, inherited).unwrap();
+        assert_eq!(trust.upstream(), None);
+        let led = trust.variables(&[("NODE_EXTRA_CA_CERTS", "/x/ca.pem".to_owned())]);
+        assert_eq!(led, [("NODE_EXTRA_CA_CERTS", "/x/bundle.pem".to_owned())]);
     }
 
     #[test]

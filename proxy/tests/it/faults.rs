@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::rig::{Rig, within};
 
+mod forward;
 mod http1;
 mod http2;
 mod idle;
