@@ -30,7 +30,7 @@ use rustls::crypto::{CryptoProvider, ring};
 
 use authority::Authority;
 pub use authority::AuthorityError;
-pub use bundle::{Bundle, BundleError, VARIABLES, Variable};
+pub use bundle::{Bundle, BundleError, Reader, VARIABLES, Variable};
 pub(crate) use intercept::{Begun, Inside, Opening, Outside};
 use memory::Memory;
 pub use names::{Names, NamesError};
@@ -81,7 +81,7 @@ impl Interception {
         let provider = Arc::new(ring::default_provider());
         let roots = Roots::load(settings.upstream_ca.as_deref())?;
         let authority = Authority::new()?;
-        let write = |directory| Bundle::write(directory, authority.certificate(), roots.all());
+        let write = |directory| Bundle::write(directory, &authority, roots.all());
         let bundle = settings.ca_dir.as_deref().map(write).transpose()?;
         let interception = Self {
             names: settings.names.clone(),

@@ -12,6 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -39,6 +40,8 @@ pub struct AuthorityError(#[from] rcgen::Error);
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    /// What the authority is called.
+    name: String,
     good_until: SystemTime,
     /// One key for all servers: whoever has it is this process.
     leaf_key: KeyPair,
@@ -62,7 +65,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         // No two are called alike, so that whoever trusts several takes none for another.
         let number: u64 = rand::random();
-        params.distinguished_name = named(&format!("remora sidecar {number:016x}"));
+        let name = format!("remora sidecar {number:016x}");
+        params.distinguished_name = named(&name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         (params.not_before, params.not_after) = validity(now, AUTHORITY_LIFETIME);
@@ -73,6 +77,7 @@ impl Authority {
         Ok(Self {
             issuer: Issuer::new(params, key),
             certificate,
+            name,
             good_until: now + AUTHORITY_LIFETIME,
             signer: signer.ok_or(rcgen::Error::CouldNotParseKeyPair)?,
             leaf_key,
@@ -83,6 +88,28 @@ impl Authority {
     /// The certificate that clients have to trust.
     pub(super) fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// The key, for tests that look for it.
+    #[cfg(test)]
+    pub(super) fn secret(&self) -> Vec<u8> {
+        self.issuer.key().serialize_der()
+    }
+
+    /// The number by which OpenSSL finds it in a directory: the beginning of a digest over its name, in lower case
+    /// and as a sequence of one attribute, the common name (`X509_NAME_hash`).
+    pub(super) fn openssl_hash(&self) -> u32 {
+        const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
+        let within = |tag: u8, content: &[u8]| {
+            let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
+            [&[tag, length][..], content].concat()
+        };
+        let value = within(0x0c, self.name.as_bytes());
+        let attribute = within(0x30, &[COMMON_NAME, &value].concat());
+        let name = within(0x31, &attribute);
+        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &name);
+        let first = digest.as_ref().first_chunk::<4>();
+        first.map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
     /// Whether it can still sign.

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 
+use super::authority::Authority;
 use super::keystore;
 
 /// The sidecar's own authority alone, for clients that add it to what they trust.
@@ -18,6 +19,8 @@ const CA_FILE: &str = "ca.pem";
 const BUNDLE_FILE: &str = "bundle.pem";
 /// The same for Java.
 const KEYSTORE_FILE: &str = "truststore.jks";
+/// Directory with the authority alone, under the name by which OpenSSL looks for it.
+const HASHED_DIR: &str = "certs";
 
 /// Columns of a line in PEM (RFC 7468 section 2).
 const PEM_COLUMNS: usize = 64;
@@ -29,33 +32,58 @@ pub struct Variable {
     pub name: &'static str,
     /// Its value, in which `{dir}` is the directory of the certificates.
     pub value: &'static str,
+    /// For which clients.
+    pub reader: Reader,
+}
+
+/// Which clients a variable is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Those who share a file system with the sidecar, so that it knows whom they trust: all of it is in the bundle.
+    Beside,
+    /// Those in an image of their own, whose authorities nobody here knows: ours come in addition.
+    Apart,
+    /// Both. Most bring authorities of their own, which are Mozilla's.
+    Any,
 }
 
 /// The variables, and who reads each.
 pub const VARIABLES: &[Variable] = {
-    const fn variable(name: &'static str, value: &'static str) -> Variable {
-        Variable { name, value }
+    use Reader::{Any, Apart, Beside};
+    const fn variable(reader: Reader, name: &'static str, value: &'static str) -> Variable {
+        Variable {
+            name,
+            value,
+            reader,
+        }
     }
     &[
-        // OpenSSL and most of what stands on it: Python, Ruby, PHP, curl; Go; rustls-native-certs.
-        variable("SSL_CERT_FILE", "{dir}/bundle.pem"),
+        // OpenSSL and most of what stands on it (Python, Ruby, PHP, curl), Go, rustls-native-certs.
+        variable(Beside, "SSL_CERT_FILE", "{dir}/bundle.pem"),
+        variable(Beside, "CURL_CA_BUNDLE", "{dir}/bundle.pem"),
+        variable(Beside, "GIT_SSL_CAINFO", "{dir}/bundle.pem"),
+        variable(Beside, "NIX_SSL_CERT_FILE", "{dir}/bundle.pem"),
+        // The same; an image's file of authorities stays what it is, and so does the usual directory.
+        variable(Apart, "SSL_CERT_DIR", "{dir}/certs:/etc/ssl/certs"),
+        variable(Apart, "GIT_SSL_CAPATH", "{dir}/certs"),
+        variable(Any, "NODE_EXTRA_CA_CERTS", "{dir}/ca.pem"),
+        variable(Any, "DENO_CERT", "{dir}/ca.pem"),
         // Python's requests, and pip.
-        variable("REQUESTS_CA_BUNDLE", "{dir}/bundle.pem"),
-        variable("PIP_CERT", "{dir}/bundle.pem"),
-        variable("CURL_CA_BUNDLE", "{dir}/bundle.pem"),
-        variable("GIT_SSL_CAINFO", "{dir}/bundle.pem"),
+        variable(Any, "REQUESTS_CA_BUNDLE", "{dir}/bundle.pem"),
+        variable(Any, "PIP_CERT", "{dir}/bundle.pem"),
         // The command line of AWS, and its SDKs.
-        variable("AWS_CA_BUNDLE", "{dir}/bundle.pem"),
+        variable(Any, "AWS_CA_BUNDLE", "{dir}/bundle.pem"),
         // The same of Google, and its older Python clients.
-        variable("CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "{dir}/bundle.pem"),
-        variable("HTTPLIB2_CA_CERTS", "{dir}/bundle.pem"),
-        // gRPC on its C core: Python, Ruby, PHP, C++.
-        variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "{dir}/bundle.pem"),
-        variable("NIX_SSL_CERT_FILE", "{dir}/bundle.pem"),
-        // These add to what is trusted.
-        variable("NODE_EXTRA_CA_CERTS", "{dir}/ca.pem"),
-        variable("DENO_CERT", "{dir}/ca.pem"),
         variable(
+            Any,
+            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+            "{dir}/bundle.pem",
+        ),
+        variable(Any, "HTTPLIB2_CA_CERTS", "{dir}/bundle.pem"),
+        // gRPC on its C core: Python, Ruby, PHP, C++.
+        variable(Any, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "{dir}/bundle.pem"),
+        variable(
+            Any,
             "JAVA_TOOL_OPTIONS",
             "-Djavax.net.ssl.trustStore={dir}/truststore.jks -Djavax.net.ssl.trustStoreType=JKS",
         ),
@@ -83,22 +111,28 @@ impl Bundle {
     /// Each file is there whole or not at all, and everybody may read it.
     pub(super) fn write(
         directory: &Path,
-        authority: &CertificateDer<'static>,
+        authority: &Authority,
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, BundleError> {
-        fs::create_dir_all(directory).map_err(|source| BundleError {
-            path: directory.to_owned(),
+        let hashed = directory.join(HASHED_DIR);
+        empty(&hashed).map_err(|source| BundleError {
+            path: hashed.clone(),
             source,
         })?;
+        let hash = authority.openssl_hash();
+        let authority = authority.certificate();
         let all = [std::slice::from_ref(authority), roots].concat();
         let bundle: String = all.iter().map(|certificate| pem(certificate)).collect();
         let files = [
-            (CA_FILE, pem(authority).into_bytes()),
-            (BUNDLE_FILE, bundle.into_bytes()),
-            (KEYSTORE_FILE, keystore::trusting(&all)),
+            (directory.join(CA_FILE), pem(authority).into_bytes()),
+            (
+                hashed.join(format!("{hash:08x}.0")),
+                pem(authority).into_bytes(),
+            ),
+            (directory.join(BUNDLE_FILE), bundle.into_bytes()),
+            (directory.join(KEYSTORE_FILE), keystore::trusting(&all)),
         ];
-        for (name, content) in files {
-            let path = directory.join(name);
+        for (path, content) in files {
             replace(&path, &content).map_err(|source| BundleError { path, source })?;
         }
         Ok(Self {
@@ -106,15 +140,25 @@ impl Bundle {
         })
     }
 
-    /// Name and value of each variable by which a client finds the certificates. One that is set already is
-    /// somebody else's to decide.
+    /// Name and value of each variable by which a client beside the sidecar finds the certificates. One that is set
+    /// already is somebody else's to decide.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
         let directory = self.directory.to_string_lossy();
-        VARIABLES.iter().map(move |variable| {
+        let beside = VARIABLES.iter().filter(|it| it.reader != Reader::Apart);
+        beside.map(move |variable| {
             let value = variable.value.replace("{dir}", &directory);
             (variable.name, value)
         })
     }
+}
+
+/// Makes a directory in which there is nothing: what an earlier run wrote is trusted for nothing any more.
+fn empty(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    for entry in fs::read_dir(directory)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(())
 }
 
 /// Puts a file in the place of the one that may be there.
@@ -171,8 +215,8 @@ mod tests {
         for _ in 0..2 {
             // The second time over the first, as after a restart.
             let roots = std::slice::from_ref(&root);
-            let bundle = Bundle::write(&path, authority.certificate(), roots).unwrap();
-            assert_eq!(bundle.variables().count(), VARIABLES.len());
+            let bundle = Bundle::write(&path, &authority, roots).unwrap();
+            assert!(bundle.variables().any(|(name, _)| name == "SSL_CERT_FILE"));
         }
         let read = |name| -> Vec<CertificateDer<'static>> {
             let pem = fs::read(path.join(name)).unwrap();
@@ -188,12 +232,34 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        assert_eq!(files, [BUNDLE_FILE, CA_FILE, KEYSTORE_FILE]);
+        assert_eq!(files, [BUNDLE_FILE, CA_FILE, HASHED_DIR, KEYSTORE_FILE]);
+        let hashed = fs::read_dir(path.join(HASHED_DIR)).unwrap();
+        assert_eq!(hashed.count(), 1);
+        let secret = authority.secret();
+        for file in [BUNDLE_FILE, CA_FILE, KEYSTORE_FILE] {
+            let content = fs::read(path.join(file)).unwrap();
+            assert!(memchr::memmem::find(&content, &secret).is_none());
+        }
+    }
+
+    #[test]
+    fn openssl_finds_the_authority_by_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new().unwrap();
+        Bundle::write(directory.path(), &authority, &[]).unwrap();
+        let output = std::process::Command::new("openssl")
+            .args(["x509", "-noout", "-hash", "-in"])
+            .arg(directory.path().join(CA_FILE))
+            .output()
+            .expect("openssl is installed");
+        let hash = String::from_utf8(output.stdout).unwrap();
+        let file = format!("{HASHED_DIR}/{}.0", hash.trim());
+        assert!(directory.path().join(&file).exists(), "{file} is missing");
     }
 
     #[test]
     fn every_variable_leads_to_a_file_that_is_written() {
-        let files = [CA_FILE, BUNDLE_FILE, KEYSTORE_FILE];
+        let files = [CA_FILE, BUNDLE_FILE, KEYSTORE_FILE, HASHED_DIR];
         for variable in VARIABLES {
             let leads = |file: &&&str| variable.value.contains(&format!("{{dir}}/{file}"));
             assert_eq!(files.iter().filter(leads).count(), 1, "{variable:?}");
@@ -205,7 +271,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let authority = Authority::new().unwrap();
         let below = file.path().join("below");
-        let error = Bundle::write(&below, authority.certificate(), &[]).unwrap_err();
-        assert_eq!(error.path, below);
+        let error = Bundle::write(&below, &authority, &[]).unwrap_err();
+        assert_eq!(error.path, below.join(HASHED_DIR));
     }
 }

@@ -7,6 +7,9 @@ const MOST_NAMES: usize = 256;
 /// Longest name of a host (RFC 1035 section 2.3.4).
 const NAME_BYTES: usize = 253;
 
+/// Words that mean all servers to whoever writes them.
+const SWITCHES: [&str; 5] = ["enabled", "on", "true", "yes", "all"];
+
 /// A list of server names and patterns. Cheap to ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -52,6 +55,11 @@ impl Names {
 
     fn add(&mut self, item: &str) -> Result<(), NamesError> {
         let name = item.trim_end_matches('.').to_ascii_lowercase();
+        if SWITCHES.contains(&name.as_str()) {
+            return Err(NamesError(format!(
+                "{item:?} names no server, did you mean *?"
+            )));
+        }
         match name.strip_prefix('*') {
             Some("") => self.all = true,
             Some(ending) if ending.strip_prefix('.').is_some_and(is_host) => {
@@ -157,6 +165,7 @@ mod tests {
     #[test_case("api.example.com:443", "did you mean api.example.com?")]
     #[test_case("*example.com", "did you mean *.example.com?")]
     #[test_case(".example.com", "did you mean *.example.com?")]
+    #[test_case("enabled", "did you mean *?")]
     #[test_case("10.0.0.1", "is an address")]
     #[test_case("api..com", "is not a server name; names look like")]
     #[test_case("b\u{fc}cher.example", "is not a server name; names look like")]

@@ -4,9 +4,11 @@ mod clients;
 mod ends;
 mod passed;
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 
+use remora_proxy::tls::{Reader, VARIABLES};
 use remora_store::call::{Call, TlsHandling, TlsReason};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -40,10 +42,21 @@ impl Street {
         }
     }
 
-    /// What a program of a client says, and whether it ended well.
+    /// What a client beside the sidecar says, and whether it ended well.
     async fn run(&self, command: &mut Command) -> (bool, String) {
         for (name, value) in &self.rig.variables {
             command.env(name, value);
+        }
+        output(command).await
+    }
+
+    /// The same of one in an image of its own.
+    async fn run_apart(&self, command: &mut Command) -> (bool, String) {
+        let ca_dir = self.pki.folder().join("ca");
+        let apart = VARIABLES.iter().filter(|it| it.reader != Reader::Beside);
+        for variable in apart {
+            let value = variable.value.replace("{dir}", &ca_dir.to_string_lossy());
+            command.env(variable.name, value);
         }
         output(command).await
     }
@@ -138,9 +151,18 @@ async fn output(command: &mut Command) -> (bool, String) {
     )
 }
 
+/// A program that is told by nobody whom to trust.
+fn client(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for variable in VARIABLES {
+        command.env_remove(variable.name);
+    }
+    command
+}
+
 /// curl, asking [`NAME`] through a sidecar or a server.
 fn curl(at: SocketAddr, words: &[&str]) -> Command {
-    let mut curl = Command::new("curl");
+    let mut curl = client("curl");
     curl.args([
         "--silent",
         "--show-error",

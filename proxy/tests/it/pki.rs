@@ -67,6 +67,21 @@ impl Pki {
         self.folder.path().join("authority.pem")
     }
 
+    /// A folder with the authority in it, as OpenSSL looks for it.
+    pub(crate) fn hashed(&self) -> PathBuf {
+        let folder = self.folder.path().join("hashed");
+        fs::create_dir_all(&folder).unwrap();
+        let output = std::process::Command::new("openssl")
+            .args(["x509", "-noout", "-hash", "-in"])
+            .arg(self.authority())
+            .output()
+            .expect("openssl is installed");
+        let hash = String::from_utf8(output.stdout).unwrap();
+        let file = folder.join(format!("{}.0", hash.trim()));
+        fs::copy(self.authority(), file).unwrap();
+        folder
+    }
+
     /// A certificate for [`NAME`].
     pub(crate) fn identity(&self, flaw: Flaw) -> Identity {
         let name = match flaw {

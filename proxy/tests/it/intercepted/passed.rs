@@ -17,8 +17,15 @@ async fn told(street: &Street, words: &[&str]) -> [(bool, String); 2] {
     let words = [words, &[&*url]].concat();
     let mut through = curl(street.rig.address, &words);
     let mut direct = curl(street.server, &words);
-    direct.env("CURL_CA_BUNDLE", street.pki.authority());
-    [street.run(&mut through).await, output(&mut direct).await]
+    // The authorities that an image has of its own.
+    let own = street.pki.hashed();
+    let ca_dir = street.pki.folder().join("ca/certs");
+    direct.env("SSL_CERT_DIR", &own);
+    through.env(
+        "SSL_CERT_DIR",
+        format!("{}:{}", ca_dir.display(), own.display()),
+    );
+    [output(&mut through).await, output(&mut direct).await]
 }
 
 #[test_case(Flaw::Expired, TlsReason::ServerExpired)]
