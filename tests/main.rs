@@ -30,6 +30,7 @@ mod hub_blocked;
 mod hub_drained;
 mod hub_killed;
 mod inject;
+mod interception;
 mod joined;
 mod mcp_bridge;
 mod mcp_kubernetes;

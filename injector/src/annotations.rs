@@ -41,6 +41,10 @@ pub const BODY_LIMIT: &str = "remora.dev/body-limit";
 /// Which engine carries the pod's connections: `auto` (the default), `splice` or `terminate`.
 pub const ENGINE: &str = "remora.dev/engine";
 
+/// Server names whose TLS the sidecar looks into on outbound connections, such as `api.example.com,*.example.org`,
+/// or `*`. Default none. The pod's containers are told to trust it.
+pub const INTERCEPT_TLS: &str = "remora.dev/intercept-tls";
+
 /// CPU that the sidecar asks for, such as `20m`. Default: the injector's.
 pub const CPU_REQUEST: &str = "remora.dev/cpu-request";
 
@@ -54,15 +58,14 @@ pub const MEMORY_REQUEST: &str = "remora.dev/memory-request";
 pub const MEMORY_LIMIT: &str = "remora.dev/memory-limit";
 
 /// Names that Remora reserves and this version does not act on; who sets one is told so.
-const RESERVED: [&str; 4] = [
+const RESERVED: [&str; 3] = [
     "remora.dev/opaque-ports",
-    "remora.dev/intercept-tls",
     "remora.dev/faults",
     "remora.dev/capture-probes",
 ];
 
 /// Names that are acted on, or were written by the injector itself.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     CHECK,
     STATUS,
     TCP_PROBES,
@@ -71,6 +74,7 @@ const KNOWN: [&str; 12] = [
     SKIP_OUTBOUND_CIDRS,
     BODY_LIMIT,
     ENGINE,
+    INTERCEPT_TLS,
     CPU_REQUEST,
     CPU_LIMIT,
     MEMORY_REQUEST,
@@ -90,6 +94,8 @@ pub struct Options {
     pub body_limit_bytes: Option<u64>,
     /// Name of the engine.
     pub engine: Option<&'static str>,
+    /// Names and patterns, separated by commas, as `remora proxy` takes them.
+    pub intercept_tls: Option<String>,
     /// What the sidecar asks for and may use.
     pub resources: ResourceOptions,
 }
@@ -118,6 +124,7 @@ impl Options {
             skip_outbound_cidrs: reader.read(SKIP_OUTBOUND_CIDRS, values::networks),
             body_limit_bytes: reader.read(BODY_LIMIT, values::body_limit),
             engine: reader.read(ENGINE, values::engine),
+            intercept_tls: reader.read(INTERCEPT_TLS, values::server_names),
             resources: ResourceOptions {
                 cpu_request: reader.read(CPU_REQUEST, values::cpu),
                 cpu_limit: reader.read(CPU_LIMIT, values::cpu),

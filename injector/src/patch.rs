@@ -2,13 +2,18 @@
 //!
 //! `initContainers` become `[0] remora-init`, `[1] remora-proxy`, then the user's; without native sidecars
 //! `remora-init` is the last of them and `remora-proxy` the first container. Two volumes, and the annotation
-//! that says so. Nothing of the user's is changed or removed, except `tcpSocket` probes of the pod's own ports.
+//! that says so. Where TLS is to be looked into, a third volume, with a mount and variables for every container
+//! that starts after the sidecar. Nothing of the user's is changed or removed, except `tcpSocket` probes of the
+//! pod's own ports.
 
 mod containers;
 mod edits;
 mod probes;
 mod resources;
+mod trust;
 mod uid;
+
+pub use trust::VARIABLES as TRUST_VARIABLES;
 
 use json_patch::Patch;
 use serde_json::{Value, json};
@@ -28,6 +33,8 @@ pub const PROXY_CONTAINER: &str = "remora-proxy";
 pub const HUB_VOLUME: &str = "remora-hub";
 /// Name of the volume for blocks that wait for the hub.
 pub const SPOOL_VOLUME: &str = "remora-spool";
+/// Name of the volume with the certificates of a sidecar that looks into TLS.
+pub const CA_VOLUME: &str = "remora-ca";
 /// Ports of the sidecar: outbound, inbound, admin.
 pub const OWN_PORTS: [u64; 3] = [15101, 15106, ADMIN_PORT];
 
@@ -58,6 +65,10 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
     if let Some(original) = probes::rewrite(pod, &mut edits) {
         edits.annotate(TCP_PROBES, &original.to_string());
     }
+    let intercepts = plan.options.intercept_tls.is_some();
+    if intercepts {
+        trust::give(pod, config.sidecars, &mut edits, warnings);
+    }
     match config.sidecars {
         Sidecars::Native => edits.insert("initContainers", Place::First, vec![init, proxy]),
         Sidecars::Classic => {
@@ -66,11 +77,9 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
             default_to_the_users_container(pod, &mut edits);
         }
     }
-    edits.insert(
-        "volumes",
-        Place::Last,
-        vec![hub_volume(config), spool_volume()],
-    );
+    let mut volumes = vec![hub_volume(config), spool_volume()];
+    volumes.extend(intercepts.then(trust::volume));
+    edits.insert("volumes", Place::Last, volumes);
     edits.annotate(STATUS, &injected_status(config, uid));
     warn_of_udp(pod, warnings);
     edits.finish()

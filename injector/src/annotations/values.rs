@@ -135,6 +135,33 @@ pub(super) fn engine(text: &str) -> Result<&'static str, String> {
     })
 }
 
+/// `api.example.com,*.example.org`, `*`.
+pub(super) fn server_names(text: &str) -> Result<String, String> {
+    items(text, |item| {
+        let name = item.trim_end_matches('.').to_ascii_lowercase();
+        let host = name.strip_prefix("*.").unwrap_or(&name);
+        let is_address = name.parse::<IpAddr>().is_ok();
+        let is_switch = ["enabled", "on", "true", "yes", "all"].contains(&name.as_str());
+        match name == "*" || is_host(host) && !is_address {
+            _ if is_switch => Err(format!("{} names no server, did you mean *?", shown(item))),
+            true => Ok(name),
+            false => Err(format!(
+                "{} is not a server name; names look like api.example.com, patterns like *.example.com, and * is all",
+                shown(item)
+            )),
+        }
+    })
+}
+
+/// Labels of letters, digits, `-` and `_` (RFC 1035 section 2.3.4 says how long).
+fn is_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len()) && label.bytes().all(known)
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
 /// `100m`, `0.5`, `1`.
 pub(super) fn cpu(text: &str) -> Result<Quantity, String> {
     let least = Quantity::parse("1m");

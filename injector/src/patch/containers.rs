@@ -5,7 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::{ADMIN_PORT, HUB_VOLUME, INIT_CONTAINER, PROXY_CONTAINER, Plan, SPOOL_VOLUME};
+use super::trust::CA_DIR;
+use super::{
+    ADMIN_PORT, CA_VOLUME, HUB_VOLUME, INIT_CONTAINER, PROXY_CONTAINER, Plan, SPOOL_VOLUME,
+};
 use crate::config::{CA_KEY, Config, Sidecars, TOKEN_KEY};
 
 /// Where token and authorities are mounted.
@@ -43,6 +46,13 @@ pub(super) fn init(plan: &Plan, config: &Config, uid: u32, resources: &Value) ->
 
 /// The sidecar.
 pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -> Value {
+    let mut mounts = vec![
+        json!({"name": HUB_VOLUME, "mountPath": HUB_DIR, "readOnly": true}),
+        json!({"name": SPOOL_VOLUME, "mountPath": SPOOL_DIR}),
+    ];
+    if plan.options.intercept_tls.is_some() {
+        mounts.push(json!({"name": CA_VOLUME, "mountPath": CA_DIR}));
+    }
     let mut container = json!({
         "name": PROXY_CONTAINER,
         "image": config.image,
@@ -52,10 +62,7 @@ pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -
         "resources": resources,
         "securityContext": security_context(uid, &[]),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": HUB_VOLUME, "mountPath": HUB_DIR, "readOnly": true},
-            {"name": SPOOL_VOLUME, "mountPath": SPOOL_DIR},
-        ],
+        "volumeMounts": mounts,
     });
     if let (Sidecars::Native, Some(container)) = (config.sidecars, container.as_object_mut()) {
         container.insert("restartPolicy".to_owned(), "Always".into());
@@ -95,6 +102,10 @@ fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
     }
     if let Some(engine) = plan.options.engine {
         env.push(literal("REMORA_ENGINE", engine));
+    }
+    if let Some(names) = &plan.options.intercept_tls {
+        env.push(literal("REMORA_INTERCEPT_TLS", names));
+        env.push(literal("REMORA_CA_DIR", CA_DIR));
     }
     env
 }

@@ -189,3 +189,73 @@ fn warnings_are_few_and_short() {
         "remora: 88 more warnings"
     );
 }
+
+/// The environment of the container of a pod whose TLS is looked into, by name.
+fn environment(container: Value) -> (Vec<(String, String)>, Vec<String>) {
+    let pod = json!({
+        "metadata": {"annotations": {"remora.dev/intercept-tls": "*.example.com"}},
+        "spec": {"containers": [container]},
+    });
+    let (patched, injection) = injected(&pod, &config());
+    let env = at(&patched, "/spec/containers/0/env").as_array().cloned();
+    let text = |one: &Value, field| one[field].as_str().unwrap_or_default().to_owned();
+    let env = env.unwrap_or_default();
+    let named = env
+        .iter()
+        .map(|one| (text(one, "name"), text(one, "value")));
+    (named.collect(), injection.warnings)
+}
+
+#[test_case("SSL_CERT_DIR", "SSL_CERT_DIR"; "the same")]
+#[test_case("SSL_CERT_FILE", "SSL_CERT_DIR"; "what curl would not look at any more")]
+#[test_case("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"; "what requests would not look at any more")]
+#[test_case("JAVA_TOOL_OPTIONS", "JAVA_TOOL_OPTIONS"; "options that would be lost")]
+fn a_variable_that_a_container_sets_counts(set: &str, ours: &str) {
+    let container = json!({"name": "web", "env": [{"name": set, "value": "mine"}]});
+    let (env, warnings) = environment(container);
+    assert_eq!(env[0], (set.to_owned(), "mine".to_owned()));
+    assert!(env[1..].iter().all(|(name, _)| name != ours), "{env:?}");
+    assert_eq!(env.len(), super::TRUST_VARIABLES.len());
+    assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test_case(json!({"name": "web", "envFrom": [{"configMapRef": {"name": "web"}}]}), "envFrom"; "variables from elsewhere")]
+#[test_case(json!({"name": "web", "volumeMounts": [{"name": "mine", "mountPath": "/var/run/remora/ca"}]}), "mounts a volume"; "a volume in that place")]
+fn a_container_that_may_say_otherwise_is_left_alone_and_that_is_told(container: Value, said: &str) {
+    let (env, warnings) = environment(container);
+    assert!(env.is_empty(), "{env:?}");
+    assert!(warnings.concat().contains(said), "{warnings:?}");
+}
+
+#[test]
+fn init_containers_are_told_only_where_the_sidecar_runs_before_them() {
+    let pod = json!({
+        "metadata": {"annotations": {"remora.dev/intercept-tls": "*"}},
+        "spec": {"initContainers": [{"name": "migrate"}], "containers": [{"name": "web"}]},
+    });
+    let (native, _) = injected(&pod, &config());
+    let migrate = at(&native, "/spec/initContainers/2");
+    assert_eq!(at(migrate, "/volumeMounts/0/name"), "remora-ca");
+    let classic = Config::check(Options {
+        image: "registry.example/remora:1".to_owned(),
+        sidecars: "classic".to_owned(),
+        ..Options::default()
+    });
+    let (classic, _) = injected(&pod, &classic.unwrap());
+    assert_eq!(
+        at(&classic, "/spec/initContainers/0"),
+        &json!({"name": "migrate"})
+    );
+    assert_eq!(
+        at(&classic, "/spec/containers/1/volumeMounts/0/name"),
+        "remora-ca"
+    );
+}
+
+#[test]
+fn a_pod_whose_tls_is_passed_through_has_nothing_of_it() {
+    let pod = json!({"spec": {"containers": [{"name": "web"}]}});
+    let (patched, _) = injected(&pod, &config());
+    assert_eq!(at(&patched, "/spec/containers/0"), &json!({"name": "web"}));
+    assert!(!patched.to_string().contains("remora-ca\""));
+}

@@ -117,6 +117,7 @@ fn metadata() -> impl Strategy<Value = Option<Value>> {
         "10.0.0.0/8",
         "16KiB",
         "terminate",
+        "api.example.com,*",
         "nonsense",
         "",
     ]);
@@ -130,6 +131,7 @@ fn metadata() -> impl Strategy<Value = Option<Value>> {
         "remora.dev/memory-limit",
         "remora.dev/status",
         "remora.dev/engine",
+        "remora.dev/intercept-tls",
         "a/~b",
         "plain",
     ]);
@@ -168,10 +170,16 @@ fn container_body() -> impl Strategy<Value = Value> {
         option::of(15099_u64..15104),
         option::of(vec(select(vec![80_u64, 443, 5432, 15106]), 0..3)),
         option::of(resources()),
+        option::of(vec(select(vec!["SSL_CERT_DIR", "MINE"]), 0..3)),
     );
     (probes, rest).prop_map(
-        |((startup, liveness, readiness), (uid, ports, resources))| {
+        |((startup, liveness, readiness), (uid, ports, resources, env))| {
             let mut container = Map::new();
+            let env = env.map(|names| {
+                let set = |name| json!({"name": name, "value": "mine"});
+                names.into_iter().map(set).collect::<Value>()
+            });
+            insert(&mut container, "env", env);
             insert(&mut container, "startupProbe", startup);
             insert(&mut container, "livenessProbe", liveness);
             insert(&mut container, "readinessProbe", readiness);
@@ -302,6 +310,9 @@ fn without_ours(mut patched: Value, original: &Value) -> Value {
             continue;
         };
         items.retain(|item| !is_ours(item));
+        for (index, item) in items.iter_mut().enumerate() {
+            take_trust_out(item, &original["spec"][list][index]);
+        }
         if items.is_empty() && !was_there {
             patched["spec"].as_object_mut().unwrap().remove(list);
         }
@@ -329,6 +340,24 @@ fn without_ours(mut patched: Value, original: &Value) -> Value {
         }
     }
     without_tcp_probes(patched)
+}
+
+/// Takes out of a container what has its clients trust the sidecar.
+fn take_trust_out(container: &mut Value, original: &Value) {
+    let fields = [("env", "value"), ("volumeMounts", "mountPath")];
+    for (list, field) in fields {
+        let Some(items) = container.get_mut(list).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        let leads_there = |item: &Value| {
+            let text = item[field].as_str();
+            text.is_some_and(|text| text.contains("/var/run/remora/ca"))
+        };
+        items.retain(|item| !leads_there(item));
+        if items.is_empty() && original.get(list).is_none() {
+            container.as_object_mut().unwrap().remove(list);
+        }
+    }
 }
 
 /// A pod without `metadata` that is empty, and with every way to probe a port of its own made one.
