@@ -17,6 +17,7 @@ mod access;
 mod agreement;
 mod authorities;
 mod barrier;
+mod cache_story;
 mod chart;
 mod cluster;
 mod command_line;

@@ -1,8 +1,8 @@
 //! A real Redis, and clients that nobody here wrote, through the sidecar: the same commands and as many of
 //! them as the server itself counts, the same bytes, and no password.
 
-mod programs;
-mod server;
+pub mod programs;
+pub mod server;
 mod told;
 
 use std::collections::BTreeMap;

@@ -2,8 +2,10 @@
 
 pub mod api;
 pub mod kubernetes;
+pub mod mcp;
 pub mod namespaces;
 pub mod origin;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod relay;
