@@ -1,6 +1,6 @@
 //! Debian's PostgreSQL as a child process, with a cluster of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ pub struct Postgres {
 impl Postgres {
     /// `None`, with one line that says so, where it is not installed.
     pub fn start() -> Option<Self> {
-        if Command::new("initdb").arg("--version").output().is_err() {
-            left_out("initdb of PostgreSQL is not on the path");
+        let Some(programs) = programs() else {
+            left_out("PostgreSQL is not installed");
             return None;
-        }
+        };
         let data = tempfile::tempdir().unwrap();
         let is_root = rustix::process::geteuid().is_root();
         if is_root {
@@ -32,7 +32,7 @@ impl Postgres {
             assert!(status.unwrap().success());
         }
         let cluster = data.path().join("cluster");
-        let made = command("initdb", is_root)
+        let made = command(&programs.join("initdb"), is_root)
             .args(["--auth=trust", "--username=postgres", "--no-sync", "-D"])
             .arg(&cluster)
             .output()
@@ -43,7 +43,7 @@ impl Postgres {
             String::from_utf8_lossy(&made.stderr)
         );
         let port = free_port();
-        let server = command("postgres", is_root)
+        let server = command(&programs.join("postgres"), is_root)
             .arg("-D")
             .arg(&cluster)
             .args(["-p", &port.to_string(), "-c", "fsync=off"])
@@ -79,17 +79,22 @@ impl Postgres {
     }
 }
 
+/// Where Debian keeps what only the server's administrator needs: not on the path.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let folders = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
+    folders
+        .filter(|folder| folder.join("initdb").is_file())
+        .max()
+}
+
 /// A program of PostgreSQL, as a user that it runs as.
-fn command(program: &str, is_root: bool) -> Command {
+fn command(program: &Path, is_root: bool) -> Command {
     let mut command = match is_root {
         true => {
             let mut command = Command::new("setpriv");
-            command.args([
-                "--reuid=postgres",
-                "--regid=postgres",
-                "--clear-groups",
-                program,
-            ]);
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+            command.arg(program);
             command
         }
         false => Command::new(program),

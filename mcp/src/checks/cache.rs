@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use remora_store::call::CallId;
+use remora_store::call::{CallId, Leg, Protocol};
 use remora_store::head::find_field;
 use remora_store::query::Outcome;
 use schemars::JsonSchema;
@@ -168,6 +168,7 @@ impl<'a> Key<'a> {
 fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
     let traffic = view.traffic();
     let unsure = traffic.unsure();
+    let unread = unread(traffic.observed());
     let mut keys: BTreeMap<(String, &'a str, &'a str), Key<'a>> = BTreeMap::new();
     for exchange in view.exchanges() {
         let Some(call) = traffic.told(exchange) else {
@@ -203,7 +204,9 @@ fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
                 is_seen: exchange
                     .inbound
                     .and_then(|leg| traffic.leg(leg))
-                    .is_some_and(|inbound| !overlaps(inbound, &unsure)),
+                    .is_some_and(|inbound| {
+                        !overlaps(inbound, &unsure) && !speaks_unread(inbound, &unread)
+                    }),
             });
     }
     keys.into_values().collect()
@@ -217,6 +220,34 @@ fn overlaps(inbound: &Observed, unsure: &HashMap<u128, Vec<i64>>) -> bool {
     let first = began.partition_point(|at| *at < inbound.began_ns());
     let ended = inbound.ended_ns().unwrap_or(i64::MAX);
     began.get(first).is_some_and(|at| *at <= ended)
+}
+
+/// When each pod had connections to others that are not read, by who recorded them: what passes there may be
+/// a question to a database of which nothing is known.
+fn unread(observed: &[Observed]) -> HashMap<u128, Vec<(i64, i64)>> {
+    let mut unread: HashMap<u128, Vec<(i64, i64)>> = HashMap::new();
+    for leg in observed {
+        let call = &leg.found.call;
+        let is_unread = matches!(call.protocol, Protocol::Opaque | Protocol::Tls)
+            && call.leg == Leg::Outbound
+            && call.request.body_size > 0;
+        if is_unread {
+            let lasts = (leg.began_ns(), leg.ended_ns().unwrap_or(i64::MAX));
+            let of_pod = unread.entry(leg.found.origin.incarnation).or_default();
+            of_pod.push(lasts);
+        }
+    }
+    unread
+}
+
+/// Whether the pod that received a call had such a connection before it had answered.
+fn speaks_unread(inbound: &Observed, unread: &HashMap<u128, Vec<(i64, i64)>>) -> bool {
+    let ended = inbound.ended_ns().unwrap_or(i64::MAX);
+    let of_pod = unread.get(&inbound.found.origin.incarnation);
+    of_pod.is_some_and(|of_pod| {
+        let mut lasting = of_pod.iter();
+        lasting.any(|(first, last)| *first <= ended && inbound.began_ns() <= *last)
+    })
 }
 
 impl Tally {
@@ -326,7 +357,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         (true, _) => (Verdict::Fail, String::new()),
         (false, true) => (
             Verdict::Inconclusive,
-            "what the service asked of others is not known: a sidecar has to stand beside it, on both of its sides, and with many requests at a time a trace or request id has to be passed on".to_owned(),
+            "what the service asked of others is not known: a sidecar has to stand beside it, on both of its sides, and read what it says (neither TLS nor another protocol that passes unread), and with many requests at a time a trace or request id has to be passed on".to_owned(),
         ),
         (false, false) => (Verdict::Pass, String::new()),
     };
@@ -521,6 +552,24 @@ mod tests {
         assert!(judgement.why.contains("is not known"), "{judgement:?}");
         let says = ", of 1 it is not known";
         assert!(judgement.actual.contains(says), "{judgement:?}");
+    }
+
+    #[test]
+    fn a_hit_is_none_where_the_service_speaks_what_is_not_read() {
+        let connection = |begins_at_ms| {
+            let told = get(begins_at_ms, "/", 200).between("orders", "db");
+            told.taking_ms(5000).having(|call| {
+                call.protocol = Protocol::Opaque;
+                call.request.head.clear();
+                call.request.body_size = 100;
+            })
+        };
+        for (begins_at_ms, expected) in [(0, Verdict::Inconclusive), (9000, Verdict::Pass)] {
+            let mut told = orders(12, 1);
+            told.push(connection(begins_at_ms));
+            let judgement = judged(json!({}), told);
+            assert_eq!(judgement.verdict, expected, "{judgement:?}");
+        }
     }
 
     #[test]
