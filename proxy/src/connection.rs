@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 
 use remora_store::call::{CallError, Leg};
 use tokio::net::TcpStream;
@@ -19,7 +20,7 @@ use crate::metrics::{Metrics, Traffic};
 use crate::observe::ConnectionFacts;
 use crate::record::{Recorder, wall_clock_ns};
 use crate::socket;
-use crate::splice::{Outcome, Rest, Scratch, Watchers, splice_on};
+use crate::splice::{Outcome, Rest, Scratch, Watchers, splice_until};
 use crate::tap::Tap;
 use crate::terminate;
 use crate::tls::Interception;
@@ -116,8 +117,8 @@ impl Plane {
             address: server.address,
             called: server.called.clone(),
         };
-        let is_replaceable = self.engine != EngineChoice::Splice;
-        Some(Subject::new(faults, target, is_replaceable))
+        let may_change = self.engine != EngineChoice::Splice;
+        Some(Subject::new(faults, target, may_change))
     }
 
     /// Whether a connection goes through the engine that can act: where it has to, or where it always does.
@@ -222,11 +223,17 @@ async fn run(
     watchers: Watchers<'_>,
     up: Rest,
 ) -> Outcome {
-    match plane.is_terminated(watchers.subject) {
-        false => splice_on(near, far, watchers, up, Rest::default()).await,
-        // Boxed, so that connections which are spliced stay small.
-        true => Box::pin(terminate::terminate(near, far, watchers, up)).await,
+    let mut up = up;
+    if !plane.is_terminated(watchers.subject) {
+        let read = std::mem::take(&mut up);
+        let stop = |cx: &Context<'_>| watchers.is_to_change(cx);
+        let spliced = splice_until(near, far, watchers, read, Rest::default(), stop).await;
+        if let Some(outcome) = spliced {
+            return outcome;
+        }
     }
+    // Boxed, so that connections which are spliced stay small.
+    Box::pin(terminate::terminate(near, far, watchers, up)).await
 }
 
 /// The server was not reached.

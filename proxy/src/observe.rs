@@ -166,10 +166,11 @@ impl Observer {
         }
     }
 
-    /// Whether a connection of HTTP/1 has had a call, and none is under way.
-    pub fn is_between_calls(&self) -> bool {
+    /// Whether nothing was said, or what is said next begins a call of HTTP/1, with none under way.
+    pub fn is_at_rest(&self) -> bool {
         match &self.stage {
-            Stage::Http1(http1) => self.connection.numbers_given() > 0 && http1.is_between_calls(),
+            Stage::Undecided { said, .. } => said.is_empty(),
+            Stage::Http1(http1) => http1.is_between_calls(),
             _ => false,
         }
     }

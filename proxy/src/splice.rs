@@ -84,13 +84,13 @@ pub(crate) struct Watchers<'a> {
 }
 
 impl Watchers<'_> {
-    /// Whether a fault has the connection end before its next call, since it may meet that only on
-    /// another one; true only where the observer is sure that no call is under way.
-    fn is_to_leave(&self, cx: &Context<'_>) -> bool {
+    /// Whether a fault may meet the next call of the connection, and the observer is sure that none is
+    /// under way: then it can be carried by its messages from here on.
+    pub(crate) fn is_to_change(&self, cx: &Context<'_>) -> bool {
         let (Some(subject), Some(tap)) = (self.subject, self.tap) else {
             return false;
         };
-        subject.is_to_leave(cx, || tap.family()) && tap.is_between_calls() && subject.is_concerned()
+        subject.is_to_change(cx, || tap.family()) && tap.is_at_rest() && subject.is_concerned()
     }
 
     /// The connection is over.
@@ -135,6 +135,20 @@ pub(crate) async fn splice_on(
     up: Rest,
     down: Rest,
 ) -> Outcome {
+    let outcome = splice_until(client, server, watchers, up, down, |_| false).await;
+    // Nobody asks it to stop.
+    outcome.unwrap_or(Outcome::Closed(Side::Sidecar))
+}
+
+/// The same, until `stop` says so while there is nothing on its way; `None` then.
+pub(crate) async fn splice_until(
+    client: Link<'_>,
+    server: Link<'_>,
+    watchers: Watchers<'_>,
+    up: Rest,
+    down: Rest,
+    stop: impl Fn(&Context<'_>) -> bool,
+) -> Option<Outcome> {
     let mut up = Flow::new(Side::Client, client, server, watchers, up);
     let mut down = Flow::new(Side::Server, server, client, watchers, down);
     let mut first_closed = None;
@@ -142,7 +156,7 @@ pub(crate) async fn splice_on(
         if let Some(by) =
             advance(&mut up, &mut down, cx).or_else(|| advance(&mut down, &mut up, cx))
         {
-            return Poll::Ready(Outcome::Reset(by));
+            return Poll::Ready(Some(Outcome::Reset(by)));
         }
         if first_closed.is_none() {
             first_closed = [&up, &down]
@@ -152,16 +166,17 @@ pub(crate) async fn splice_on(
         }
         match first_closed {
             // Both are asked, so that both are heard of.
-            Some(first) if up.is_over(cx) & down.is_over(cx) => Poll::Ready(Outcome::Closed(first)),
-            // Both have nothing left to be written, and nothing to be read.
-            None if watchers.is_to_leave(cx) && up.is_quiet() && down.is_quiet() => {
-                Poll::Ready(Outcome::Closed(Side::Sidecar))
+            Some(first) if up.is_over(cx) & down.is_over(cx) => {
+                Poll::Ready(Some(Outcome::Closed(first)))
             }
+            None if stop(cx) && up.is_quiet() && down.is_quiet() => Poll::Ready(None),
             _ => Poll::Pending,
         }
     })
     .await;
-    watchers.show_outcome(outcome);
+    if let Some(outcome) = outcome {
+        watchers.show_outcome(outcome);
+    }
     outcome
 }
 

@@ -87,10 +87,10 @@ impl Tap {
         }
     }
 
-    /// Whether a connection of HTTP/1 has had a call, and none is under way.
-    pub(crate) fn is_between_calls(&self) -> bool {
+    /// Whether nothing was said, or what is said next begins a call of HTTP/1, with none under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
         match &*self.watch.borrow() {
-            Watch::Observer(observer, _) => observer.is_between_calls(),
+            Watch::Observer(observer, _) => observer.is_at_rest(),
             Watch::Blind(_) | Watch::Over => false,
         }
     }

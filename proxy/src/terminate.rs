@@ -38,9 +38,12 @@ pub(crate) async fn terminate(
     let near = Wire::of_client(client, watchers);
     let far = Wire::of_server(server, watchers, &near.output);
     near.take_up(up);
+    if let Some(subject) = watchers.subject {
+        subject.carried_by(Carrier::Terminate);
+    }
     let family = first_words::family(&near, &far).await;
-    if let Ok(family) = family {
-        note_carrier(watchers, family);
+    if let (Some(tap), Ok(Family::Http1 | Family::Http2)) = (watchers.tap, family) {
+        tap.carried_by(Engine::Terminate);
     }
     let carried = match family {
         Ok(Family::Http1) => http1::relay(&near, &far, client, server).await,
@@ -61,19 +64,6 @@ pub(crate) async fn terminate(
             watchers.show_outcome(outcome);
             outcome
         }
-    }
-}
-
-/// Says which engine carries a connection, now that this one knows what it speaks.
-fn note_carrier(watchers: Watchers<'_>, family: Family) {
-    if !matches!(family, Family::Http1 | Family::Http2) {
-        return;
-    }
-    if let Some(tap) = watchers.tap {
-        tap.carried_by(Engine::Terminate);
-    }
-    if let Some(subject) = watchers.subject {
-        subject.carried_by(Carrier::Terminate);
     }
 }
 

@@ -48,8 +48,8 @@ pub(crate) struct Subject {
     faults: Arc<Faults>,
     number: u64,
     target: Target,
-    /// Another connection in its place would be one that faults act on.
-    is_replaceable: Cell<bool>,
+    /// The other engine may take it over.
+    may_change: Cell<bool>,
     /// The generation for which `is_concerned` was found out.
     seen: Cell<Option<u64>>,
     is_concerned: Cell<bool>,
@@ -57,7 +57,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// A connection that is about to be carried.
-    pub(crate) fn new(faults: &Arc<Faults>, target: Target, is_replaceable: bool) -> Self {
+    pub(crate) fn new(faults: &Arc<Faults>, target: Target, may_change: bool) -> Self {
         let mut state = faults.lock();
         state.last_number += 1;
         let number = state.last_number;
@@ -72,7 +72,7 @@ impl Subject {
             faults: Arc::clone(faults),
             number,
             target,
-            is_replaceable: Cell::new(is_replaceable),
+            may_change: Cell::new(may_change),
             seen: Cell::new(None),
             is_concerned: Cell::new(false),
         }
@@ -90,10 +90,9 @@ impl Subject {
         }
     }
 
-    /// The connection could not be carried by its messages any longer. Another one in its place would fare
-    /// no better.
+    /// The connection could not be carried by its messages any longer, and is not tried again.
     pub(crate) fn given_over(&self, family: Option<Family>) {
-        self.is_replaceable.set(false);
+        self.may_change.set(false);
         self.carried_by(Carrier::of_spliced(family));
     }
 
@@ -102,9 +101,9 @@ impl Subject {
         self.faults.strike(&self.target, head)
     }
 
-    /// Whether a fault waits until this connection, whose bytes are passed on as they are, is idle and
-    /// gives way to another. Polled by the task of the connection, which is woken when that changes.
-    pub(crate) fn is_to_leave(
+    /// Whether a fault waits until this connection, whose bytes are passed on as they are, is at rest and can
+    /// be carried by its messages. Asked by the task of the connection, which is woken when that changes.
+    pub(crate) fn is_to_change(
         &self,
         cx: &Context<'_>,
         family: impl FnOnce() -> Option<Family>,
@@ -112,7 +111,7 @@ impl Subject {
         let generation = self.faults.generation.load(Ordering::Acquire);
         let seen = self.seen.replace(Some(generation));
         if seen == Some(generation) {
-            return self.is_concerned.get() && self.is_replaceable.get();
+            return self.is_concerned.get() && self.may_change.get();
         }
         let carrier = Carrier::of_spliced(family());
         if let Some(connection) = self.faults.lock().connections.get_mut(&self.number) {
@@ -123,7 +122,7 @@ impl Subject {
         let generation = self.faults.generation.load(Ordering::Acquire);
         self.seen.set(Some(generation));
         self.is_concerned.set(self.is_concerned());
-        self.is_concerned.get() && self.is_replaceable.get()
+        self.is_concerned.get() && self.may_change.get()
     }
 }
 

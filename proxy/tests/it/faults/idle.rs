@@ -11,7 +11,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn one_that_is_idle_is_closed_so_that_it_comes_again() {
+async fn one_that_is_idle_is_covered_from_its_next_call_on() {
     let mut rig = Rig::start_outbound().await;
     let (mut client, mut server) = rig.connect().await;
     exchange(&mut client, &mut server, GET, OK).await;
@@ -21,27 +21,77 @@ async fn one_that_is_idle_is_closed_so_that_it_comes_again() {
         json!({"status": 503}),
         json!({"first": 1}),
     );
-    assert_eq!(read_to_end(&mut client).await, b"");
-    assert_eq!(read_to_end(&mut server).await, b"");
-    let (mut client, _server) = rig.connect().await;
+    rig.flush().await;
+    assert_eq!((held(&rig).covered, held(&rig).not_covered), (1, 0));
     client.write_all(GET).await.unwrap();
     assert_eq!(read(&mut client, BUSY.len()).await, BUSY);
+    exchange(&mut client, &mut server, GET, OK).await;
     let calls = calls_of(&mut rig).await;
+    let told: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            (
+                call.connection.ordinal,
+                call.engine.as_str(),
+                call.fault.is_some(),
+            )
+        })
+        .collect();
+    let expected = [
+        (0, "splice", false),
+        (1, "terminate", true),
+        (2, "terminate", false),
+    ];
+    assert_eq!(told, expected);
     assert!(calls.iter().all(|call| call.error.is_none()), "{calls:?}");
 }
 
 #[tokio::test]
-async fn one_that_is_busy_is_closed_behind_its_answer() {
+async fn one_that_has_said_nothing_is_covered() {
+    let rig = Rig::start_outbound().await;
+    let (mut client, _server) = rig.connect().await;
+    begin(&rig, "outbound", json!({"status": 503}), json!({}));
+    rig.flush().await;
+    assert_eq!((held(&rig).covered, held(&rig).not_covered), (1, 0));
+    client.write_all(GET).await.unwrap();
+    assert_eq!(read(&mut client, BUSY.len()).await, BUSY);
+}
+
+#[tokio::test]
+async fn one_that_is_taken_over_still_passes_on_how_each_side_closes() {
+    let rig = Rig::start_outbound().await;
+    for is_client_first in [true, false] {
+        let (mut client, mut server) = rig.connect().await;
+        exchange(&mut client, &mut server, GET, OK).await;
+        begin(&rig, "outbound", json!({"status": 503}), json!({}));
+        rig.flush().await;
+        stop(&rig);
+        let (first, second) = match is_client_first {
+            true => (&mut client, &mut server),
+            false => (&mut server, &mut client),
+        };
+        first.shutdown().await.unwrap();
+        assert_eq!(read_to_end(second).await, b"");
+        second.shutdown().await.unwrap();
+        assert_eq!(read_to_end(first).await, b"");
+        let told = rig.faults.report();
+        rig.faults.forget_told(&told);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_busy_is_covered_behind_its_answer() {
     let rig = Rig::start_outbound().await;
     let (mut client, mut server) = rig.connect().await;
     client.write_all(GET).await.unwrap();
     read(&mut server, GET.len()).await;
     begin(&rig, "outbound", json!({"status": 503}), json!({}));
     rig.flush().await;
-    let told = held(&rig);
-    assert_eq!((told.covered, told.not_covered), (0, 1));
+    assert_eq!((held(&rig).covered, held(&rig).not_covered), (0, 1));
     server.write_all(OK).await.unwrap();
-    assert_eq!(read_to_end(&mut client).await, OK);
+    assert_eq!(read(&mut client, OK.len()).await, OK);
+    client.write_all(GET).await.unwrap();
+    assert_eq!(read(&mut client, BUSY.len()).await, BUSY);
 }
 
 #[tokio::test]
