@@ -45,6 +45,9 @@ pub const ENGINE: &str = "remora.dev/engine";
 /// or `*`. Default none. The pod's containers are told to trust it.
 pub const INTERCEPT_TLS: &str = "remora.dev/intercept-tls";
 
+/// `allowed` lets people have the sidecar fail calls on purpose. Default: not.
+pub const FAULTS: &str = "remora.dev/faults";
+
 /// CPU that the sidecar asks for, such as `20m`. Default: the injector's.
 pub const CPU_REQUEST: &str = "remora.dev/cpu-request";
 
@@ -58,14 +61,10 @@ pub const MEMORY_REQUEST: &str = "remora.dev/memory-request";
 pub const MEMORY_LIMIT: &str = "remora.dev/memory-limit";
 
 /// Names that Remora reserves and this version does not act on; who sets one is told so.
-const RESERVED: [&str; 3] = [
-    "remora.dev/opaque-ports",
-    "remora.dev/faults",
-    "remora.dev/capture-probes",
-];
+const RESERVED: [&str; 2] = ["remora.dev/opaque-ports", "remora.dev/capture-probes"];
 
 /// Names that are acted on, or were written by the injector itself.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     CHECK,
     STATUS,
     TCP_PROBES,
@@ -75,6 +74,7 @@ const KNOWN: [&str; 13] = [
     BODY_LIMIT,
     ENGINE,
     INTERCEPT_TLS,
+    FAULTS,
     CPU_REQUEST,
     CPU_LIMIT,
     MEMORY_REQUEST,
@@ -96,6 +96,8 @@ pub struct Options {
     pub engine: Option<&'static str>,
     /// Names and patterns, separated by commas, as `remora proxy` takes them.
     pub intercept_tls: Option<String>,
+    /// Whether faults are allowed.
+    pub faults_allowed: bool,
     /// What the sidecar asks for and may use.
     pub resources: ResourceOptions,
 }
@@ -125,6 +127,7 @@ impl Options {
             body_limit_bytes: reader.read(BODY_LIMIT, values::body_limit),
             engine: reader.read(ENGINE, values::engine),
             intercept_tls: reader.read(INTERCEPT_TLS, values::server_names),
+            faults_allowed: reader.read(FAULTS, values::allowed).is_some(),
             resources: ResourceOptions {
                 cpu_request: reader.read(CPU_REQUEST, values::cpu),
                 cpu_limit: reader.read(CPU_LIMIT, values::cpu),

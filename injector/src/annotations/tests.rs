@@ -27,6 +27,7 @@ fn quantity(text: &str) -> Option<Quantity> {
 #[test_case(BODY_LIMIT, "16KiB" => Options { body_limit_bytes: Some(16_384), ..Options::default() })]
 #[test_case(BODY_LIMIT, "1Mi" => Options { body_limit_bytes: Some(1_048_576), ..Options::default() }; "a body limit as Kubernetes writes it")]
 #[test_case(BODY_LIMIT, "0" => Options { body_limit_bytes: Some(0), ..Options::default() }; "no bodies")]
+#[test_case(FAULTS, "allowed" => Options { faults_allowed: true, ..Options::default() })]
 #[test_case(ENGINE, "terminate" => Options { engine: Some("terminate"), ..Options::default() })]
 #[test_case(INTERCEPT_TLS, "API.example.com., *.example.org" => Options { intercept_tls: Some("api.example.com,*.example.org".into()), ..Options::default() })]
 #[test_case(INTERCEPT_TLS, "*" => Options { intercept_tls: Some("*".into()), ..Options::default() }; "every server")]
@@ -55,6 +56,7 @@ fn resources(set: impl Fn(&mut ResourceOptions)) -> Options {
 #[test_case(SKIP_OUTBOUND_CIDRS, "10.0.0.0/33", "is not a network"; "a prefix too long")]
 #[test_case(SKIP_OUTBOUND_CIDRS, "example.com", "is not a network"; "a host name")]
 #[test_case(ENGINE, "Terminate", "did you mean terminate?"; "an engine in capitals")]
+#[test_case(FAULTS, "true", "\"true\" is not allowed"; "faults by another word")]
 #[test_case(ENGINE, "diesel-electric", "it is auto, splice or terminate"; "no engine")]
 #[test_case(INTERCEPT_TLS, "https://api.example.com", "names look like api.example.com"; "a URL")]
 #[test_case(INTERCEPT_TLS, "enabled", "did you mean *?"; "a switch")]
@@ -90,7 +92,6 @@ fn an_annotation_with_too_many_ports_is_not_taken() {
 #[test_case("remora.dev/colour", "is not known"; "invented")]
 #[test_case("remora.dev/inject", "is a label"; "the label as an annotation")]
 #[test_case("remora.dev/opaque-ports", "no effect in this version"; "opaque-ports")]
-#[test_case("remora.dev/faults", "no effect in this version"; "faults")]
 #[test_case("remora.dev/capture-probes", "no effect in this version"; "capture-probes")]
 fn a_name_without_effect_is_told(name: &str, said: &str) {
     let (options, warnings) = read(name, "allowed");

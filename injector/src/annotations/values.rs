@@ -162,6 +162,17 @@ fn is_host(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
+/// `allowed`.
+pub(super) fn allowed(text: &str) -> Result<(), String> {
+    match text {
+        "allowed" => Ok(()),
+        _ => Err(format!(
+            "{} is not allowed, which is the only value",
+            shown(text)
+        )),
+    }
+}
+
 /// `100m`, `0.5`, `1`.
 pub(super) fn cpu(text: &str) -> Result<Quantity, String> {
     let least = Quantity::parse("1m");

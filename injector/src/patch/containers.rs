@@ -107,6 +107,9 @@ fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
         env.push(literal("REMORA_INTERCEPT_TLS", names));
         env.push(literal("REMORA_CA_DIR", CA_DIR));
     }
+    if plan.options.faults_allowed {
+        env.push(literal("REMORA_ALLOW_FAULTS", "true"));
+    }
     env
 }
 
