@@ -23,6 +23,7 @@ mod cluster;
 mod command_line;
 mod damage;
 mod demo;
+mod faults;
 mod full_speed;
 mod goodbye;
 mod house;

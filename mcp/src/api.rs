@@ -4,6 +4,7 @@ mod body;
 pub mod call;
 pub mod calls;
 pub mod compare;
+pub mod faults;
 pub mod findings;
 pub mod health;
 pub mod map;

@@ -32,6 +32,31 @@ pub struct Caller {
     pub scope: Scope,
     /// Their name in the cluster; `None` where callers are not told apart.
     pub user: Option<Arc<str>>,
+    /// Whom to ask what more they may do.
+    asked: Option<(Arc<Cluster>, Arc<Identity>)>,
+}
+
+impl Caller {
+    /// Somebody who is not told apart from others, and may do everything.
+    pub fn anybody() -> Self {
+        Self {
+            scope: Scope::ALL,
+            user: None,
+            asked: None,
+        }
+    }
+
+    /// Whether they may have traffic of a namespace disturbed.
+    ///
+    /// # Errors
+    ///
+    /// They may not, or the API server does not answer.
+    pub async fn check_may_make_faults(&self, namespace: &str) -> Result<(), ApiError> {
+        match &self.asked {
+            None => Ok(()),
+            Some((cluster, who)) => cluster.check_may_make_faults(who, namespace).await,
+        }
+    }
 }
 
 /// What callers must show to be let in.
@@ -136,14 +161,12 @@ impl Gate {
     ) -> Result<Caller, ApiError> {
         let who = self.identify(headers, uri).await?;
         let (Asked::Kubernetes(cluster), Some(who)) = (&self.asked, who) else {
-            return Ok(Caller {
-                scope: Scope::ALL,
-                user: None,
-            });
+            return Ok(Caller::anybody());
         };
         Ok(Caller {
             scope: cluster.scope(&who, namespaces(app)).await?,
             user: Some(who.user.as_str().into()),
+            asked: Some((Arc::clone(cluster), who)),
         })
     }
 

@@ -68,6 +68,9 @@ pub struct CallJson {
     pub error_code: Option<String>,
     /// Why the call failed below its protocol, such as `connect_refused`; the word names who failed.
     pub error: Option<&'static str>,
+    /// The injected fault that met the call: what it explains says nothing of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultMarkJson>,
     /// What the client sent.
     pub request: MessageJson,
     /// What the server sent.
@@ -139,6 +142,16 @@ pub struct PartyJson {
     /// Revision of the workload.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub revision: String,
+}
+
+/// The mark of an injected fault.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FaultMark)]
+pub struct FaultMarkJson {
+    /// Its name.
+    pub id: String,
+    /// `status`, `delay`, `reset` or `throttle`.
+    pub effect: &'static str,
 }
 
 /// One direction of a call.
@@ -236,6 +249,10 @@ impl CallJson {
             status: response_status(&call.response.head),
             error_code: refused(call).map(|code| code.to_string()),
             error: call.error.map(|error| error.as_str()),
+            fault: call.fault.as_ref().map(|fault| FaultMarkJson {
+                id: fault.id.to_string(),
+                effect: fault.effect.as_str(),
+            }),
             request: MessageJson::new(&call.request, request),
             response: MessageJson::new(&call.response, shown::fields(&call.response.head)),
             interim: interim(call),

@@ -8,6 +8,8 @@ pub mod cache;
 pub mod connections;
 pub mod count;
 mod database;
+#[cfg(test)]
+mod faulted;
 pub mod finding;
 pub mod headers;
 pub mod judgement;
@@ -121,19 +123,24 @@ impl Check {
     }
 
     /// Whether what is expected holds in `views`, one for each of [`Check::filters`].
+    ///
+    /// Calls that an injected fault met are left out where it is a service that is judged by how it answers;
+    /// they are what retries are judged by.
     pub fn judge(&self, views: &[View<'_>], ground: &Ground) -> Judgement {
         let (Some(view), all) = (views.first(), views) else {
             return Judgement::inconclusive("nothing was looked at");
         };
+        let untouched = view.untouched();
+        let service = &view.traffic().view(&untouched);
         match self {
             Self::Retries(it) => retries::judge(view, it, ground),
             Self::NPlusOne(args) => n_plus_one::judge(view, args),
-            Self::Cache(args) => cache::judge(view, args),
+            Self::Cache(args) => cache::judge(service, args),
             Self::Secrets(args) => secrets::judge(view, args, ground),
-            Self::Connections(args) => connections::judge(view, args),
-            Self::Headers(it) => headers::judge(view, it, ground),
-            Self::Latency(args) => latency::judge(view, args),
-            Self::Status(it) => status::judge(view, it),
+            Self::Connections(args) => connections::judge(service, args),
+            Self::Headers(it) => headers::judge(service, it, ground),
+            Self::Latency(args) => latency::judge(service, args),
+            Self::Status(it) => status::judge(service, it),
             Self::Count(args) => count::judge(view, args, ground),
             Self::NoCall(_) => no_call::judge(view, ground),
             Self::Order(_) => order::judge(all, ground),
@@ -144,14 +151,16 @@ impl Check {
 /// Everything of some kinds that is wrong in `view`, the worst first.
 pub fn find(kinds: &[Kind], view: &View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let untouched = view.untouched();
+    let service = &view.traffic().view(&untouched);
     for kind in kinds {
         match kind {
             Kind::Retries => findings.extend(retries::find(view)),
             Kind::NPlusOne => findings.extend(n_plus_one::find(view)),
-            Kind::Cache => findings.extend(cache::find(view)),
+            Kind::Cache => findings.extend(cache::find(service)),
             Kind::Secrets => findings.extend(secrets::find(view)),
-            Kind::Connections => findings.extend(connections::find(view)),
-            Kind::Status => findings.extend(status::find(view)),
+            Kind::Connections => findings.extend(connections::find(service)),
+            Kind::Status => findings.extend(status::find(service)),
             // What these would have to find, somebody has to say first.
             Kind::Headers | Kind::Latency | Kind::Count | Kind::NoCall | Kind::Order => {}
         }

@@ -148,6 +148,26 @@ impl Cluster {
         Ok(Scope::new(calls, bodies))
     }
 
+    /// Whether somebody may have the traffic of a namespace disturbed.
+    ///
+    /// # Errors
+    ///
+    /// They may not; or the API server does not answer.
+    pub async fn check_may_make_faults(
+        &self,
+        who: &Identity,
+        namespace: &str,
+    ) -> Result<(), ApiError> {
+        let may = self.may(who, Right::Faults, Some(namespace)).await;
+        if may.map_err(|Away| away())? {
+            return Ok(());
+        }
+        let message = format!("you may not create faults of remora.dev in namespace {namespace}");
+        Err(ApiError::forbidden("forbidden", message).hint(
+            "have your account bound to the ClusterRole remora-fault-maker by a RoleBinding in that namespace",
+        ))
+    }
+
     /// Those of `namespaces` in which somebody has a right.
     async fn those_with(
         &self,

@@ -6,6 +6,7 @@
 //! neither waited for nor missed. What is known of a sidecar here is gone with the process; the first
 //! question of each brings it back.
 
+pub mod faults;
 mod flush;
 mod question;
 mod sidecar;
@@ -14,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use remora_store::fault::{FaultOrders, FaultReport};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -24,7 +26,7 @@ use crate::error::ApiError;
 use crate::keys::RedactionKey;
 
 pub use flush::{Flushed, PartFlushed};
-pub use question::{control, parse_incarnation};
+pub use question::{QUESTION_BYTES, control, parse_incarnation};
 use sidecar::Sidecar;
 pub use sidecar::{SILENT_AFTER, SidecarName, SidecarState};
 
@@ -51,6 +53,9 @@ pub struct Control {
     /// Notified at every question of a sidecar.
     heard: watch::Sender<()>,
     sidecars: Mutex<HashMap<u128, Sidecar>>,
+    faults: Mutex<faults::Faults>,
+    /// Notified when a fault was begun or stopped.
+    faults_changed: watch::Sender<()>,
 }
 
 /// What a sidecar says when it asks.
@@ -68,6 +73,8 @@ pub struct Question {
     pub is_proxied: bool,
     /// Whether it ends, and has shipped everything.
     pub goodbye: bool,
+    /// What it says of its faults; `None` from one that knows of none, or does not know that the hub does.
+    pub faults: Option<FaultReport>,
 }
 
 /// What a sidecar is told.
@@ -75,6 +82,8 @@ pub struct Question {
 pub struct Answer {
     pub(crate) epoch: u64,
     redaction_key: KeyAnswer,
+    /// Which faults to begin and to end. That it is there tells a sidecar to say which it holds.
+    faults: FaultOrders,
     hub: &'static str,
 }
 
@@ -98,11 +107,13 @@ impl Control {
             epoch: watch::Sender::new(milliseconds),
             heard: watch::Sender::new(()),
             sidecars: Mutex::new(HashMap::new()),
+            faults: Mutex::default(),
+            faults_changed: watch::Sender::new(()),
         }
     }
 
-    /// Answers a sidecar: at once if it is new here, says goodbye or has an epoch to answer, else when
-    /// there is one, or after a long poll of 25 s.
+    /// Answers a sidecar: at once if it is new here, says goodbye, has an epoch to answer or a fault to begin
+    /// or end, else when there is one, or after a long poll of 25 s.
     ///
     /// # Errors
     ///
@@ -114,11 +125,13 @@ impl Control {
     ) -> Result<Answer, ApiError> {
         let mut epoch = self.epoch.subscribe();
         let asked_with = question.epoch;
+        let incarnation = question.incarnation;
         let goodbye = question.goodbye;
         let (new, _waiting) = self.hear(question)?;
         if !new && !goodbye {
             tokio::select! {
                 _ = epoch.wait_for(|epoch| *epoch > asked_with) => {}
+                () = self.until_fault_orders(incarnation) => {}
                 () = sleep(LONG_POLL) => {}
                 () = drained(draining) => {}
             }
@@ -126,6 +139,7 @@ impl Control {
         let epoch = *epoch.borrow();
         Ok(Answer {
             epoch,
+            faults: self.fault_orders(incarnation),
             redaction_key: KeyAnswer {
                 id: self.key.id.clone(),
                 key: self.key.hex.clone(),
@@ -137,6 +151,9 @@ impl Control {
     /// Notes what a sidecar says. Says whether it was unknown so far, and holds a place for it among
     /// those that wait.
     fn hear(self: &Arc<Self>, question: Question) -> Result<(bool, Waiting), ApiError> {
+        if let Some(report) = &question.faults {
+            self.note_faults(question.incarnation, &question.name, report);
+        }
         let new = {
             let mut sidecars = self.lock();
             if !sidecars.contains_key(&question.incarnation) {
@@ -224,6 +241,10 @@ impl Control {
     /// Name of the redaction key that is given out.
     pub fn key_id(&self) -> &str {
         &self.key.id
+    }
+
+    fn faults(&self) -> MutexGuard<'_, faults::Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Sidecar>> {

@@ -327,6 +327,8 @@ mod tests {
             heard_ns: 0,
             live,
             sequence: 0,
+            prompt: true,
+            allows_faults: None,
         }
     }
 

@@ -23,6 +23,7 @@ pub mod control;
 pub mod coverage;
 pub mod descriptors;
 pub mod error;
+pub mod faults;
 pub mod fields;
 pub mod har;
 mod hub;

@@ -144,10 +144,10 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         tell_purpose(&context, &request.name);
-        let scope = scope(&context)?;
+        let caller = caller(&context)?;
         let arguments = request.arguments.unwrap_or_default();
         let (progress, watched) = watch::channel(Progress::default());
-        let work = tools::call(&self.app, scope, &request.name, arguments, &progress);
+        let work = tools::call(&self.app, caller, &request.name, arguments, &progress);
         let told = async {
             tokio::select! {
                 called = work => called,
@@ -257,13 +257,16 @@ async fn while_wanted<T>(
     }
 }
 
-/// What the caller may see. The layer before this one lets nobody through without.
-fn scope(context: &RequestContext<RoleServer>) -> Result<&Scope, ErrorData> {
+/// Who asks. The layer before this one lets nobody through without.
+fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
     let parts = context.extensions.get::<Parts>();
     let caller = parts.and_then(|parts| parts.extensions.get::<Caller>());
-    let caller = caller
-        .ok_or_else(|| ErrorData::internal_error("the request came in without a caller", None))?;
-    Ok(&caller.scope)
+    caller.ok_or_else(|| ErrorData::internal_error("the request came in without a caller", None))
+}
+
+/// What the caller may see.
+fn scope(context: &RequestContext<RoleServer>) -> Result<&Scope, ErrorData> {
+    caller(context).map(|caller| &caller.scope)
 }
 
 /// Says in the audit what is asked for.
@@ -308,7 +311,7 @@ fn tool(definition: Definition) -> Tool {
     let annotations = match definition.effect {
         Effect::Reads => annotations.read_only(true),
         Effect::Adds => annotations.read_only(false).destructive(false),
-        Effect::Removes => annotations.read_only(false).destructive(true),
+        Effect::Removes | Effect::Disturbs => annotations.read_only(false).destructive(true),
     };
     let tool = Tool::new(
         definition.name,

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 
 use remora_store::filter::nearest;
 
@@ -31,6 +31,8 @@ const API_PATHS: &[&str] = &[
     "/api/v1/findings",
     "/api/v1/compare",
     "/api/v1/verify",
+    "/api/v1/faults",
+    "/api/v1/faults/{id}",
     "/openapi.json",
     "/mcp",
     "/metrics",
@@ -58,6 +60,7 @@ pub fn api(app: App, gate: Gate, mcp: MethodRouter<App>) -> Router {
             post(api::verify::verify).layer(DefaultBodyLimit::max(api::verify::REQUEST_BYTES)),
         )
         .merge(snapshots())
+        .merge(faults())
         .route("/openapi.json", get(api::openapi::openapi))
         .route("/mcp", mcp)
         .fallback(|uri: Uri| async move { unknown_path(&uri, API_PATHS) })
@@ -100,6 +103,14 @@ fn snapshots() -> Router<App> {
         .layer(DefaultBodyLimit::max(snapshots::REQUEST_BYTES))
 }
 
+fn faults() -> Router<App> {
+    use api::faults;
+    Router::new()
+        .route("/api/v1/faults", get(faults::list).post(faults::start))
+        .route("/api/v1/faults/{id}", delete(faults::stop))
+        .layer(DefaultBodyLimit::max(faults::REQUEST_BYTES))
+}
+
 /// What is served on the port for sidecars.
 pub fn ingest(app: App, gate: Gate) -> Router {
     Router::new()
@@ -108,7 +119,12 @@ pub fn ingest(app: App, gate: Gate) -> Router {
             "/ingest/v1/blocks",
             post(ingest::blocks).layer(DefaultBodyLimit::disable()),
         )
-        .route("/ingest/v1/control", get(control::control))
+        .route(
+            "/ingest/v1/control",
+            get(control::control)
+                .post(control::control)
+                .layer(DefaultBodyLimit::max(control::QUESTION_BYTES)),
+        )
         .fallback(|uri: Uri| async move { unknown_path(&uri, INGEST_PATHS) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), prove))
@@ -135,6 +151,8 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
         Some(rest) if rest.ends_with("/wait") => "POST",
         Some(_) => "GET, HEAD, DELETE",
         None if matches!(path, "/ingest/v1/blocks" | "/api/v1/verify") => "POST",
+        None if matches!(path, "/ingest/v1/control" | "/api/v1/faults") => "GET, HEAD, POST",
+        None if path.starts_with("/api/v1/faults/") => "DELETE",
         None => "GET, HEAD",
     };
     let error = ApiError::new(

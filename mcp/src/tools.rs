@@ -9,6 +9,9 @@ pub mod call_tree;
 pub mod calls_search;
 pub mod check;
 pub mod compare;
+pub mod fault_list;
+pub mod fault_start;
+pub mod fault_stop;
 pub mod fence;
 pub mod filter;
 pub mod find_issues;
@@ -37,9 +40,11 @@ use recorder_status::coverage_line;
 
 use crate::api::snapshots::WaitAnswer;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::compare::{CompareAnswer, CompareRequest};
 use crate::coverage::{Emptiness, EmptyBecause, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
+use crate::faults::request::FaultRequest;
 use crate::params::quoted;
 use crate::snapshot::barrier::Progress;
 use crate::snapshot::{SnapshotJson, StartRequest};
@@ -93,6 +98,8 @@ pub enum Effect {
     Adds,
     /// It takes away from it.
     Removes,
+    /// Nothing, but it disturbs programs.
+    Disturbs,
 }
 
 /// Every tool, in the order in which they are usually called.
@@ -176,6 +183,24 @@ pub fn definitions() -> Vec<Definition> {
             output_schema: Some(schema::of_output::<CompareAnswer>()),
             ..definition::<CompareRequest>(compare::NAME, "Compare two sides", compare::DESCRIPTION)
         },
+        Definition {
+            input_schema: fault_start::input_schema(),
+            effect: Effect::Disturbs,
+            ..definition::<FaultRequest>(
+                fault_start::NAME,
+                "Switch a fault on",
+                fault_start::DESCRIPTION,
+            )
+        },
+        definition::<fault_list::Input>(fault_list::NAME, "List faults", fault_list::DESCRIPTION),
+        Definition {
+            effect: Effect::Adds,
+            ..definition::<fault_stop::Input>(
+                fault_stop::NAME,
+                "Switch a fault off",
+                fault_stop::DESCRIPTION,
+            )
+        },
     ]
 }
 
@@ -198,11 +223,12 @@ fn definition<I: JsonSchema>(
 /// how far it is; whoever drops the future ends it.
 pub async fn call(
     app: &App,
-    scope: &Scope,
+    caller: &Caller,
     name: &str,
     arguments: Map<String, Value>,
     progress: &watch::Sender<Progress>,
 ) -> Option<Result<Outcome, ToolError>> {
+    let scope = &caller.scope;
     let outcome = match name {
         recorder_status::NAME => match read(name, arguments) {
             Ok(input) => recorder_status::run(app, scope, input).await,
@@ -254,6 +280,18 @@ pub async fn call(
         },
         compare::NAME => match read(name, arguments) {
             Ok(input) => compare::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        fault_start::NAME => match read(name, arguments) {
+            Ok(input) => fault_start::run(app, caller, input).await,
+            Err(error) => Err(error),
+        },
+        fault_list::NAME => match read(name, arguments) {
+            Ok(input) => fault_list::run(app, scope, input).await,
+            Err(error) => Err(error),
+        },
+        fault_stop::NAME => match read(name, arguments) {
+            Ok(input) => fault_stop::run(app, caller, input).await,
             Err(error) => Err(error),
         },
         _ => return None,

@@ -240,6 +240,23 @@ impl<'a> View<'a> {
         picked.filter_map(move |place| exchanges.get(*place))
     }
 
+    /// The places of those that no injected fault met on any leg: what a fault did says nothing of a
+    /// service.
+    pub fn untouched(&self) -> Vec<usize> {
+        let exchanges = self.traffic.exchanges();
+        let is_touched = |leg: Option<usize>| {
+            let leg = leg.and_then(|place| self.traffic.leg(place));
+            leg.is_some_and(|leg| leg.found.call.fault.is_some())
+        };
+        let picked = self.picked.iter().copied();
+        picked
+            .filter(|place| {
+                let exchange = exchanges.get(*place);
+                exchange.is_some_and(|it| !is_touched(it.outbound) && !is_touched(it.inbound))
+            })
+            .collect()
+    }
+
     /// How many were picked.
     pub fn len(&self) -> usize {
         self.picked.len()

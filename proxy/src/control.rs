@@ -1,18 +1,25 @@
-//! The control channel: a long poll by which the hub gives the redaction key and asks for flushes.
+//! The control channel: a long poll by which the hub gives the redaction key, asks for flushes, and begins
+//! and ends faults.
 //!
 //! An epoch is a barrier. Asked for epoch E, the data plane hands over everything it has observed,
 //! and only once all of that is acknowledged (or counted as dropped) does the next poll say E. A
 //! sidecar that ends with nothing left to ship says goodbye, so that nobody waits for it.
+//!
+//! A hub that knows of faults says so in its answer. From then on each question brings along which faults
+//! are held here and what came of them, and the answer which are to begin or end.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Method, Request, StatusCode};
 use remora_store::block::Origin;
+use remora_store::fault::{FaultOrders, FaultReport};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::faults::Faults;
 use crate::keys::RedactionKey;
 use crate::ship::backoff::Backoff;
 use crate::ship::client::{Answer, Client, Failure, Hub, Payload};
@@ -42,6 +49,8 @@ pub(crate) type FlushSender = mpsc::Sender<oneshot::Sender<()>>;
 struct Orders {
     epoch: u64,
     redaction_key: Option<KeyOrder>,
+    /// Absent from a hub that does not know of any.
+    faults: Option<FaultOrders>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +69,7 @@ pub(crate) async fn run(
     hub: Hub,
     origin: &Origin,
     is_proxied: bool,
+    faults: Option<Arc<Faults>>,
     flushes: FlushSender,
     barrier: impl AsyncFn() -> u64,
 ) -> Infallible {
@@ -70,6 +80,8 @@ pub(crate) async fn run(
             true => format!("{}&outbound=proxied", identity(origin)),
             false => identity(origin),
         },
+        faults,
+        asks_for_faults: false,
         epoch: 0,
         key_id: String::new(),
         heard: true,
@@ -79,7 +91,7 @@ pub(crate) async fn run(
         let answer = control.poll(state.last_sealed()).await;
         let wait = match control.understand(answer) {
             Ok(orders) => {
-                let news = control.follow(state, &orders, &flushes, &barrier).await;
+                let news = control.follow(state, orders, &flushes, &barrier).await;
                 let quiet = IDLE_INTERVAL.saturating_sub(asked.elapsed());
                 if news { Duration::ZERO } else { quiet }
             }
@@ -110,6 +122,10 @@ struct Control {
     backoff: Backoff,
     /// The part of the query that says who asks.
     who: String,
+    /// `None` where none are allowed.
+    faults: Option<Arc<Faults>>,
+    /// The hub has said that it knows of faults.
+    asks_for_faults: bool,
     /// The last epoch that was answered.
     epoch: u64,
     key_id: String,
@@ -121,7 +137,19 @@ impl Control {
     async fn poll(&mut self, sequence: u64) -> Result<Answer, Failure> {
         let (who, epoch) = (&self.who, self.epoch);
         let path = format!("/ingest/v1/control?{who}&epoch={epoch}&sequence={sequence}");
-        self.client.exchange(question, &path, POLL_TIMEOUT).await
+        if !self.asks_for_faults {
+            return self.client.exchange(question, &path, POLL_TIMEOUT).await;
+        }
+        let report = self.faults.as_ref().map(|faults| faults.report());
+        let report = report.unwrap_or_default();
+        let ask = || question_with(&report);
+        let answer = self.client.exchange(ask, &path, POLL_TIMEOUT).await;
+        if let (Some(faults), Ok(answer)) = (&self.faults, &answer)
+            && answer.status == StatusCode::OK
+        {
+            faults.forget_told(&report);
+        }
+        answer
     }
 
     /// The hub's orders, or how long to wait before it is asked again.
@@ -138,6 +166,8 @@ impl Control {
                 }
             }
             Ok(answer) => {
+                // It may be an older one by now.
+                self.asks_for_faults = false;
                 let wait = match answer.retry_after {
                     Some(after) => Backoff::asked(after),
                     None => self.backoff.wait(REFUSED_WAIT),
@@ -157,13 +187,14 @@ impl Control {
     async fn follow(
         &mut self,
         state: &State,
-        orders: &Orders,
+        orders: Orders,
         flushes: &FlushSender,
         barrier: &impl AsyncFn() -> u64,
     ) -> bool {
-        let new_key = self.new_key(orders);
-        let news = new_key.is_some();
+        let new_key = self.new_key(&orders);
+        let mut news = new_key.is_some();
         state.hub_answered(new_key);
+        news |= self.follow_faults(orders.faults, flushes).await;
         if orders.epoch <= self.epoch {
             // A hub that counts from the beginning again is a new one.
             self.epoch = orders.epoch;
@@ -177,6 +208,21 @@ impl Control {
         state.settled(sequence).await;
         self.epoch = orders.epoch;
         state.metrics().flushes.inc();
+        true
+    }
+
+    /// Begins and ends faults; whether there is anything to tell the hub of that.
+    async fn follow_faults(&mut self, orders: Option<FaultOrders>, flushes: &FlushSender) -> bool {
+        let first = !std::mem::replace(&mut self.asks_for_faults, orders.is_some());
+        let (Some(orders), Some(faults)) = (orders, &self.faults) else {
+            return first && self.asks_for_faults;
+        };
+        if orders.is_empty() {
+            return first;
+        }
+        faults.follow(orders);
+        // What is told next of the connections is what has become of them by then.
+        hand_over(flushes).await;
         true
     }
 
@@ -218,6 +264,16 @@ async fn hand_over(flushes: &FlushSender) -> bool {
 fn question() -> Request<Payload> {
     let mut request = Request::new(Payload::default());
     *request.method_mut() = Method::GET;
+    request
+}
+
+/// A question that says which faults are held here.
+fn question_with(report: &FaultReport) -> Request<Payload> {
+    let mut payload = Payload::default();
+    // It is made of texts and numbers.
+    payload.push(serde_json::to_vec(report).unwrap_or_default().into());
+    let mut request = Request::new(payload);
+    *request.method_mut() = Method::POST;
     request
 }
 

@@ -179,7 +179,7 @@ impl Proxy {
             return self.serve(None, budget, registry, shutdown).await;
         }
         let metrics = ShipMetrics::register(&mut registry);
-        let (shipper, flushes) = start_shipper(&self.config, &budget, &metrics)?;
+        let (shipper, flushes) = start_shipper(&self.config, self.faults(), &budget, &metrics)?;
         let sender = shipper.clone();
         let outlet = Outlet {
             sink: Box::new(move |batch| sender.try_send(batch)),
@@ -290,10 +290,11 @@ fn note_run(config: &Config) -> Option<Run> {
 /// for somebody to repair a directory.
 fn start_shipper(
     config: &Config,
+    faults: Option<Arc<Faults>>,
     budget: &Budget,
     metrics: &ShipMetrics,
 ) -> Result<(Shipper, Flushes), Error> {
-    let mut ship = ship_config(config);
+    let mut ship = ship_config(config, faults);
     let mut started = Shipper::start(ship.clone(), budget.clone(), metrics.clone());
     if let (Err(err), Some(directory)) = (&started, ship.spool_dir.take()) {
         tracing::error!(
@@ -309,7 +310,7 @@ fn start_shipper(
     })
 }
 
-fn ship_config(config: &Config) -> ShipConfig {
+fn ship_config(config: &Config, faults: Option<Arc<Faults>>) -> ShipConfig {
     ShipConfig {
         ingest: config.ingest.clone(),
         ingest_ca: config.ingest_ca.clone(),
@@ -325,6 +326,7 @@ fn ship_config(config: &Config) -> ShipConfig {
             names: config.redact_names.clone(),
         },
         answer_timeout: ANSWER_TIMEOUT,
+        faults,
     }
 }
 

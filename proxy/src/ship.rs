@@ -29,6 +29,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::Budget;
 use crate::control;
+use crate::faults::Faults;
 use crate::keys::RedactionKey;
 use crate::record::{Batch, Flushes, kept_bytes};
 use crate::redact::Redaction;
@@ -85,6 +86,8 @@ pub struct ShipConfig {
     pub redaction: Redaction,
     /// How long the hub may take to answer a request with blocks. Default 10 s.
     pub answer_timeout: Duration,
+    /// The faults that the hub may begin and end; `None` where none are allowed.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// The default of [`ShipConfig::answer_timeout`].
@@ -181,7 +184,7 @@ impl Shipper {
                     tokio::select! {
                         end = intake(&state, incoming, &shared) => ended = Some(end),
                         never = sender::run(&state, hub.clone(), config.answer_timeout) => match never {},
-                        never = control::run(&state, hub.clone(), &config.origin, config.is_proxied, flushes, barrier) => match never {},
+                        never = control::run(&state, hub.clone(), &config.origin, config.is_proxied, config.faults.clone(), flushes, barrier) => match never {},
                     }
                 });
                 let Some(ended) = ended else { return };

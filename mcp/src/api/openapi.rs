@@ -5,7 +5,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{call, calls, compare, findings, map, snapshots, status, summary, tree, verify};
+use crate::api::{
+    call, calls, compare, faults, findings, map, snapshots, status, summary, tree, verify,
+};
 use crate::error::ErrorBody;
 
 #[derive(OpenApi)]
@@ -19,6 +21,7 @@ use crate::error::ErrorBody;
         status::status, calls::calls, call::call, tree::tree, summary::summary, map::map,
         snapshots::start, snapshots::list, snapshots::one, snapshots::wait, snapshots::delete,
         findings::findings, verify::verify, compare::compare,
+        faults::start, faults::list, faults::stop,
     ),
     components(schemas(ErrorBody)),
     modifiers(&Selectable)

@@ -25,12 +25,17 @@ pub enum Right {
     Calls,
     /// Read their bodies.
     Bodies,
+    /// Have calls fail on purpose.
+    Faults,
 }
 
 impl Right {
     /// What is done, as a role names it.
     pub fn verb(self) -> &'static str {
-        "get"
+        match self {
+            Self::Calls | Self::Bodies => "get",
+            Self::Faults => "create",
+        }
     }
 
     /// To what, as a role names it.
@@ -38,6 +43,7 @@ impl Right {
         match self {
             Self::Calls => "calls",
             Self::Bodies => "calls/body",
+            Self::Faults => "faults",
         }
     }
 }

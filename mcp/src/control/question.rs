@@ -1,8 +1,12 @@
-//! The question of a sidecar as it stands in its URL.
+//! The question of a sidecar as it stands in its URL, and in its body what it says of faults.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::Extensions;
+use remora_store::fault::{FaultReport, RefusedFault};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Answer, Question, SidecarName};
 use crate::app::App;
@@ -15,6 +19,9 @@ const NAME_BYTES: usize = 253;
 /// Largest epoch or sequence that is taken; far below an overflow.
 pub(super) const LARGEST_NUMBER: u64 = 1 << 62;
 
+/// Largest body of a question: what a sidecar holds of faults.
+pub const QUESTION_BYTES: usize = 512 * 1024; // 512 KiB
+
 const PARAMETERS: &[&str] = &[
     "incarnation",
     "workload",
@@ -26,11 +33,12 @@ const PARAMETERS: &[&str] = &[
     "outbound",
 ];
 
-/// `GET /ingest/v1/control`
+/// `GET /ingest/v1/control`, and `POST` where the sidecar has something to say of faults
 pub async fn control(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     extensions: Extensions,
+    body: Bytes,
 ) -> Result<Json<Answer>, ApiError> {
     let writer = Writer::of(&extensions)?;
     let params = Params::parse(query.as_deref(), PARAMETERS)?;
@@ -47,6 +55,7 @@ pub async fn control(
         sequence: counter(&params, "sequence")?,
         is_proxied: params.word("outbound", &[("all", false), ("proxied", true)], false)?,
         goodbye: params.word("goodbye", &[("false", false), ("true", true)], false)?,
+        faults: fault_report(&body)?,
     };
     app.metrics.control_questions.inc();
     app.control
@@ -67,6 +76,35 @@ pub fn parse_incarnation(text: &str) -> Result<u128, ApiError> {
             format!("the incarnation is {}; it is 32 hex digits", quoted(text)),
         )
     })
+}
+
+/// What a sidecar says of its faults.
+fn fault_report(body: &Bytes) -> Result<Option<FaultReport>, ApiError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let said: Said = serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body does not say which faults are held: {error}");
+        ApiError::bad_request("bad_body", message)
+    })?;
+    let held = said.held.into_iter();
+    Ok(Some(FaultReport {
+        allowed: said.allowed,
+        held: held
+            .filter_map(|held| serde_json::from_value(held).ok())
+            .collect(),
+        refused: said.refused,
+    }))
+}
+
+/// A report in which single faults may be newer than this hub: those it cannot tell of.
+#[derive(Deserialize)]
+struct Said {
+    allowed: bool,
+    #[serde(default)]
+    held: Vec<Value>,
+    #[serde(default)]
+    refused: Vec<RefusedFault>,
 }
 
 fn name(params: &Params, field: &'static str) -> Result<String, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use remora_store::fault::FaultReport;
 use tokio::time::Instant;
 
 use super::Question;
@@ -36,6 +37,10 @@ pub struct SidecarState {
     pub live: bool,
     /// Number of the last block it sealed.
     pub sequence: u64,
+    /// Whether it can be expected to answer at once.
+    pub prompt: bool,
+    /// Whether its workload allows faults; `None` from one that does not know of any.
+    pub allows_faults: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub(super) struct Sidecar {
     pub(super) is_proxied: bool,
     /// How many questions of it wait for news.
     waiting: usize,
+    /// What it said of its faults.
+    pub(super) faults: Option<FaultReport>,
     /// It said goodbye. What comes of it later was under way then, and changes nothing.
     pub(super) ended: bool,
 }
@@ -65,6 +72,7 @@ impl Sidecar {
             sequence: 0,
             is_proxied: false,
             waiting: 0,
+            faults: None,
             ended: false,
         }
     }
@@ -80,6 +88,9 @@ impl Sidecar {
         self.epoch = self.epoch.max(question.epoch);
         self.sequence = self.sequence.max(question.sequence);
         self.note_sign_of_life();
+        if question.faults.is_some() {
+            self.faults = question.faults.clone();
+        }
         self.ended = question.goodbye;
     }
 
@@ -104,6 +115,8 @@ impl Sidecar {
             heard_ns: self.heard_ns,
             live: self.is_live(),
             sequence: self.sequence,
+            prompt: self.is_prompt(),
+            allows_faults: self.faults.as_ref().map(|report| report.allowed),
         }
     }
 

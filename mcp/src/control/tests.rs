@@ -24,6 +24,7 @@ fn question(incarnation: u128, epoch: u64) -> Question {
         sequence: 0,
         is_proxied: false,
         goodbye: false,
+        faults: None,
     }
 }
 

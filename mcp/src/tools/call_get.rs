@@ -335,6 +335,14 @@ fn write_first_line(found: &FoundCall, json: &CallJson, text: &mut String) {
     };
     let latency = ms(call.phases.latency_ns().map(milliseconds));
     let _ = writeln!(text, " {} {latency} ms, {}", outcome(found), call.state);
+    if let Some(fault) = &call.fault {
+        let id = text::name(&fault.id).unwrap_or("(odd name)");
+        let effect = fault.effect;
+        let _ = writeln!(
+            text,
+            "injected fault \"{id}\" met it ({effect}): what that explains says nothing of the server"
+        );
+    }
     if found.withheld {
         let _ = writeln!(
             text,

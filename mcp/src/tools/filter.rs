@@ -81,21 +81,25 @@ impl FilterInput {
     ///
     /// As for [`FilterInput::lower`].
     pub fn read(filter: Option<Self>) -> Result<Filter, ApiError> {
-        let input = filter.unwrap_or_default();
-        let flat = FlatFilter {
-            src: input.src,
-            dst: input.dst,
-            method: input.method,
-            route: input.route,
-            path_prefix: input.path_prefix,
-            status: input.status,
-            min_ms: input.min_ms,
-            header: input.header,
-            revision: input.revision,
-            namespace: input.namespace,
-            trace_id: input.trace_id,
-            r#where: input.r#where,
-        };
+        let flat = filter.unwrap_or_default().flat();
         Filter::from_flat(&flat).map_err(ApiError::bad_filter)
+    }
+
+    /// The same fields, for whoever reads them otherwise.
+    pub fn flat(self) -> FlatFilter {
+        FlatFilter {
+            src: self.src,
+            dst: self.dst,
+            method: self.method,
+            route: self.route,
+            path_prefix: self.path_prefix,
+            status: self.status,
+            min_ms: self.min_ms,
+            header: self.header,
+            revision: self.revision,
+            namespace: self.namespace,
+            trace_id: self.trace_id,
+            r#where: self.r#where,
+        }
     }
 }

@@ -12,22 +12,26 @@ pub fn of_input<T: JsonSchema>() -> Map<String, Value> {
     portable(SchemaSettings::draft2020_12(), T::json_schema)
 }
 
-/// The schema of what a tool gives, without descriptions: the names say it to a model, which pays for
-/// each word, and people read it in `/openapi.json`.
+/// The schema of what a tool gives, without descriptions or what is always there: the names say it to a
+/// model, which pays for each word, and people read it in `/openapi.json`.
 pub fn of_output<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut schema = portable(settings, T::json_schema);
+    schema.remove("required");
     schema.values_mut().for_each(without_descriptions);
     schema
 }
 
-/// Takes the words out of a schema; a field that is called `description` stays.
+/// Takes the words out of a schema; a field that is called `description`, or `required`, stays.
 fn without_descriptions(schema: &mut Value) {
     match schema {
         Value::Array(parts) => parts.iter_mut().for_each(without_descriptions),
         Value::Object(parts) => {
             if parts.get("description").is_some_and(Value::is_string) {
                 parts.remove("description");
+            }
+            if parts.get("required").is_some_and(Value::is_array) {
+                parts.remove("required");
             }
             parts.values_mut().for_each(without_descriptions);
         }
@@ -39,21 +43,25 @@ fn without_descriptions(schema: &mut Value) {
 /// each tool.
 pub fn of_input_with_known_filter<T: JsonSchema>(explained_by: &str) -> Map<String, Value> {
     let mut schema = of_input::<T>();
-    let filter = schema
-        .get_mut("properties")
-        .and_then(|properties| properties.get_mut("filter"))
-        .and_then(Value::as_object_mut);
-    if let Some(filter) = filter {
-        let fields = filter.get_mut("properties").and_then(Value::as_object_mut);
-        for field in fields.into_iter().flat_map(Map::values_mut) {
-            if let Value::Object(field) = field {
-                field.remove("description");
-            }
-        }
-        let words = format!("Only calls that match; fields as in {explained_by}");
-        filter.insert("description".to_owned(), Value::String(words));
-    }
+    let words = format!("Which calls, as in {explained_by}");
+    in_words(&mut schema, "filter", &words);
     schema
+}
+
+/// Tells an argument that is an object in these words, and its fields by their names alone.
+pub fn in_words(schema: &mut Map<String, Value>, argument: &str, words: &str) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let known = properties.and_then(|properties| properties.get_mut(argument));
+    if let Some(argument) = known.and_then(Value::as_object_mut) {
+        let fields = argument
+            .get_mut("properties")
+            .and_then(Value::as_object_mut);
+        for field in fields.into_iter().flat_map(Map::values_mut) {
+            without_descriptions(field);
+        }
+        argument.remove("additionalProperties");
+        argument.insert("description".to_owned(), Value::from(words));
+    }
 }
 
 /// The names of the arguments in the schema of an input.
@@ -104,6 +112,14 @@ fn simplify_object(object: &mut Map<String, Value>) {
             let only = only.take();
             object.insert("type".to_owned(), only);
         }
+    }
+    // The bounds of the type in which a number is read say nothing of what it stands for.
+    if object.get("type").is_some_and(|name| name == "integer") {
+        object.retain(|name, bound| match name.as_str() {
+            "minimum" => *bound != 0,
+            "maximum" => *bound != u16::MAX,
+            _ => true,
+        });
     }
     if let Some(Value::Array(words)) = object.get_mut("enum") {
         words.retain(|word| !word.is_null());
@@ -163,7 +179,7 @@ mod tests {
         let count = &schema["properties"]["inner"]["properties"]["count"];
         assert_eq!(
             *count,
-            json!({"description": "How many.", "type": "integer", "minimum": 0})
+            json!({"description": "How many.", "type": "integer"})
         );
         let share = &schema["properties"]["share"];
         assert_eq!(*share, json!({"description": "A share.", "type": "number"}));

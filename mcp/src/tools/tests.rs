@@ -48,6 +48,7 @@ async fn sidecar(app: App, registered: oneshot::Sender<()>) {
             sequence: 1,
             is_proxied: false,
             goodbye: false,
+            faults: None,
         };
         let answer = app.control.ask(question, app.draining.clone()).await;
         answer.unwrap().epoch
@@ -76,7 +77,8 @@ async fn a_question_is_answered_with_what_just_happened(tool: &str, expected: &s
     let sidecar = tokio::spawn(sidecar(app.clone(), registered));
     is_registered.await.unwrap();
     let (progress, _) = watch::channel(Progress::default());
-    let answer = call(&app, &Scope::ALL, tool, Map::new(), &progress).await;
+    let caller = Caller::anybody();
+    let answer = call(&app, &caller, tool, Map::new(), &progress).await;
     let text = answer.unwrap().unwrap().text;
     assert!(text.contains(expected), "{text}");
     sidecar.abort();

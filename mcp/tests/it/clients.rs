@@ -69,7 +69,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 16] = [
     "recorder_status",
     "snapshot_start",
     "snapshot_wait",
@@ -83,6 +83,9 @@ const TOOLS: [&str; 13] = [
     "check",
     "verify",
     "compare",
+    "fault_start",
+    "fault_list",
+    "fault_stop",
 ];
 
 #[test_case("sdk", "2025-11-25"; "the client of version 1")]

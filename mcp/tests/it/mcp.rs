@@ -4,6 +4,7 @@ mod arguments;
 mod attacks;
 mod budget;
 mod cancel;
+mod faults;
 mod offers;
 mod protocol;
 mod results;

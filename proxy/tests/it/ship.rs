@@ -110,6 +110,7 @@ pub(crate) fn config(hub: &Hub) -> ShipConfig {
         spool_dir: None,
         spool_limit_bytes: 64 << 20,
         redaction: Redaction::default(),
+        faults: None,
         answer_timeout: Duration::from_millis(300),
     }
 }
