@@ -24,6 +24,7 @@ mod command_line;
 mod damage;
 mod demo;
 mod faults;
+mod forward;
 mod full_speed;
 mod goodbye;
 mod house;

@@ -115,7 +115,7 @@ impl Session<'_> {
             };
             let request = match read {
                 Ok(request) => request,
-                Err(refusal) => return self.refuse(&refusal).await,
+                Err(refusal) => return self.refuse(&refusal, false).await,
             };
             let Kind::Pass { method, body } = request.kind else {
                 return self.tunnel(&request, arrival).await;
@@ -180,7 +180,11 @@ impl Session<'_> {
         let (server, tap) = self.connect(request, arrival).await?;
         let (near, far) = match pair().await {
             Ok(ends) => ends,
-            Err(err) => return Err(self.refuse(&Refusal::own_failure(&err)).await),
+            Err(err) => {
+                return Err(self
+                    .refuse(&Refusal::own_failure(&err), request.is_head())
+                    .await);
+            }
         };
         let (plane, traffic) = (Rc::clone(self.plane), self.traffic.clone());
         tokio::task::spawn_local(async move {
@@ -259,14 +263,17 @@ impl Session<'_> {
     async fn refuse_unreached(&self, request: &Request, why: Unreached) -> Ending {
         match why {
             Unreached::Connect(CallError::ClientReset) => Ending::Reset,
-            _ => self.refuse(&Refusal::unreached(&request.origin, why)).await,
+            _ => {
+                let refusal = Refusal::unreached(&request.origin, why);
+                self.refuse(&refusal, request.is_head()).await
+            }
         }
     }
 
     /// Answers for the origin, and ends the connection.
-    async fn refuse(&self, refusal: &Refusal) -> Ending {
+    async fn refuse(&self, refusal: &Refusal, is_head: bool) -> Ending {
         tracing::debug!(client.addr = %self.peer, refusal = refusal.kind(), "request refused");
-        match write_all(self.stream, &refusal.response()).await {
+        match write_all(self.stream, &refusal.response(is_head)).await {
             Ok(()) => self.say_goodbye().await,
             Err(_) => Ending::Reset,
         }

@@ -103,12 +103,13 @@ impl Refusal {
         &self.text
     }
 
-    /// The whole response; the connection ends with it.
-    pub(super) fn response(&self) -> Vec<u8> {
+    /// The whole response; the connection ends with it. To HEAD it has no body, whatever its head says.
+    pub(super) fn response(&self, is_head: bool) -> Vec<u8> {
         let body = format!("remora: {}\n", self.text);
+        let shown = if is_head { "" } else { &body };
         format!(
             "HTTP/1.1 {}\r\nProxy-Status: remora; error={}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+             Content-Length: {}\r\nConnection: close\r\n\r\n{shown}",
             self.status,
             self.kind,
             body.len()

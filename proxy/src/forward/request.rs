@@ -27,6 +27,19 @@ pub(super) enum Kind {
     Pass { method: Method, body: Body },
 }
 
+impl Request {
+    /// Whether it asks for a head alone.
+    pub(super) fn is_head(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Pass {
+                method: Method::Head,
+                ..
+            }
+        )
+    }
+}
+
 /// Reads a whole head, of which `facts` say what framing needs.
 pub(super) fn read(head: &[u8], facts: &Facts) -> Result<Request, Refusal> {
     let Start::Request(method) = facts.start else {

@@ -284,6 +284,38 @@ async fn a_proxy_asked_for_itself_says_so() {
     assert!(answer.contains("error=proxy_loop_detected"), "{answer}");
 }
 
+#[tokio::test]
+async fn a_proxy_on_all_addresses_does_not_ask_itself_by_any_of_them() {
+    let rig = Rig::start_forward_on("0.0.0.0:0", "auto").await;
+    let port = rig.address.port();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET http://127.0.0.2:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset, unless that came before the connection was taken for one.
+    if within(client.read_to_end(&mut answer)).await.is_ok() {
+        assert!(answer.starts_with(b"HTTP/1.1 502 "), "{answer:?}");
+    }
+    drop(client);
+    let calls = stopped(rig).await;
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert!(calls[0].error.is_some(), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_to_head_has_no_body() {
+    let rig = Rig::start_forward("auto").await;
+    let (_socket, origin) = silent();
+    let mut client = client(&rig).await;
+    let request = format!("HEAD http://{origin}/ HTTP/1.1\r\nHost: {origin}\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let answer = rest(&mut client).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 502 ") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
+}
+
 #[test_case(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad Request", "this is a forward proxy"; "origin form")]
 #[test_case(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400 Bad Request", "no HTTP/1 request"; "a TLS hello")]
 #[test_case(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400 Bad Request", "no HTTP/1 request"; "HTTP/2")]

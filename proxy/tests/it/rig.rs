@@ -88,8 +88,13 @@ impl Rig {
 
     /// A forward proxy, and a server that it may be asked for.
     pub(crate) async fn start_forward(engine: &str) -> Self {
+        Self::start_forward_on("0", engine).await
+    }
+
+    /// The same, on an address of its own.
+    pub(crate) async fn start_forward_on(listen: &str, engine: &str) -> Self {
         let options = Options {
-            forward: Some("0".to_owned()),
+            forward: Some(listen.to_owned()),
             ..Options::default()
         };
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
