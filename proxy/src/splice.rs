@@ -246,7 +246,8 @@ impl<'a> Flow<'a> {
 
     /// Everything that was read was written, and it goes on.
     fn is_quiet(&self) -> bool {
-        self.rest.is_empty() && !self.at_end && !self.receiver_broke && !self.is_cut_short
+        let is_written = self.rest.is_empty() && !self.to.holds_back();
+        is_written && !self.at_end && !self.receiver_broke && !self.is_cut_short
     }
 
     /// Moves bytes until it would block or the turn is over; ready with the side that broke.

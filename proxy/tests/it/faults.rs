@@ -16,7 +16,7 @@ mod idle;
 mod unmatched;
 
 /// Begins a fault called `f-1`.
-fn begin(rig: &Rig, leg: &str, effect: Value, more: Value) {
+pub(crate) fn begin(rig: &Rig, leg: &str, effect: Value, more: Value) {
     let mut fault = json!({"id": "f-1", "leg": leg, "effect": effect});
     for (key, value) in more.as_object().unwrap() {
         fault[key] = value.clone();

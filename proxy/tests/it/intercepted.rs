@@ -2,6 +2,7 @@
 
 mod clients;
 mod ends;
+mod faults;
 mod passed;
 
 use std::ffi::OsStr;
