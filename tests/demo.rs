@@ -35,7 +35,7 @@ fn the_demo_finds_its_ledger_and_what_is_wrong_on_purpose_and_ends() {
         output.status.code()
     );
     assert!(said.contains("stored once per leg"), "{said}");
-    assert!(said.contains("11 things are wrong with the shop"), "{said}");
+    assert!(said.contains("14 things are wrong with the shop"), "{said}");
     assert!(
         said.contains("found and proved, and nothing else"),
         "{said}"

@@ -121,7 +121,7 @@ async fn show(api: &str, street: &Street) -> anyhow::Result<ledger::Audit> {
     let audit = ledger::audit(&client, api, &street.book()).await?;
     progress("");
     runtime::print(format_args!(
-        "What Remora saw of the shop (customers ─▶ storefront ─▶ orders, redis ─▶ inventory, payments):\n\n{}\n",
+        "What Remora saw of the shop (customers ─▶ storefront ─▶ orders, redis ─▶ inventory, payments, postgres):\n\n{}\n",
         table::render(&summary)
     ))?;
     let right = audit.legs - audit.faults.len();

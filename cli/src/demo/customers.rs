@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::shop::{Build, CUSTOMER_TOKEN, Caller};
 
-/// One round: five lookups, the last of an order whose articles are gone, the catalog, the cart, and one
-/// checkout.
+/// One round: six lookups, one of an order whose articles are gone and one of the order of the day; what a
+/// customer has ordered, the catalog, the cart, and one checkout.
 pub(super) async fn visit(
     customers: &Caller,
     storefront: SocketAddr,
@@ -36,7 +36,8 @@ pub(super) async fn visit(
             None,
         )
         .await?;
-    for page in ["/api/catalog", "/api/cart"] {
+    let history = format!("/api/customers/{}/orders", round % 20);
+    for page in ["/api/orders/7", &history, "/api/catalog", "/api/cart"] {
         customers.call("GET", storefront, page, None, None).await?;
     }
     let order = match build {

@@ -44,6 +44,14 @@ impl Question {
             text: quoted.collect::<Vec<_>>().join(" "),
         }
     }
+
+    /// A statement with one value, whose type was not told.
+    pub(super) fn sql(statement: &str, value: &str) -> Self {
+        Self {
+            protocol: "postgresql",
+            text: format!("{statement}\n[\"{value}\"]"),
+        }
+    }
 }
 
 /// Everything that is written down.
@@ -146,7 +154,7 @@ type StoredLegs = HashMap<(String, String), Vec<serde_json::Value>>;
 type AskedLegs = BTreeMap<(String, String, String), usize>;
 
 /// Protocols of the shop's stores.
-const STORES: [&str; 1] = ["redis"];
+const STORES: [&str; 2] = ["redis", "postgresql"];
 
 async fn stored_legs(client: &Client, api: &str) -> anyhow::Result<(StoredLegs, AskedLegs)> {
     let mut legs = StoredLegs::new();

@@ -10,7 +10,7 @@ use crate::hub_api::{part, text};
 type Planted = (&'static str, &'static str, &'static str);
 
 /// Everything that is wrong with the shop as it is opened without `--fixed`.
-const PLANTED: [Planted; 11] = [
+const PLANTED: [Planted; 14] = [
     ("retries", "no_backoff", "orders -> payments POST /charge"),
     (
         "retries",
@@ -32,6 +32,21 @@ const PLANTED: [Planted; 11] = [
         "n_plus_one",
         "one_call_for_each",
         "127.0.0.1 -> storefront GET /api/cart causes storefront -> redis GET item:{id}",
+    ),
+    (
+        "n_plus_one",
+        "one_call_for_each",
+        "storefront -> orders GET /customers/{id}/orders causes orders -> postgres SELECT id, customer, total FROM orders WHERE id = ?",
+    ),
+    (
+        "cache",
+        "never_cached",
+        "127.0.0.1 -> storefront GET /api/orders/{id}",
+    ),
+    (
+        "cache",
+        "never_cached",
+        "storefront -> orders GET /orders/{id}",
     ),
     (
         "cache",

@@ -1,8 +1,9 @@
-//! The demo's shop: four small services that call each other over plain HTTP, and the store behind them.
+//! The demo's shop: four small services that call each other over plain HTTP, and the stores behind them.
 //!
 //! ```text
 //! customers ─▶ storefront ─▶ orders ─▶ inventory
-//!                       │          └─▶ payments
+//!                       │          ├─▶ payments
+//!                       │          └─▶ postgres
 //!                       ├─▶ inventory
 //!                       └─▶ redis
 //! ```

@@ -47,16 +47,27 @@ impl Street {
                 tokio::spawn(stores::redis::serve(listener, kept))
             })
             .await?;
-        let caller = Caller::new("orders", ledger.clone(), true);
-        let orders = builder
-            .add("orders", [inventory, payments], |[inventory, payments]| {
-                shop::orders::service(shop::orders::Orders {
-                    caller,
-                    build,
-                    inventory,
-                    payments,
-                })
+        let postgres = builder
+            .add_server("postgres", [], |[], listener| {
+                tokio::spawn(stores::postgres::serve(listener, shop::orders::placed()))
             })
+            .await?;
+        let caller = Caller::new("orders", ledger.clone(), true);
+        let book = ledger.clone();
+        let orders = builder
+            .add(
+                "orders",
+                [inventory, payments, postgres],
+                |[inventory, payments, postgres]| {
+                    shop::orders::service(shop::orders::Orders {
+                        caller,
+                        build,
+                        inventory,
+                        payments,
+                        postgres: stores::postgres::Postgres::new(postgres, book),
+                    })
+                },
+            )
             .await?;
         let caller = Caller::new("storefront", ledger.clone(), true);
         let book = ledger.clone();

@@ -43,7 +43,12 @@ fn row(group: &Value) -> [String; 8] {
         .and_then(Value::as_u64)
         .unwrap_or(0)
         .to_string();
-    let request = format!("{} {}", text("method"), text("route"));
+    let (method, route) = (text("method"), text("route"));
+    // A statement says its command itself.
+    let request = match route.starts_with(&format!("{method} ")) {
+        true => route,
+        false => format!("{method} {route}"),
+    };
     [
         text("leg"),
         text("src"),
@@ -101,6 +106,10 @@ mod tests {
             group("storefront", json!(200), Value::Null, 120),
             group("x", Value::Null, json!("server_reset"), 7),
         ]}));
+        let mut statement = group("x", Value::Null, Value::Null, 7);
+        statement["method"] = json!("SELECT");
+        statement["route"] = json!("SELECT id FROM orders");
+        assert_eq!(row(&statement)[3], "SELECT id FROM orders");
         let expected = [
             "  LEG      FROM        TO      REQUEST           STATUS        CALLS  P50 ms  P95 ms",
             "  inbound  storefront  orders  GET /orders/{id}  200             120    1.25       -",

@@ -1,23 +1,35 @@
-//! Orders: each lookup asks for the stock of its articles, each new order is charged.
+//! Orders: each lookup asks the database for the order and for the stock of its articles, each new order is
+//! charged.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::{Build, Caller, Failure};
+use crate::demo::stores::postgres::{Order, Postgres};
 
+/// Customers who have ordered, and how often each has.
+const CUSTOMERS: i32 = 20;
+const ORDERS_OF_EACH: i32 = 6;
 /// Articles of an order.
 const ARTICLES: u64 = 8;
 /// Attempts at a charge.
 const ATTEMPTS: u32 = 4;
 /// The delay before the first of them that is not the first.
 const DELAY: Duration = Duration::from_millis(200);
+
+const TOTAL_OF_ORDER: &str = "SELECT total FROM orders WHERE id = $1";
+const ORDER: &str = "SELECT id, customer, total FROM orders WHERE id = $1";
+const IDS_OF_CUSTOMER: &str = "SELECT id FROM orders WHERE customer = $1";
+const ORDERS_OF_CUSTOMER: &str = "SELECT id, customer, total FROM orders WHERE customer = $1";
 
 /// Where the orders service finds the services behind it.
 #[derive(Debug, Clone)]
@@ -26,12 +38,24 @@ pub(in super::super) struct Orders {
     pub(in super::super) build: Build,
     pub(in super::super) inventory: SocketAddr,
     pub(in super::super) payments: SocketAddr,
+    pub(in super::super) postgres: Postgres,
+}
+
+/// Orders that the shop has when it opens.
+pub(in super::super) fn placed() -> Vec<Order> {
+    let order = |id| Order {
+        id,
+        customer: id % CUSTOMERS,
+        total: 1000 + id,
+    };
+    (0..CUSTOMERS * ORDERS_OF_EACH).map(order).collect()
 }
 
 /// Lookups of orders, and new ones.
 pub(in super::super) fn service(state: Orders) -> Router {
     Router::new()
         .route("/orders/{id}", get(show))
+        .route("/customers/{id}/orders", get(list))
         .route("/orders", post(place))
         .with_state(state)
 }
@@ -42,9 +66,31 @@ async fn show(State(shop): State<Orders>, Path(id): Path<u64>) -> Result<Respons
         Build::Flawed => shop.stock_of_each(skus).await?,
         Build::Fixed => shop.stock_of_all(skus).await?,
     };
-    let order = json!({"id": id, "items": items});
-    let headers = [("cache-control", HeaderValue::from_static("max-age=60"))];
-    Ok((headers, axum::Json(order)).into_response())
+    let total = shop.postgres.query(TOTAL_OF_ORDER, id).await?;
+    let total = total.first().and_then(|row| row.first());
+    let order = axum::Json(json!({"id": id, "total": total, "items": items}));
+    Ok(match shop.build {
+        Build::Flawed => order.into_response(),
+        Build::Fixed => ([(CACHE_CONTROL, "max-age=60")], order).into_response(),
+    })
+}
+
+/// The flawed shop asks for each order of a customer by itself.
+async fn list(State(shop): State<Orders>, Path(customer): Path<u64>) -> Result<Response, Failure> {
+    let orders = match shop.build {
+        Build::Fixed => shop.postgres.query(ORDERS_OF_CUSTOMER, customer).await?,
+        Build::Flawed => {
+            let mut orders = Vec::new();
+            for row in shop.postgres.query(IDS_OF_CUSTOMER, customer).await? {
+                let id = row.first().and_then(|id| id.parse().ok());
+                let id = id.context("read the number of an order")?;
+                orders.extend(shop.postgres.query(ORDER, id).await?);
+            }
+            orders
+        }
+    };
+    // What somebody has ordered is nobody else's business.
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(orders)).into_response())
 }
 
 impl Orders {

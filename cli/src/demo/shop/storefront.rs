@@ -6,7 +6,8 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 
@@ -15,8 +16,8 @@ use crate::demo::stores::redis::Redis;
 
 /// By which the storefront is known to the inventory.
 const RATES_KEY: &str = "key-of-the-storefront-5c1f9a";
-/// Where the mended shop keeps the catalog in Redis, and how long.
-const CATALOG: &str = "catalog";
+/// How long the mended shop keeps pages in Redis.
+const ORDER_SECONDS: u32 = 3600;
 const CATALOG_SECONDS: u32 = 3600;
 /// Articles in the cart of every customer.
 const IN_CART: std::ops::Range<u64> = 3..11;
@@ -35,6 +36,7 @@ pub(in super::super) struct Storefront {
 pub(in super::super) fn service(state: Storefront) -> Router {
     Router::new()
         .route("/api/orders/{id}", get(show_order))
+        .route("/api/customers/{id}/orders", get(show_history))
         .route("/api/catalog", get(show_catalog))
         .route("/api/cart", get(show_cart))
         .route("/api/checkout", post(check_out))
@@ -46,30 +48,52 @@ async fn show_order(
     Path(id): Path<u64>,
 ) -> Result<Response, Failure> {
     let path = format!("/orders/{id}");
-    let (status, order) = shop
+    shop.kept(&path, shop.orders, &path, ORDER_SECONDS).await
+}
+
+/// What a customer has ordered, which is nobody else's business.
+async fn show_history(
+    State(shop): State<Storefront>,
+    Path(customer): Path<u64>,
+) -> Result<Response, Failure> {
+    let path = format!("/customers/{customer}/orders");
+    let (status, orders) = shop
         .caller
         .call("GET", shop.orders, &path, None, None)
         .await?;
-    answer(status, order)
+    let answer = answer(status, orders)?;
+    Ok(([(CACHE_CONTROL, "no-store")], answer).into_response())
 }
 
-/// The flawed shop has the catalog put together for each customer; the mended one keeps it in Redis.
+impl Storefront {
+    /// The page behind this path of a service. The mended shop keeps it in Redis for a while.
+    async fn kept(
+        &self,
+        key: &str,
+        service: SocketAddr,
+        path: &str,
+        seconds: u32,
+    ) -> Result<Response, Failure> {
+        if self.build == Build::Fixed
+            && let Some(kept) = self.redis.get(key).await?
+        {
+            return answer(
+                200,
+                serde_json::from_str(&kept).context("read a page in redis")?,
+            );
+        }
+        let (status, page) = self.caller.call("GET", service, path, None, None).await?;
+        if self.build == Build::Fixed && status == 200 {
+            self.redis.set(key, &page.to_string(), seconds).await?;
+        }
+        answer(status, page)
+    }
+}
+
+/// The flawed shop has the catalog put together for each customer.
 async fn show_catalog(State(shop): State<Storefront>) -> Result<Response, Failure> {
-    if shop.build == Build::Fixed
-        && let Some(kept) = shop.redis.get(CATALOG).await?
-    {
-        let catalog = serde_json::from_str(&kept).context("read the catalog in redis")?;
-        return answer(200, catalog);
-    }
-    let (status, catalog) = shop
-        .caller
-        .call("GET", shop.inventory, "/catalog", None, None)
-        .await?;
-    if shop.build == Build::Fixed && status == 200 {
-        let kept = catalog.to_string();
-        shop.redis.set(CATALOG, &kept, CATALOG_SECONDS).await?;
-    }
-    answer(status, catalog)
+    shop.kept("catalog", shop.inventory, "/catalog", CATALOG_SECONDS)
+        .await
 }
 
 /// The flawed shop looks its articles up one by one.
