@@ -19,13 +19,13 @@ use super::{Place, files, line, program, said};
 use crate::support::programs::Programs;
 
 /// A server of HTTPS, certified by an authority that no system knows.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     folder: TempDir,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // OpenSSL takes a leaf of the same name for one that signed itself.
@@ -71,7 +71,7 @@ impl Server {
         Self { address, folder }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.address.port())
     }
 
@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// Options by which the sidecar trusts the server, as it does one that the system knows.
-    fn trusted(&self) -> [String; 2] {
+    pub fn trusted(&self) -> [String; 2] {
         [
             "--upstream-ca".to_owned(),
             self.authority().display().to_string(),

@@ -119,3 +119,16 @@ const url = process.argv[1];
   require('https').get(url + '/two', (response) => response.resume().on('end', () => process.exit(0)));
 })();
 ";
+
+/// Asks, once it was told to, and again where it gets 503.
+pub const RETRIES: &str = "
+import sys, requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+sys.stdin.readline()
+again = HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[503], backoff_factor=0))
+with requests.Session() as session:
+    session.mount('http://', again)
+    session.mount('https://', again)
+    assert session.get(sys.argv[1]).status_code == 200
+";
