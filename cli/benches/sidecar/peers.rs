@@ -31,8 +31,57 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// The server of HTTP/1.
-pub fn nginx(folder: &Path, port: u16) -> Vec<String> {
+/// The authority that certified the server of HTTPS.
+pub fn authority(folder: &Path) -> PathBuf {
+    folder.join("ca.pem")
+}
+
+/// Makes that authority, and a certificate of `localhost` for the servers of HTTPS.
+pub fn certify(folder: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    fs::write(authority(folder), certificate.pem()).unwrap();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    fs::write(folder.join("leaf.pem"), leaf.pem()).unwrap();
+    fs::write(folder.join("leaf.key"), key.serialize_pem()).unwrap();
+}
+
+/// nginx from `port` to `server_port`, the same protocol on both sides.
+pub fn nginx_proxy(folder: &Path, port: u16, server_port: u16, speaks: Protocol) -> Vec<String> {
+    let root = folder.display();
+    let (ssl, scheme, verified) = match speaks {
+        Protocol::Https => (
+            format!("ssl; ssl_certificate {root}/leaf.pem; ssl_certificate_key {root}/leaf.key"),
+            "https",
+            format!(
+                "proxy_ssl_verify on; proxy_ssl_trusted_certificate {root}/ca.pem; \
+                 proxy_ssl_server_name on; proxy_ssl_name localhost;"
+            ),
+        ),
+        Protocol::Http1 | Protocol::Http2 => (String::new(), "http", String::new()),
+    };
+    let config = format!(
+        "daemon off; master_process off; pid {root}/proxy.pid; error_log {root}/proxy.log;
+         events {{ worker_connections 4096; }}
+         http {{ access_log off; keepalive_requests 100000000;
+           client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+           uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+           upstream server {{ server 127.0.0.1:{server_port}; keepalive 2048; keepalive_requests 100000000; }}
+           server {{ listen 127.0.0.1:{port} backlog=4096 {ssl};
+             location / {{ proxy_pass {scheme}://server; proxy_http_version 1.1;
+               proxy_set_header Connection ''; {verified} }} }} }}"
+    );
+    command(&["nginx", "-c", &written(folder, "proxy.conf", &config)])
+}
+
+/// The server of HTTP/1, and of HTTPS.
+pub fn nginx(folder: &Path, port: u16, tls_port: u16) -> Vec<String> {
     let files = folder.join("http1");
     fs::create_dir(&files).unwrap();
     fs::write(files.join("1k"), json_of(1024)).unwrap();
@@ -44,7 +93,9 @@ pub fn nginx(folder: &Path, port: u16) -> Vec<String> {
          http {{ access_log off; keepalive_requests 100000000; default_type application/json;
            client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
            uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
-           server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; }} }}"
+           server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; }}
+           server {{ listen 127.0.0.1:{tls_port} backlog=4096 ssl; root {files};
+             ssl_certificate {root}/leaf.pem; ssl_certificate_key {root}/leaf.key; }} }}"
     );
     command(&["nginx", "-c", &written(folder, "nginx.conf", &config)])
 }
@@ -70,7 +121,7 @@ pub fn nghttpd(folder: &Path, port: u16) -> Vec<String> {
 /// HAProxy from `listen` to `upstream`, the same protocol on both sides.
 pub fn haproxy(folder: &Path, listen: &str, upstream: &str, speaks: Protocol) -> Vec<String> {
     let proto = match speaks {
-        Protocol::Http1 => "",
+        Protocol::Http1 | Protocol::Https => "",
         Protocol::Http2 => "proto h2",
     };
     let config = format!(
@@ -84,14 +135,20 @@ pub fn haproxy(folder: &Path, listen: &str, upstream: &str, speaks: Protocol) ->
 /// Envoy from `port` to `server_port`, the same protocol on both sides.
 pub fn envoy_proxy(folder: &Path, port: u16, server_port: u16, speaks: Protocol) -> Vec<String> {
     let (codec, options) = match speaks {
-        Protocol::Http1 => ("HTTP1", "http_protocol_options"),
+        Protocol::Http1 | Protocol::Https => ("HTTP1", "http_protocol_options"),
         Protocol::Http2 => ("HTTP2", "http2_protocol_options"),
+    };
+    let (near, far) = match speaks {
+        Protocol::Https => envoy_tls(folder),
+        Protocol::Http1 | Protocol::Http2 => Default::default(),
     };
     let config = include_str!("envoy.yaml")
         .replace("{port}", &port.to_string())
         .replace("{server_port}", &server_port.to_string())
         .replace("{codec}", codec)
-        .replace("{options}", options);
+        .replace("{options}", options)
+        .replace("{listener_tls}", &near)
+        .replace("{cluster_tls}", &far);
     let config = written(folder, "envoy.yaml", &config);
     let envoy = envoy().unwrap().display().to_string();
     command(&[
@@ -104,6 +161,22 @@ pub fn envoy_proxy(folder: &Path, port: u16, server_port: u16, speaks: Protocol)
         "-c",
         &config,
     ])
+}
+
+/// TLS of Envoy towards its clients and its servers, as YAML in one line each.
+fn envoy_tls(folder: &Path) -> (String, String) {
+    const TLS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
+    let root = folder.display();
+    let near = format!(
+        "transport_socket: {{ name: tls, typed_config: {{ \"@type\": {TLS}.DownstreamTlsContext, \
+         common_tls_context: {{ tls_certificates: [{{ certificate_chain: {{ filename: {root}/leaf.pem }}, \
+         private_key: {{ filename: {root}/leaf.key }} }}] }} }} }}"
+    );
+    let far = format!(
+        "transport_socket: {{ name: tls, typed_config: {{ \"@type\": {TLS}.UpstreamTlsContext, sni: localhost, \
+         common_tls_context: {{ validation_context: {{ trusted_ca: {{ filename: {root}/ca.pem }} }} }} }} }}"
+    );
+    (near, far)
 }
 
 fn command(words: &[&str]) -> Vec<String> {

@@ -22,21 +22,17 @@ impl Report {
     }
 
     pub fn print(&self) {
-        println!("\nrecording on, median [least .. most] of the ratios within rounds");
+        println!("\nmedian [least .. most] of the ratios within rounds");
         for (cell, samples) in &self.cells {
             println!("  {}", cell.name());
-            for to in [
-                Contender::RecordOff,
-                Contender::Relay,
-                Contender::Haproxy,
-                Contender::Envoy,
-            ] {
-                print_ratio("CPU", to, samples, cell.target(to), |sample| sample.cpu_us);
+            for of in Contender::RECORDING {
+                for to in Contender::ALL.into_iter().filter(|to| !to.records()) {
+                    let target = cell.target(to).filter(|_| of == Contender::RecordOn);
+                    print_ratio("CPU", (of, to), samples, target, |sample| sample.cpu_us);
+                }
             }
-            let most = Some(1.02);
-            print_ratio("wake-ups", Contender::Relay, samples, most, |sample| {
-                sample.wakes
-            });
+            let pair = (Contender::RecordOn, Contender::Relay);
+            print_ratio("wake-ups", pair, samples, Some(1.02), |sample| sample.wakes);
         }
         if !self.memory.is_empty() {
             println!(
@@ -78,15 +74,18 @@ fn print_costs(cell: Cell, samples: &[Rounds]) {
 /// A line for what recording costs beside a contender, if that took part.
 fn print_ratio(
     what: &str,
-    to: Contender,
+    (of, to): (Contender, Contender),
     samples: &[Rounds],
     target: Option<f64>,
     figure: impl Fn(&Sample) -> f64,
 ) {
-    let of = |contender: Contender| samples.iter().find(|(found, _)| *found == contender);
-    let (Some((_, on)), Some((_, other))) = (of(Contender::RecordOn), of(to)) else {
+    let found = |contender: Contender| samples.iter().find(|(it, _)| *it == contender);
+    let (Some((_, on)), Some((_, other))) = (found(of), found(to)) else {
         return;
     };
+    if to == Contender::Direct {
+        return;
+    }
     let mut values: Vec<f64> = on
         .iter()
         .zip(other)
@@ -105,8 +104,8 @@ fn print_ratio(
         None => String::new(),
     };
     let (low, high) = (values.first().unwrap(), values.last().unwrap());
-    let to = to.name();
-    println!("    {what:<9} / {to:<14} {middle:>5.2} [{low:.2} .. {high:.2}]  {verdict}");
+    let pair = format!("{} / {}", of.name(), to.name());
+    println!("    {what:<9} {pair:<28} {middle:>5.2} [{low:.2} .. {high:.2}]  {verdict}");
 }
 
 /// The least share of a round, as a percentage.
