@@ -124,9 +124,9 @@ impl Ending {
     }
 }
 
-/// Errors of Redis that tell a client where or how to ask instead: the key is on another node of the
-/// cluster, or the script has to be sent whole.
-const POINTERS: &[&str] = &["MOVED", "ASK", "NOSCRIPT"];
+/// Errors of Redis that tell a client where or how to ask instead, or that there is nothing left to do: the key
+/// is on another node of the cluster, the script has to be sent whole, the group of consumers is there already.
+const POINTERS: &[&str] = &["MOVED", "ASK", "NOSCRIPT", "BUSYGROUP"];
 
 /// Code of the error that a database answered.
 pub fn refused(call: &Call) -> Option<ErrorCode> {

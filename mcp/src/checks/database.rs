@@ -7,7 +7,6 @@ use crate::traffic::Observed;
 /// Commands of SQL that read or change data.
 const DATA_COMMANDS: &[&str] = &[
     "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "CALL", "VALUES", "TABLE", "EXECUTE",
-    "FETCH",
 ];
 /// Statements by which pools ask whether a connection still works.
 const PINGS: &[&str] = &[
@@ -38,6 +37,11 @@ const NO_DATA: &[&str] = &[
     "READONLY",
     "READWRITE",
     "WAIT",
+    // Reading on where the call before ended is no question of its own.
+    "SCAN",
+    "SSCAN",
+    "HSCAN",
+    "ZSCAN",
 ];
 /// Commands of Redis that change nothing.
 const READS: &[&str] = &[
@@ -93,6 +97,14 @@ pub(super) fn asks_for_data(call: &Observed) -> bool {
     is_data && call.is_request()
 }
 
+/// Whether a call only introduces a client to its server: newer clients say more of themselves than older
+/// servers take, and go on when they are refused.
+pub(super) fn is_greeting(call: &Observed) -> bool {
+    let method = call.method.as_str();
+    call.found.call.protocol == Protocol::Redis
+        && (method == "HELLO" || method.starts_with("CLIENT "))
+}
+
 /// Whether asking again is asking for the same: nothing is changed by it.
 pub(super) fn only_reads(call: &Observed) -> bool {
     let method = call.method.as_str();
@@ -135,6 +147,8 @@ mod tests {
     #[test_case(command(0, "HSET", "order:7"), (true, false); "a change in redis")]
     #[test_case(command(0, "PING", ""), (false, false); "a ping of redis")]
     #[test_case(command(0, "CLIENT SETNAME", ""), (false, false); "a name for a connection")]
+    #[test_case(statement(0, "FETCH ? FROM c", 7), (false, false); "the next page of a cursor")]
+    #[test_case(command(0, "SCAN", ""), (false, false); "the next page of keys")]
     fn a_call_asks_or_changes_or_neither(told: Told, expected: (bool, bool)) {
         let traffic = traffic([told]);
         let call = &traffic.observed()[0];

@@ -1,8 +1,8 @@
 //! One call that causes many of a kind: a query for each row, or the same question again and again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use remora_store::call::CallId;
+use remora_store::call::{CallId, Digest};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -66,13 +66,14 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn new(parent: &'a Observed, children: Vec<&'a Observed>) -> Self {
-        let mut asked: HashMap<Question<'_>, usize> = HashMap::new();
-        for call in &children {
-            *asked.entry(call.question()).or_default() += 1;
+        let asked: HashSet<Question<'_>> = children.iter().map(|call| call.question()).collect();
+        let mut again: HashMap<(Question<'_>, Option<Digest>), usize> = HashMap::new();
+        for call in children.iter().filter(|call| is_known_whole(call)) {
+            *again.entry((call.question(), answer(call))).or_default() += 1;
         }
         Self {
             distinct: asked.len(),
-            most_of_the_same: asked.into_values().max().unwrap_or_default(),
+            most_of_the_same: again.into_values().max().unwrap_or_default(),
             parent,
             children,
         }
@@ -122,6 +123,22 @@ impl<'a> Group<'a> {
             self.distinct
         )
     }
+}
+
+/// Whether it is known what a call asked and was told, so that another one can be called the same. Of HTTP the
+/// address says enough.
+fn is_known_whole(call: &Observed) -> bool {
+    let recorded = &call.found.call;
+    recorded.protocol.is_http()
+        || recorded.request.body_digest.is_some() && recorded.response.body_digest.is_some()
+}
+
+/// What a database answered: one that says something else was not asked in vain, such as for the next number of
+/// a sequence, or again behind a change.
+fn answer(call: &Observed) -> Option<Digest> {
+    let recorded = &call.found.call;
+    let is_database = !recorded.protocol.is_http();
+    recorded.response.body_digest.filter(|_| is_database)
 }
 
 /// The calls in `view` that were surely caused, by what caused them and by kind; without attempts after a
@@ -314,6 +331,9 @@ mod tests {
     #[test_case(queries("BEGIN", |_| 7), &[]; "transactions")]
     #[test_case(queries("SELECT ?", |_| 7), &[]; "pings of a pool")]
     #[test_case(unlike_queries(), &[]; "queries that are shown alike and are not")]
+    #[test_case(answered(|it| Some(it as u8)), &[]; "the same query answered otherwise each time")]
+    #[test_case(answered(|_| None), &[]; "answers that were not kept")]
+    #[test_case(queries("FETCH ? FROM c", |_| 7), &[]; "page after page of a cursor")]
     fn what_one_call_causes(children: Vec<Told>, expected: &[(&str, &str)]) {
         let found = findings(Kind::NPlusOne, caused(900, children));
         let found: Vec<_> = found
@@ -326,6 +346,17 @@ mod tests {
     fn queries(fingerprint: &str, value: fn(i64) -> u8) -> Vec<Told> {
         (0..12)
             .map(|it| statement(10 + it * 5, fingerprint, value(it)))
+            .collect()
+    }
+
+    /// The same question, answered each time with what has this digest.
+    fn answered(digest: fn(i64) -> Option<u8>) -> Vec<Told> {
+        let asked = queries("SELECT nextval(?)", |_| 7).into_iter().zip(0..);
+        asked
+            .map(|(told, it)| {
+                let digest = digest(it).map(|byte| Digest([byte; 16]));
+                told.having(|call| call.response.body_digest = digest)
+            })
             .collect()
     }
 

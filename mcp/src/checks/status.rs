@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::database::is_greeting;
 use super::words::{counted, evidence, percent, subject};
 use super::{Finding, Judgement, Kind, Severity, Verdict};
 use crate::error::ApiError;
@@ -128,7 +129,7 @@ pub fn judge(view: &View<'_>, expectation: &Expectation) -> Judgement {
 /// Requests that fail, by kind.
 pub fn find(view: &View<'_>) -> Vec<Finding> {
     let mut groups: BTreeMap<String, (usize, Vec<&Observed>)> = BTreeMap::new();
-    for call in view.calls() {
+    for call in view.calls().filter(|call| !is_greeting(call)) {
         let (total, failed) = groups.entry(subject(call)).or_default();
         *total += 1;
         if call.ending.failed() {
@@ -189,18 +190,36 @@ fn endings(calls: &[&Observed]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use remora_store::call::{Call, Detail, ErrorCode};
     use serde_json::{Value, json};
     use test_case::test_case;
 
     use super::super::testing::{findings, firm, judge, refused_field};
     use super::*;
-    use crate::traffic::testing::{get, refused};
+    use crate::traffic::testing::{command, get, refused};
 
     fn ending(statuses: &[u16]) -> Vec<crate::traffic::testing::Told> {
         let calls = (0..).zip(statuses);
         calls
             .map(|(at_ms, status)| get(at_ms, "/pay", *status))
             .collect()
+    }
+
+    #[test_case("CLIENT SETINFO", &[]; "an older server does not know what a newer client says of itself")]
+    #[test_case("HGETALL", &[("failing", "high")]; "a question")]
+    fn commands_that_redis_refuses(command_name: &str, expected: &[(&str, &str)]) {
+        let refuse = |call: &mut Call| {
+            if let Detail::Redis(redis) = &mut call.detail {
+                redis.error = ErrorCode::read(b"ERR");
+            }
+        };
+        let told = (0..5).map(|at_ms| command(at_ms, command_name, "k").having(refuse));
+        let found = findings(Kind::Status, told.collect());
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.code, it.severity.as_str()))
+            .collect();
+        assert_eq!(found, expected);
     }
 
     #[test_case(json!({"expect": "2xx"}), &[200, 204], Verdict::Pass)]

@@ -50,10 +50,14 @@ pub(crate) fn statement(at_ms: i64, fingerprint: &str, value: u8) -> Told {
         body_digest: Some(Digest([value; 16])),
         ..plain.request
     };
+    let response = Message {
+        body_digest: Some(Digest([value; 16])),
+        ..plain.response
+    };
     told.call = Call {
         protocol: Protocol::Postgresql,
         request,
-        response: plain.response,
+        response,
         detail: plain.detail,
         ..told.call
     };
@@ -69,10 +73,14 @@ pub(crate) fn command(at_ms: i64, name: &str, key: &str) -> Told {
         body_digest: Some(Digest([digest; 16])),
         ..plain.request
     };
+    let response = Message {
+        body_digest: Some(Digest([digest; 16])),
+        ..plain.response
+    };
     told.call = Call {
         protocol: Protocol::Redis,
         request,
-        response: plain.response,
+        response,
         detail: plain.detail,
         ..told.call
     };

@@ -12,6 +12,7 @@ use remora_store::head::find_field;
 use remora_store::query::Outcome;
 
 use super::rhythm::Rhythm;
+use crate::checks::database::is_greeting;
 use crate::traffic::{Observed, Question, View};
 
 /// Longest time between two attempts: whoever asks again after longer asks anew.
@@ -122,7 +123,7 @@ pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
     for call in view.calls() {
         let unconnected = is_unconnected(call);
         let takes_part = unconnected || (call.is_request() && !call.found.call.is_stream());
-        if !takes_part || call.found.call.state == State::Open {
+        if !takes_part || is_greeting(call) || call.found.call.state == State::Open {
             continue;
         }
         let failed = has_failed(call);
