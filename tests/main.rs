@@ -40,6 +40,7 @@ mod mcp_kubernetes;
 mod node;
 mod open_calls;
 mod over_tls;
+mod postgres;
 mod questions;
 mod redirected;
 mod redis;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients of PostgreSQL that tests/postgres.rs runs, and an ORM.
-source "$(dirname "$0")/../../../.ci/clients"
+source "$(dirname "$0")/../../.ci/clients"
 into=$clients/postgres
 psycopg=3.3.9
 sqlalchemy=2.1.9
