@@ -20,6 +20,9 @@ use time::OffsetDateTime;
 
 use super::certificate::Facts;
 
+/// What every authority of a sidecar is called, before its number.
+const CALLED: &str = "remora sidecar ";
+
 /// How long the authority is good: a pod that lives longer has its TLS passed through from then on.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long a certificate is good that a client is shown.
@@ -65,7 +68,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         // No two are called alike, so that whoever trusts several takes none for another.
         let number: u64 = rand::random();
-        let name = format!("remora sidecar {number:016x}");
+        let name = format!("{CALLED}{number:016x}");
         params.distinguished_name = named(&name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -165,6 +168,16 @@ impl Authority {
         let chain = vec![leaf.der().clone(), self.certificate.clone()];
         Ok(CertifiedKey::new(chain, Arc::clone(&self.signer)))
     }
+}
+
+/// Whether this certificate is an authority that some sidecar made.
+pub(super) fn is_one(certificate: &CertificateDer<'_>) -> bool {
+    let facts = super::certificate::read(certificate);
+    let number = facts.as_ref().and_then(|facts| {
+        let name = facts.certificate.subject.strip_prefix("CN=")?;
+        name.strip_prefix(CALLED)
+    });
+    number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok())
 }
 
 /// The names of the server's own certificate: a client may go on to use the connection for any of them.

@@ -1,9 +1,8 @@
 //! What the application's clients need in order to trust a sidecar: certificates in the forms that they read, and
 //! the variables that lead them there. No key is among them.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -11,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 
 use super::authority::Authority;
+use super::folder::{Folder, FolderError};
 use super::keystore;
 
 /// The sidecar's own authority alone, for clients that add it to what they trust.
@@ -98,44 +98,45 @@ pub struct Bundle {
 
 /// The certificates could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("write the certificates for the application's clients to {path} (--ca-dir)")]
+#[error("write the certificates for the application's clients to {directory} (--ca-dir)")]
 pub struct BundleError {
-    /// The file or directory.
-    pub path: PathBuf,
+    /// The directory.
+    pub directory: PathBuf,
     /// Why not.
-    pub source: io::Error,
+    pub source: FolderError,
 }
 
 impl Bundle {
     /// Writes `authority`, and it together with `roots`, into `directory`, which is made if it is not there.
-    /// Each file is there whole or not at all, and everybody may read it.
+    /// Each file is there whole or not at all, and everybody may read it. What an earlier run wrote is replaced;
+    /// a directory with anything of somebody else's in the places of these files is refused.
     pub(super) fn write(
         directory: &Path,
         authority: &Authority,
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, BundleError> {
-        let hashed = directory.join(HASHED_DIR);
-        empty(&hashed).map_err(|source| BundleError {
-            path: hashed.clone(),
-            source,
-        })?;
         let hash = authority.openssl_hash();
         let authority = authority.certificate();
         let all = [std::slice::from_ref(authority), roots].concat();
         let bundle: String = all.iter().map(|certificate| pem(certificate)).collect();
+        let hashed = format!("{HASHED_DIR}/{hash:08x}.0");
         let files = [
-            (directory.join(CA_FILE), pem(authority).into_bytes()),
-            (
-                hashed.join(format!("{hash:08x}.0")),
-                pem(authority).into_bytes(),
-            ),
-            (directory.join(BUNDLE_FILE), bundle.into_bytes()),
-            (directory.join(KEYSTORE_FILE), keystore::trusting(&all)),
+            (CA_FILE, pem(authority).into_bytes()),
+            (&hashed, pem(authority).into_bytes()),
+            (BUNDLE_FILE, bundle.into_bytes()),
+            (KEYSTORE_FILE, keystore::trusting(&all)),
         ];
-        for (path, content) in files {
-            replace(&path, &content).map_err(|source| BundleError { path, source })?;
-        }
-        Ok(Self {
+        let ours = [CA_FILE, BUNDLE_FILE, KEYSTORE_FILE];
+        let written = Folder::take(directory, &ours, HASHED_DIR).and_then(|folder| {
+            files
+                .iter()
+                .try_for_each(|(name, it)| folder.write(name, it))
+        });
+        let named = |source| BundleError {
+            directory: directory.to_owned(),
+            source,
+        };
+        written.map_err(named).map(|()| Self {
             directory: directory.to_owned(),
         })
     }
@@ -150,32 +151,6 @@ impl Bundle {
             (variable.name, value)
         })
     }
-}
-
-/// Makes a directory in which there is nothing: what an earlier run wrote is trusted for nothing any more.
-fn empty(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    for entry in fs::read_dir(directory)? {
-        fs::remove_file(entry?.path())?;
-    }
-    Ok(())
-}
-
-/// Puts a file in the place of the one that may be there.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    // One that a crash left behind.
-    match fs::remove_file(&beside) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
-        _ => {}
-    }
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&beside)?;
-    file.write_all(content)?;
-    fs::rename(&beside, path)
 }
 
 /// Reads a file of at most `most` bytes.
@@ -201,6 +176,8 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use rustls::pki_types::pem::PemObject as _;
 
     use super::super::authority::Authority;
@@ -272,6 +249,6 @@ mod tests {
         let authority = Authority::new().unwrap();
         let below = file.path().join("below");
         let error = Bundle::write(&below, &authority, &[]).unwrap_err();
-        assert_eq!(error.path, below.join(HASHED_DIR));
+        assert_eq!(error.directory, below);
     }
 }
