@@ -29,6 +29,8 @@ pub(crate) struct Session<'a> {
     has_spoken: Cell<bool>,
     /// The peer's direction ended without a word.
     was_cut: Cell<bool>,
+    /// The socket takes nothing any more. What the peer sent before may still lie in it.
+    is_broken: Cell<bool>,
 }
 
 struct State {
@@ -70,6 +72,7 @@ impl<'a> Session<'a> {
             }),
             has_spoken: Cell::new(false),
             was_cut: Cell::new(false),
+            is_broken: Cell::new(false),
         }
     }
 
@@ -106,11 +109,9 @@ impl<'a> Session<'a> {
     pub(super) fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             let flushed = self.poll_flush(cx);
-            if let Poll::Ready(Err(_)) = flushed {
-                return Poll::Ready(Err(Failure::Gone));
-            }
+            // Where it broke, why may still be read.
             if !self.inspect(|tls| tls.is_handshaking()) {
-                return flushed.map(|_| Ok(()));
+                return flushed.map_err(|_| Failure::Gone);
             }
             match ready!(self.poll_take(cx)) {
                 Ok(0) => return Poll::Ready(Err(Failure::Gone)),
@@ -129,21 +130,27 @@ impl<'a> Session<'a> {
         loop {
             let read = self.state.borrow_mut().tls.reader().read(room);
             match read {
+                // The reset that broke it was met in writing, and is not told again.
+                Ok(0) if !room.is_empty() && self.is_broken.get() => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
                 Ok(count) => {
                     self.has_spoken.set(self.has_spoken() || count > 0);
                     return Poll::Ready(Ok(count));
                 }
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                Err(err) if err.kind() == io::ErrorKind::UnexpectedEof && self.is_broken.get() => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
                 Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => {
                     self.was_cut.set(true);
                     return Poll::Ready(Ok(0));
                 }
                 Err(err) => return Poll::Ready(Err(err)),
             }
-            // What TLS itself has to answer goes out whether or not anybody writes.
-            if let Poll::Ready(Err(err)) = self.poll_flush(cx) {
-                return Poll::Ready(Err(err));
-            }
+            // What TLS itself has to answer goes out whether or not anybody writes. If it cannot, whoever writes
+            // hears of it: a response ahead of a reset is still to be read.
+            let _ = self.poll_flush(cx);
             match ready!(self.poll_take(cx)) {
                 Ok(_) => {}
                 Err(Failure::Gone) => {
@@ -180,12 +187,18 @@ impl<'a> Session<'a> {
         };
         let made_sense = tls.process_new_packets();
         // Alerts and answers; what does not fit now goes with the next turn.
+        let _ = self.flush(&mut state);
+        Poll::Ready(made_sense.map(|_| count).map_err(Failure::Tls))
+    }
+
+    fn flush(&self, state: &mut State) -> io::Result<bool> {
+        let had_ended = state.end == Sending::Ended;
         let flushed = state.flush(self.socket);
-        match (made_sense, flushed) {
-            (Err(err), _) => Poll::Ready(Err(Failure::Tls(err))),
-            (Ok(_), Err(_)) => Poll::Ready(Err(Failure::Gone)),
-            (Ok(_), Ok(_)) => Poll::Ready(Ok(count)),
+        // Behind our own end nothing can be written, which says nothing about the peer.
+        if flushed.is_err() && !had_ended {
+            self.is_broken.set(true);
         }
+        flushed
     }
 
     /// Whether something waits until the socket takes it.
@@ -196,7 +209,7 @@ impl<'a> Session<'a> {
 
     /// Ready when nothing waits any more.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.state.borrow_mut().flush(self.socket)? {
+        while !self.flush(&mut self.state.borrow_mut())? {
             ready!(self.socket.poll_write_ready(cx))?;
         }
         Poll::Ready(Ok(()))
@@ -207,12 +220,12 @@ impl<'a> Session<'a> {
         let mut state = self.state.borrow_mut();
         let mut taken = 0;
         for piece in bytes.chunks(WRITE_BYTES) {
-            if !state.flush(self.socket)? {
+            if !self.flush(&mut state)? {
                 break;
             }
             taken += state.tls.writer().write(piece)?;
         }
-        state.flush(self.socket)?;
+        self.flush(&mut state)?;
         Ok(taken)
     }
 
@@ -225,7 +238,7 @@ impl<'a> Session<'a> {
             }
             state.end = Sending::Ending;
         }
-        state.flush(self.socket).map(|_| ())
+        self.flush(&mut state).map(|_| ())
     }
 }
 

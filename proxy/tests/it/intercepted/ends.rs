@@ -1,6 +1,7 @@
 //! How a connection that is looked into ends, and how much it holds meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use remora_store::call::{CallError, TlsHandling, TlsReason};
 use rustls::ClientConfig;
@@ -111,6 +112,36 @@ async fn a_reset_arrives_as_one() {
     );
     let calls = calls_of(rig).await;
     assert_eq!(calls[0].error, Some(CallError::ServerReset));
+}
+
+/// What a server sent just before it reset the connection still reaches a client, though the sidecar holds
+/// something that the server did not take.
+#[tokio::test]
+async fn a_response_ahead_of_a_reset_arrives() {
+    let (rig, mut client, mut server) = connect().await;
+    let stuck = Duration::from_millis(300);
+    while tokio::time::timeout(stuck, client.write(&[b'x'; 65536]))
+        .await
+        .is_ok()
+    {}
+    within(server.read_exact(&mut [0; 1000])).await.unwrap();
+    let answer = b"HTTP/1.1 413 Too Large\r\n\r\n";
+    server.write_all(answer).await.unwrap();
+    server.flush().await.unwrap();
+    // Closing with unread bytes resets.
+    drop(server);
+    let mut arrived = Vec::new();
+    let ended = within(client.read_to_end(&mut arrived)).await;
+    assert_eq!(
+        String::from_utf8_lossy(&arrived),
+        String::from_utf8_lossy(answer)
+    );
+    assert_eq!(
+        ended.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
+    drop(client);
+    assert_eq!(handled(&calls_of(rig).await), [INSIDE]);
 }
 
 /// More than all buffers on the way hold.
