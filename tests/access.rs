@@ -4,6 +4,7 @@
 mod audit;
 mod bodies;
 pub mod cluster;
+mod faults;
 mod hostile;
 mod sidecar;
 mod sweep;

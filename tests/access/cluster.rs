@@ -77,6 +77,7 @@ impl Cluster {
                 token.to_str().unwrap(),
                 "--ingest-ca",
                 &folder.path().join(AUTHORITIES).display().to_string(),
+                "--allow-faults",
             ];
             let ingest = place.ingest().replace("http:", "https:");
             let (sidecar, port) = start_mapped(&ingest, "inbound", upstream, &options);
@@ -153,6 +154,20 @@ impl Cluster {
             status,
             serde_json::from_slice(&body).unwrap_or_else(|_| text()),
         ))
+    }
+
+    /// Sends JSON, with the token of somebody.
+    pub async fn send(&self, method: &str, path: &str, token: &str, body: Value) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.place.api()))
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::new(Bytes::from(body.to_string())))
+            .unwrap();
+        let answer = self.client.send(request).await.unwrap();
+        let json = serde_json::from_slice(answer.body()).unwrap();
+        (answer.status().as_u16(), json)
     }
 
     /// Makes a snapshot of the last minutes, and waits for what matches in it.

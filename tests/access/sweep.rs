@@ -45,7 +45,9 @@ pub(super) async fn answers(cluster: &Cluster, token: &str, id: &str) -> Vec<Str
             "call_tree" => json!({"call_id": id}),
             "snapshot_start" => json!({"name": "mine", "since": "-5m"}),
             "snapshot_wait" | "snapshot_delete" => json!({"snapshot": "live:15m"}),
-            "recorder_status" | "snapshot_list" => json!({}),
+            "fault_start" => json!({"workload": "anybody", "effect": {"reset": true}}),
+            "fault_stop" => json!({"id": "f-00000000"}),
+            "recorder_status" | "snapshot_list" | "fault_list" => json!({}),
             _ => json!({"snapshot": "live:15m"}),
         };
         let call = json!({"name": tool, "arguments": arguments});

@@ -38,6 +38,8 @@ All of them: one failure fails, and what is inconclusive keeps the rest from pas
 should *not* be (`no_call`, `count` with `max`, `headers` with `forbid` alone) passes only where it would have been seen: in a
 snapshot that a wait has sealed, with a sidecar beside who was named that had handed over and saw no call run on, without records
 dropped, and with at least one call recorded. A call that both sides recorded counts once.
+Calls that an injected fault met are what `retries` is judged by; `status`, `latency`, `headers`, `cache` and `connections`
+leave them out.
 
 A filter is an object, every field of which must hold: `src`, `dst`, `method`, `route`, `path_prefix`, `status`, `min_ms`,
 `header`, `revision`, `namespace`, `trace_id`, and `where`, which takes [CEL](filters.md). At most 20 expectations are judged at

@@ -106,6 +106,25 @@ async fn a_token_is_asked_about_once_a_minute_and_a_refused_one_every_ten_second
 }
 
 #[tokio::test(start_paused = true)]
+async fn faults_are_a_right_of_their_own_in_each_namespace() {
+    let (server, cluster) = cluster();
+    let who = cluster.identify("good").await.unwrap();
+    let may = async |namespace| {
+        let checked = cluster.check_may_make_faults(&who, namespace).await;
+        checked.map_or_else(|error| error.status().as_u16(), |()| 200)
+    };
+    assert_eq!(may("shop").await, 200);
+    *server.only.lock().unwrap() = Some("shop");
+    assert_eq!(may("bank").await, 403);
+    *server.denied.lock().unwrap() = Some(Right::Faults);
+    advance(RIGHTS).await;
+    assert_eq!(may("shop").await, 403);
+    *server.away.lock().unwrap() = true;
+    advance(RIGHTS).await;
+    assert_eq!(may("shop").await, 503);
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_show_the_same_token_at_a_time_share_one_question() {
     let (server, cluster) = cluster();
     let all = join_all((0..50).map(|_| status(&cluster, "good"))).await;
