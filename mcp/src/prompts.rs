@@ -144,7 +144,7 @@ Check on the wire what this change to {service} does: {what_changed}
         template: "\
 Check whether {src} retries its calls to {dst} by this policy: {policy}
 1. recorder_status(): is {src} recorded, and what is not seen.
-2. snapshot_start(name=\"retries of {src}\"), have {dst} fail while {src} calls it, or ask the user to, then snapshot_wait(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, idle_ms=longer than the longest delay of the policy, at most 30000), again until it says settled.
+2. snapshot_start(name=\"retries of {src}\"), have {dst} fail while {src} calls it: fault_start(workload=\"{src}\", filter={\"dst\":\"{dst}\"}, effect={\"status\":503}, first=as many as the policy retries), or where faults are not allowed ask the user to; then snapshot_wait(snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, idle_ms=longer than the longest delay of the policy, at most 30000), again until it says settled.
 3. check(kind=\"retries\", snapshot=its id, filter={\"src\":\"{src}\",\"dst\":\"{dst}\"}, args={\"expect_retries\":…, \"expect_delays_ms\":[…]} or {\"expect_backoff\":{\"base_ms\":…,\"factor\":…}} as the policy says): attempts, delays and the factor between them, judged.
 4. call_get(call_ids=[the evidence], parts=[\"headers\",\"timing\"]) shows Retry-After and when each part passed; find_issues(snapshot=its id, checks=[\"retries\"]) tells of the rest.
 5. Report attempts, each delay, the factor between delays, and expected against actual, with call ids. No failed attempt recorded means inconclusive, not passed.",

@@ -228,75 +228,41 @@ pub async fn call(
     arguments: Map<String, Value>,
     progress: &watch::Sender<Progress>,
 ) -> Option<Result<Outcome, ToolError>> {
+    dispatch(app, caller, name, arguments, progress)
+        .await
+        .transpose()
+}
+
+async fn dispatch(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    arguments: Map<String, Value>,
+    progress: &watch::Sender<Progress>,
+) -> Result<Option<Outcome>, ToolError> {
     let scope = &caller.scope;
     let outcome = match name {
-        recorder_status::NAME => match read(name, arguments) {
-            Ok(input) => recorder_status::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        traffic_summary::NAME => match read(name, arguments) {
-            Ok(input) => traffic_summary::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        calls_search::NAME => match read(name, arguments) {
-            Ok(input) => calls_search::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        call_get::NAME => match read(name, arguments) {
-            Ok(input) => call_get::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        call_tree::NAME => match read(name, arguments) {
-            Ok(input) => call_tree::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        snapshot_start::NAME => match read(name, arguments) {
-            Ok(input) => snapshot_start::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        snapshot_wait::NAME => match read(name, arguments) {
-            Ok(input) => snapshot_wait::run(app, scope, input, progress).await,
-            Err(error) => Err(error),
-        },
-        snapshot_list::NAME => match read(name, arguments) {
-            Ok(input) => snapshot_list::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        snapshot_delete::NAME => match read(name, arguments) {
-            Ok(input) => snapshot_delete::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        find_issues::NAME => match read(name, arguments) {
-            Ok(input) => find_issues::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        check::NAME => match read(name, arguments) {
-            Ok(input) => check::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        verify::NAME => match read(name, arguments) {
-            Ok(input) => verify::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        compare::NAME => match read(name, arguments) {
-            Ok(input) => compare::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        fault_start::NAME => match read(name, arguments) {
-            Ok(input) => fault_start::run(app, caller, input).await,
-            Err(error) => Err(error),
-        },
-        fault_list::NAME => match read(name, arguments) {
-            Ok(input) => fault_list::run(app, scope, input).await,
-            Err(error) => Err(error),
-        },
-        fault_stop::NAME => match read(name, arguments) {
-            Ok(input) => fault_stop::run(app, caller, input).await,
-            Err(error) => Err(error),
-        },
-        _ => return None,
+        recorder_status::NAME => recorder_status::run(app, scope, read(name, arguments)?).await,
+        traffic_summary::NAME => traffic_summary::run(app, scope, read(name, arguments)?).await,
+        calls_search::NAME => calls_search::run(app, scope, read(name, arguments)?).await,
+        call_get::NAME => call_get::run(app, scope, read(name, arguments)?).await,
+        call_tree::NAME => call_tree::run(app, scope, read(name, arguments)?).await,
+        snapshot_start::NAME => snapshot_start::run(app, scope, read(name, arguments)?).await,
+        snapshot_wait::NAME => {
+            snapshot_wait::run(app, scope, read(name, arguments)?, progress).await
+        }
+        snapshot_list::NAME => snapshot_list::run(app, scope, read(name, arguments)?).await,
+        snapshot_delete::NAME => snapshot_delete::run(app, scope, read(name, arguments)?).await,
+        find_issues::NAME => find_issues::run(app, scope, read(name, arguments)?).await,
+        check::NAME => check::run(app, scope, read(name, arguments)?).await,
+        verify::NAME => verify::run(app, scope, read(name, arguments)?).await,
+        compare::NAME => compare::run(app, scope, read(name, arguments)?).await,
+        fault_start::NAME => fault_start::run(app, caller, read(name, arguments)?).await,
+        fault_list::NAME => fault_list::run(app, scope, read(name, arguments)?).await,
+        fault_stop::NAME => fault_stop::run(app, caller, read(name, arguments)?).await,
+        _ => return Ok(None),
     };
-    Some(outcome)
+    outcome.map(Some)
 }
 
 /// Reads the arguments of a tool. What is wrong with them is said with the name of the argument.
