@@ -12,7 +12,7 @@ use super::statement::{Column, Columns};
 use super::values;
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::Draft;
+use crate::observe::draft::{Draft, Grant};
 use crate::sql::About;
 
 /// Least of a row or an error that is kept.
@@ -49,7 +49,7 @@ impl Session {
             b'2' => drop(self.pending.take(|it| matches!(it, Asked::Bind))),
             b'3' => drop(self.pending.take(|it| matches!(it, Asked::Close))),
             b't' => self.values_described(message),
-            b'T' => self.rows_described(message),
+            b'T' => self.rows_described(connection, message),
             b'n' => drop(self.pending.take(|it| matches!(it, Asked::Describe(_)))),
             b'D' => self.row(connection, message),
             b'd' => self.copied_out(connection, message),
@@ -96,8 +96,8 @@ impl Session {
     }
 
     /// What the rows are made of: those of a statement that was asked about, or those that follow.
-    fn rows_described(&mut self, message: Message<'_>) {
-        let columns = Some(Rc::new(columns(message)));
+    fn rows_described(&mut self, connection: &Connection, message: Message<'_>) {
+        let columns = Some(Rc::new(columns(connection, message)));
         let is_due = |asked: &Asked| {
             matches!(
                 asked,
@@ -327,10 +327,10 @@ fn write_row(
     line.push(close);
 }
 
-fn columns(message: Message<'_>) -> Columns {
+fn columns(connection: &Connection, message: Message<'_>) -> Columns {
     let mut fields = Fields(message.body);
     let count = fields.int16().unwrap_or_default();
-    let mut columns = Columns::default();
+    let mut columns = Columns::new(Grant::new(&connection.budget));
     for _ in 0..count {
         let mut name = Vec::new();
         values::write_string(fields.text(), &mut name);

@@ -98,14 +98,16 @@ impl Session {
         let mut fields = Fields(message.body);
         let (name, text) = (fields.text(), fields.text());
         let types = fields.int16().unwrap_or_default();
-        let told_types = (0..types).map_while(|_| fields.int32()).collect();
-        let Some(grant) = paid(connection, text.len()) else {
+        let told_types: Vec<u32> = (0..types).map_while(|_| fields.int32()).collect();
+        let about = sql::about(text, self.escapes);
+        let kept = text.len() + about.fingerprint.len() + size_of_val(told_types.as_slice());
+        let Some(grant) = paid(connection, kept) else {
             return self.prepared.remove(name);
         };
         let prepared = Rc::new(Prepared {
             text: text.into(),
             cut: !message.is_whole() && fields.0.is_empty(),
-            about: sql::about(text, self.escapes),
+            about,
             named: !name.is_empty(),
             told_types,
             types: RefCell::default(),

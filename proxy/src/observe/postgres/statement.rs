@@ -33,9 +33,9 @@ pub(super) struct Prepared {
     pub(super) _grant: Grant,
 }
 
-/// Names and types of the columns of a row.
-#[derive(Debug, Default)]
-pub(super) struct Columns(Vec<Column>);
+/// Names and types of the columns of a row, and what pays for them.
+#[derive(Debug)]
+pub(super) struct Columns(Vec<Column>, Grant);
 
 #[derive(Debug)]
 pub(super) struct Column {
@@ -46,8 +46,14 @@ pub(super) struct Column {
 }
 
 impl Columns {
+    pub(super) fn new(grant: Grant) -> Self {
+        Self(Vec::new(), grant)
+    }
+
+    /// Adds a column, as far as there is room.
     pub(super) fn add(&mut self, column: Column) {
-        if self.0.len() < MOST_COLUMNS {
+        let size = size_of::<Column>() + column.name.len();
+        if self.0.len() < MOST_COLUMNS && self.1.take(size).is_ok() {
             self.0.push(column);
         }
     }
