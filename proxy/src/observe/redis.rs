@@ -143,3 +143,6 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> &'a [u8] {
     *rest = left;
     taken
 }
+
+#[cfg(test)]
+mod tests;
