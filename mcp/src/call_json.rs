@@ -98,7 +98,7 @@ pub struct CallJson {
     /// What it says as a command of Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisJson>,
-    /// How many messages its bodies held: of gRPC, WebSocket or server-sent events.
+    /// How many messages its bodies held: of gRPC, WebSocket, server-sent events or a subscription to Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_counts: Option<MessageCountsJson>,
     /// Those that were kept, at most 1024, in the order in which they ended; bodies of gRPC and
@@ -168,7 +168,7 @@ pub struct MessageJson {
     pub size: u64,
     /// Whether less of the body is here than was sent.
     pub truncated: bool,
-    /// Why less is here: `limit`, `budget`, `uninspectable` or `head` say why less was kept, and `not_permitted` that you
+    /// Why less is here: `limit`, `budget`, `uninspectable`, `secret` or `head` say why less was kept, and `not_permitted` that you
     /// may not get the bodies of this call's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<&'static str>,
