@@ -181,6 +181,12 @@ impl Observer {
         self.connection.secure = Some(secure);
     }
 
+    /// Nobody is known yet who accepts the certificate that the client was shown: if it leaves without a word,
+    /// that is recorded.
+    pub fn on_trial(&mut self) {
+        self.connection.on_trial = true;
+    }
+
     /// The client and the sidecar did not come to terms on TLS: gives the one record of a connection that
     /// never carried anything.
     pub fn handshake_failed(&mut self, at: u64, error: CallError, out: &mut Vec<Recorded>) {
@@ -335,9 +341,13 @@ impl Observer {
         self.stage = Stage::Over;
     }
 
-    /// Nothing was said. That a server broke such a connection is worth a record; that somebody
-    /// looked whether the port is open is not.
+    /// Nothing was said. That a server broke such a connection is worth a record, and that a client may have left
+    /// because of a certificate; that somebody looked whether the port is open is not.
     fn finish_unspoken(&mut self, at: u64, out: &mut Vec<Recorded>) {
+        let first = self.connection.first_end().map(|(side, _)| side);
+        if self.connection.on_trial && self.is_at_rest() && first == Some(Side::Client) {
+            return self.handshake_failed(at, CallError::TlsFailed, out);
+        }
         if let Some(error @ CallError::ServerReset) = self.connection.broken() {
             self.connect_failed(at, error, out);
         }

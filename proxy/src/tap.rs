@@ -101,6 +101,11 @@ impl Tap {
         self.observe(|observer, _, _| observer.secured(secure));
     }
 
+    /// Nobody is known yet who accepts what the client was shown.
+    pub(crate) fn on_trial(&self) {
+        self.observe(|observer, _, _| observer.on_trial());
+    }
+
     /// The client and the sidecar did not come to terms on TLS.
     pub(crate) fn handshake_failed(&self, error: CallError) {
         self.observe(|observer, at, out| observer.handshake_failed(at, error, out));

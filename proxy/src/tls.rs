@@ -21,6 +21,8 @@ mod memory;
 mod names;
 mod roots;
 mod session;
+mod trial;
+mod trust;
 mod upstream;
 
 use std::cell::RefCell;
@@ -39,6 +41,8 @@ pub use names::{Names, NamesError};
 use roots::Roots;
 pub use roots::RootsError;
 pub(crate) use session::Session;
+use tokio::sync::Notify;
+use trust::Trust;
 use upstream::Upstream;
 
 /// What is to be looked into, and what that takes.
@@ -74,6 +78,8 @@ pub(crate) struct Interception {
     upstream: Upstream,
     provider: Arc<CryptoProvider>,
     memory: RefCell<Memory>,
+    trust: RefCell<Trust>,
+    trial_over: Notify,
 }
 
 impl Interception {
@@ -91,6 +97,8 @@ impl Interception {
             authority,
             provider,
             memory: RefCell::default(),
+            trust: RefCell::default(),
+            trial_over: Notify::new(),
         };
         Ok((interception, bundle))
     }

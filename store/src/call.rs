@@ -414,7 +414,8 @@ words! {
         FaultReset = 14 "fault_reset",
         /// The client did not accept the certificate that an intercepting sidecar showed it.
         CertificateRefused = 15 "certificate_refused",
-        /// The client and an intercepting sidecar could not agree on TLS.
+        /// The client and an intercepting sidecar could not agree on TLS, or the client left without a word while
+        /// it was not known yet that the sidecar's certificate is accepted.
         TlsFailed = 16 "tls_failed",
         /// A failure that only newer sidecars know.
         Other = 254 "other",

@@ -1,7 +1,8 @@
 //! A connection that may be looked into: TLS is ended here and begun anew, or passed through as it came.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use remora_store::call::{CallError, Leg, Side, TlsHandling, TlsReason};
 
@@ -24,31 +25,26 @@ pub(super) async fn serve(
         server: &server.leash.stream,
         dst: server.address,
     };
-    let outcome = match interception.open(begun, &plane.scratch).await {
-        Opening::Outside(outside) => {
-            return pass(plane, client, server, watchers, outside).await;
-        }
-        Opening::Inside(inside) => {
-            let dst = server.address;
-            let (outcome, name) = look_inside(plane, *inside, watchers).await;
-            if let Some(name) = name {
-                interception.note(dst, &name, TlsReason::Refused);
-            }
-            outcome
-        }
+    let carried = match interception.open(begun, &plane.scratch).await {
+        Opening::Outside(outside) => Err(outside),
+        Opening::Inside(inside) => Ok(look_inside(plane, *inside, watchers).await),
         Opening::Lost(secure, error) => {
             plane.metrics.tls(secure.handling, secure.reason);
             if let Some(tap) = watchers.tap {
                 tap.secured(secure);
                 tap.handshake_failed(error);
             }
-            Outcome::Closed(Side::Client)
+            Ok(Outcome::Closed(Side::Client))
         }
         Opening::Broken(by) => {
             let outcome = Outcome::Reset(by);
             watchers.show_outcome(outcome);
-            outcome
+            Ok(outcome)
         }
+    };
+    let outcome = match carried {
+        Ok(outcome) => outcome,
+        Err(outside) => return pass(plane, client, server, watchers, outside).await,
     };
     if let Outcome::Closed(_) = outcome {
         client.release();
@@ -56,27 +52,44 @@ pub(super) async fn serve(
     }
 }
 
-/// Carries what is inside. Beside the outcome it gives the server's name, if the client seems to have gone because
-/// of the certificate that it was shown.
-async fn look_inside(
-    plane: &Plane,
-    inside: Inside<'_>,
-    watchers: Watchers<'_>,
-) -> (Outcome, Option<String>) {
-    let Inside { near, far, secure } = inside;
+/// Carries what is inside.
+async fn look_inside(plane: &Plane, inside: Inside<'_>, watchers: Watchers<'_>) -> Outcome {
+    let Inside {
+        near,
+        far,
+        secure,
+        mut trial,
+    } = inside;
     plane
         .metrics
         .tls(TlsHandling::Intercepted, TlsReason::Asked);
     if let Some(tap) = watchers.tap {
-        tap.secured(Arc::clone(&secure));
+        tap.secured(secure);
+        if trial.is_some() {
+            tap.on_trial();
+        }
     }
     let (client, server) = (Link::Secure(&near), Link::Secure(&far));
-    let outcome = run(plane, client, server, watchers, Rest::default()).await;
+    let mut carried = pin!(run(plane, client, server, watchers, Rest::default()));
+    let outcome = poll_fn(|cx| {
+        let polled = carried.as_mut().poll(cx);
+        if near.has_spoken()
+            && let Some(trial) = trial.take()
+        {
+            trial.accepted();
+        }
+        polled
+    })
+    .await;
     let (Outcome::Closed(first) | Outcome::Reset(first)) = outcome;
     // Some clients look at a certificate only when the handshake is over.
-    let has_refused = first == Side::Client && !near.has_spoken() && !far.has_spoken();
-    let name = has_refused.then(|| secure.hello.sni.clone()).flatten();
-    (outcome, name)
+    if first == Side::Client
+        && !far.has_spoken()
+        && let Some(trial) = trial
+    {
+        trial.left();
+    }
+    outcome
 }
 
 /// Passes a connection through, with what was read of it.

@@ -18,6 +18,8 @@ pub(super) struct Connection {
     pub(super) engine: Engine,
     /// What is done about its TLS, where there was something to decide.
     pub(super) secure: Option<Arc<Secure>>,
+    /// Nobody is known yet who accepts the certificate that the client was shown.
+    pub(super) on_trial: bool,
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     /// When the connection to the server stood.
@@ -48,6 +50,7 @@ impl Connection {
             facts,
             engine: Engine::Splice,
             secure: None,
+            on_trial: false,
             limits,
             budget,
             connected: None,

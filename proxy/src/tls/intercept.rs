@@ -10,7 +10,7 @@ use remora_store::call::{CallError, Certificate, Secure, Side, TlsHandling, TlsH
 use rustls::server::{Acceptor, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error, ServerConfig, ServerConnection};
+use rustls::{AlertDescription, Error, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -19,6 +19,8 @@ use super::certificate;
 use super::decision::{is_known, wanted};
 use super::first_words::{Heard, listen};
 use super::session::{Failure, Session};
+use super::trial::{Trial, Unmet};
+use super::trust::Word;
 use super::upstream;
 use crate::link::Link;
 use crate::splice::Scratch;
@@ -48,6 +50,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) near: Session<'a>,
     pub(crate) far: Session<'a>,
     pub(crate) secure: Arc<Secure>,
+    /// What its client finds out for others, by saying something.
+    pub(crate) trial: Option<Trial<'a>>,
 }
 
 /// A connection that is passed through.
@@ -72,6 +76,14 @@ struct Server<'a> {
     certificate: Certificate,
 }
 
+/// Whom the client asked for, and what it finds out.
+struct Shown<'a, 'h> {
+    dst: SocketAddr,
+    name: &'h str,
+    said: &'h TlsHello,
+    trial: Option<Trial<'a>>,
+}
+
 /// Why a server's end does not stand.
 enum Unreached {
     /// The connection is passed through.
@@ -82,7 +94,7 @@ enum Unreached {
 
 impl Interception {
     /// Reads the client's first words, and comes to terms with both sides where they ask for it.
-    pub(crate) async fn open<'a>(&self, begun: Begun<'a>, scratch: &Scratch) -> Opening<'a> {
+    pub(crate) async fn open<'a>(&'a self, begun: Begun<'a>, scratch: &Scratch) -> Opening<'a> {
         let (client, server, dst) = (begun.client, begun.server, begun.dst);
         let words = match listen(client, server, scratch).await {
             Ok(words) => words,
@@ -111,6 +123,11 @@ impl Interception {
             Err(TlsReason::NotAsked) => return outside(None, false),
             Err(reason) => return outside(Some(passed(said, reason)), false),
         };
+        let trial = match self.admit(client, name).await {
+            Ok(trial) => trial,
+            Err(Unmet::Broken) => return Opening::Broken(Side::Client),
+            Err(Unmet::Pass(reason)) => return outside(Some(passed(said, reason)), false),
+        };
         let reached = match self.reach(client, server, dst, name, said).await {
             Ok(reached) => reached,
             Err(Unreached::Broken(by)) => return Opening::Broken(by),
@@ -124,7 +141,13 @@ impl Interception {
             return outside(Some(passed(said, TlsReason::Unsupported)), true);
         };
         let near = Session::new(client, tls, ahead);
-        self.receive(near, reached, dst, name, said).await
+        let shown = Shown {
+            dst,
+            name,
+            said,
+            trial,
+        };
+        self.receive(near, reached, shown).await
     }
 
     /// Whether nothing went wrong lately with what the client asks for.
@@ -137,7 +160,7 @@ impl Interception {
     }
 
     /// Has connections to a server passed through for a while.
-    pub(crate) fn note(&self, dst: SocketAddr, name: &str, reason: TlsReason) {
+    fn note(&self, dst: SocketAddr, name: &str, reason: TlsReason) {
         self.memory
             .borrow_mut()
             .note(dst, name, reason, Instant::now());
@@ -234,9 +257,7 @@ impl Interception {
         &self,
         near: Session<'a>,
         reached: Server<'a>,
-        dst: SocketAddr,
-        name: &str,
-        said: &TlsHello,
+        shown: Shown<'a, '_>,
     ) -> Opening<'a> {
         let far = reached.session;
         let secure = |reason| {
@@ -245,7 +266,7 @@ impl Interception {
                 reason,
                 hello: TlsHello {
                     random: far.random(),
-                    ..said.clone()
+                    ..shown.said.clone()
                 },
                 alpn: reached.alpn.as_deref().map(text),
                 version: reached.version,
@@ -254,18 +275,48 @@ impl Interception {
         };
         let Err(failure) = poll_fn(|cx| near.poll_handshake(cx)).await else {
             let secure = secure(TlsReason::Asked);
-            return Opening::Inside(Box::new(Inside { near, far, secure }));
+            let trial = shown.trial;
+            return Opening::Inside(Box::new(Inside {
+                near,
+                far,
+                secure,
+                trial,
+            }));
         };
         let (reason, error) = match failure {
-            Failure::Gone | Failure::Tls(Error::AlertReceived(_)) => {
+            Failure::Tls(Error::AlertReceived(alert)) if is_refusal(alert) => {
+                self.hear(shown.name, Word::Refused);
                 (TlsReason::Refused, CallError::CertificateRefused)
             }
-            Failure::Tls(_) => (TlsReason::Unsupported, CallError::TlsFailed),
+            Failure::Tls(_) => {
+                self.note(shown.dst, shown.name, TlsReason::Unsupported);
+                (TlsReason::Unsupported, CallError::TlsFailed)
+            }
+            Failure::Gone => {
+                // It may have had enough of waiting.
+                if let Some(trial) = shown.trial {
+                    trial.left();
+                }
+                (TlsReason::Asked, CallError::TlsFailed)
+            }
         };
-        self.note(dst, name, reason);
         let _ = far.finish_sending(true);
         Opening::Lost(secure(reason), error)
     }
+}
+
+/// Whether a client says by this alert that it does not trust the certificate (RFC 8446 section 6.2).
+fn is_refusal(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+    )
 }
 
 /// What is said of a connection that is passed through.

@@ -1,4 +1,5 @@
-//! Which servers are passed through though they were asked for, because looking into them failed before.
+//! Which servers are passed through though they were asked for, because coming to terms with them, or with a client
+//! on their terms, failed before.
 //!
 //! Bounded in number and in time (pure: the clock is the caller's).
 
@@ -12,10 +13,7 @@ use tokio::time::Instant;
 /// Most servers that are remembered; beyond, the one that would be forgotten first is.
 const MOST_ENTRIES: usize = 1024;
 
-/// How long a client's refusal counts: each costs the application a connection.
-const REFUSED_FOR: Duration = Duration::from_secs(60 * 60);
-
-/// How long what a server did counts: each costs the server a connection that comes to nothing.
+/// How long that counts: each costs the server a connection that comes to nothing.
 const SERVER_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// What went wrong lately, by where a connection was going and whom it asked for.
@@ -40,10 +38,6 @@ impl Memory {
 
     /// Has connections to this server passed through for a while.
     pub(super) fn note(&mut self, dst: SocketAddr, name: &str, reason: TlsReason, now: Instant) {
-        let (reason, lasts) = match reason {
-            TlsReason::Refused => (TlsReason::RefusedBefore, REFUSED_FOR),
-            reason => (reason, SERVER_FOR),
-        };
         if self.entries.len() >= MOST_ENTRIES {
             self.entries.retain(|_, entry| now < entry.until);
         }
@@ -53,7 +47,7 @@ impl Memory {
                 self.entries.remove(&key);
             }
         }
-        let until = now + lasts;
+        let until = now + SERVER_FOR;
         self.entries
             .insert((dst, name.to_owned()), Entry { reason, until });
     }
@@ -68,24 +62,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_remembered_for_its_server_and_name_and_then_forgotten() {
+    fn what_a_server_did_is_remembered_for_it_and_its_name_and_then_forgotten() {
         let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.note(server(443), "api", TlsReason::Refused, now);
-        let before = Some(TlsReason::RefusedBefore);
-        let soon = now + REFUSED_FOR - Duration::from_secs(1);
+        memory.note(server(443), "api", TlsReason::ClientCertificate, now);
+        let before = Some(TlsReason::ClientCertificate);
+        let soon = now + SERVER_FOR - Duration::from_secs(1);
         assert_eq!(memory.reason(server(443), "api", soon), before);
         assert_eq!(memory.reason(server(443), "other", soon), None);
         assert_eq!(memory.reason(server(444), "api", soon), None);
-        assert_eq!(memory.reason(server(443), "api", now + REFUSED_FOR), None);
-    }
-
-    #[test]
-    fn what_a_server_did_counts_for_less_long() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.note(server(443), "api", TlsReason::ClientCertificate, now);
-        let reason = |at| memory.reason(server(443), "api", at);
-        assert_eq!(reason(now), Some(TlsReason::ClientCertificate));
-        assert_eq!(reason(now + SERVER_FOR), None);
+        assert_eq!(memory.reason(server(443), "api", now + SERVER_FOR), None);
     }
 
     #[test]
@@ -93,7 +78,7 @@ mod tests {
         let (mut memory, now) = (Memory::default(), Instant::now());
         for port in 0..2 * MOST_ENTRIES as u16 {
             let at = now + Duration::from_millis(port.into());
-            memory.note(server(port), "api", TlsReason::Refused, at);
+            memory.note(server(port), "api", TlsReason::Alpn, at);
             assert!(memory.entries.len() <= MOST_ENTRIES);
         }
         let late = now + Duration::from_secs(10);

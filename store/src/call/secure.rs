@@ -104,10 +104,12 @@ words! {
         ServerHandshake = 13 "server_handshake",
         /// This client did not accept the certificate that the sidecar showed it.
         Refused = 14 "refused_by_client",
-        /// A client did so before, for the same server and name.
+        /// Clients did so before, for the same name, or left without a word.
         RefusedBefore = 15 "refused_before",
         /// The sidecar's own authority is too old.
         Authority = 16 "authority_expired",
+        /// Another client was still finding out whether the sidecar's certificate for this name is accepted.
+        OnTrial = 17 "on_trial",
         /// A reason that only newer sidecars know.
         Other = 254 "other",
     }

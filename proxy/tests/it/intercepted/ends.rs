@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remora_store::call::{CallError, TlsHandling, TlsReason};
-use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -22,37 +22,66 @@ type Ends = (
     server::TlsStream<TcpStream>,
 );
 
-async fn connect() -> Ends {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    connect_to(&listener).await
+/// What servers show and clients trust.
+struct Parties {
+    pki: Pki,
+    server: Arc<ServerConfig>,
+    client: TlsConnector,
 }
 
-async fn connect_to(listener: &tokio::net::TcpListener) -> Ends {
+async fn parties(listener: &tokio::net::TcpListener) -> (Parties, Rig) {
     let pki = Pki::new();
     let server = pki.server(&pki.identity(Flaw::None), &[], false);
     let rig = intercepting(&pki, listener.local_addr().unwrap(), "auto").await;
-    let mut roots = rustls::RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     let ca = pki.folder().join("ca/ca.pem");
     roots
         .add(CertificateDer::from_pem_file(ca).unwrap())
         .unwrap();
+    let client = connector(roots);
+    let parties = Parties {
+        pki,
+        server,
+        client,
+    };
+    (parties, rig)
+}
+
+fn connector(roots: impl Into<Arc<RootCertStore>>) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let accepting = async {
-        let (socket, _) = listener.accept().await.unwrap();
-        TlsAcceptor::from(server).accept(socket).await.unwrap()
-    };
-    let connecting = async {
-        let socket = TcpStream::connect(rig.address).await.unwrap();
-        let name = ServerName::try_from(NAME).unwrap();
-        let connector = TlsConnector::from(Arc::new(config));
-        connector.connect(name, socket).await.unwrap()
-    };
-    let (server, client) = within(async { tokio::join!(accepting, connecting) }).await;
+    TlsConnector::from(Arc::new(config))
+}
+
+impl Parties {
+    async fn meet(
+        &self,
+        rig: &Rig,
+        listener: &tokio::net::TcpListener,
+    ) -> (client::TlsStream<TcpStream>, server::TlsStream<TcpStream>) {
+        let accepting = async {
+            let (socket, _) = listener.accept().await.unwrap();
+            let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
+            acceptor.accept(socket).await.unwrap()
+        };
+        let connecting = async {
+            let socket = TcpStream::connect(rig.address).await.unwrap();
+            let name = ServerName::try_from(NAME).unwrap();
+            self.client.connect(name, socket).await.unwrap()
+        };
+        let (server, client) = within(async { tokio::join!(accepting, connecting) }).await;
+        (client, server)
+    }
+}
+
+async fn connect() -> Ends {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (parties, rig) = parties(&listener).await;
+    let (client, server) = parties.meet(&rig, &listener).await;
     (rig, client, server)
 }
 
@@ -183,16 +212,23 @@ async fn much_that_is_read_late_arrives_whole_both_ways_at_once() {
     assert_eq!(calls[0].request.body_size, MUCH as u64);
 }
 
-#[tokio::test]
-async fn a_client_that_leaves_without_a_word_is_not_looked_into_again() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (rig, mut client, mut server) = connect_to(&listener).await;
-    // As one does that checks the certificate itself, when the handshake is over.
+/// As a client does that checks the certificate itself, when the handshake is over; or one that did not need the
+/// connection after all.
+async fn leave(mut client: client::TlsStream<TcpStream>, mut server: server::TlsStream<TcpStream>) {
     client.shutdown().await.unwrap();
     within(server.read_to_end(&mut Vec::new())).await.unwrap();
     server.shutdown().await.unwrap();
     within(client.read_to_end(&mut Vec::new())).await.unwrap();
-    drop((client, server));
+}
+
+#[tokio::test]
+async fn clients_that_leave_without_a_word_are_recorded_and_then_not_looked_into() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (parties, rig) = parties(&listener).await;
+    for _ in 0..2 {
+        let (client, server) = parties.meet(&rig, &listener).await;
+        leave(client, server).await;
+    }
     let mut client = TcpStream::connect(rig.address).await.unwrap();
     let (mut server, _) = within(listener.accept()).await.unwrap();
     let hello = hello_with(&[]);
@@ -201,6 +237,72 @@ async fn a_client_that_leaves_without_a_word_is_not_looked_into_again() {
     within(server.read_exact(&mut arrived)).await.unwrap();
     assert_eq!(arrived, hello);
     drop((client, server));
+    let calls = calls_of(rig).await;
     let again = (TlsHandling::Passthrough, TlsReason::RefusedBefore);
-    assert_eq!(handled(&calls_of(rig).await), [again]);
+    assert_eq!(handled(&calls), [INSIDE, INSIDE, again]);
+    let errors: Vec<_> = calls.iter().map(|call| call.error).collect();
+    let failed = Some(CallError::TlsFailed);
+    assert_eq!(errors[..2], [failed; 2]);
+}
+
+#[tokio::test]
+async fn connections_that_are_not_used_are_nothing_unusual_once_a_client_was_heard() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (parties, rig) = parties(&listener).await;
+    for round in 0..5 {
+        let (mut client, mut server) = parties.meet(&rig, &listener).await;
+        if [0, 4].contains(&round) {
+            client.write_all(b"question").await.unwrap();
+            within(server.read_exact(&mut [0; 8])).await.unwrap();
+        }
+        leave(client, server).await;
+    }
+    let calls = calls_of(rig).await;
+    assert_eq!(handled(&calls), [INSIDE; 2]);
+}
+
+#[tokio::test]
+async fn clients_that_refuse_lose_one_connection_however_many_they_open_at_once() {
+    const MANY: usize = 20;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (parties, rig) = parties(&listener).await;
+    let acceptor = TlsAcceptor::from(Arc::clone(&parties.server));
+    let serving = tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let accepting = acceptor.accept(socket);
+            tokio::spawn(async move {
+                if let Ok(mut server) = accepting.await {
+                    let _ = server.read_to_end(&mut Vec::new()).await;
+                    let _ = server.shutdown().await;
+                }
+            });
+        }
+    });
+    // They know the server's own authority, and nobody else.
+    let connector = connector(parties.pki.roots());
+    let clients = (0..MANY).map(|_| {
+        let (connector, address) = (connector.clone(), rig.address);
+        tokio::spawn(async move {
+            let socket = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from(NAME).unwrap();
+            let mut client = connector.connect(name, socket).await?;
+            client.shutdown().await?;
+            client.read_to_end(&mut Vec::new()).await
+        })
+    });
+    let mut lost = 0;
+    for client in clients.collect::<Vec<_>>() {
+        lost += usize::from(within(client).await.unwrap().is_err());
+    }
+    serving.abort();
+    assert_eq!(lost, 1);
+    let handled = handled(&calls_of(rig).await);
+    let refused = (TlsHandling::Intercepted, TlsReason::Refused);
+    let before = (TlsHandling::Passthrough, TlsReason::RefusedBefore);
+    assert_eq!(handled.iter().filter(|one| **one == refused).count(), 1);
+    assert_eq!(
+        handled.iter().filter(|one| **one == before).count(),
+        MANY - 1
+    );
 }
