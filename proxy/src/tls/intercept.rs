@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use remora_store::call::{CallError, Certificate, Secure, Side, TlsHandling, TlsHello, TlsReason};
@@ -12,7 +12,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, Error, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Interception;
 use super::certificate;
@@ -24,6 +24,10 @@ use super::trust::Word;
 use super::upstream;
 use crate::link::Link;
 use crate::splice::Scratch;
+
+/// How long a server may take to come to terms: what the client is told waits for it meanwhile, and passing the
+/// connection through is still open.
+const REACH_FOR: Duration = Duration::from_secs(5);
 
 /// A connection both of whose ends stand, of which nothing was passed on.
 pub(crate) struct Begun<'a> {
@@ -189,7 +193,9 @@ impl Interception {
             () = Link::Plain(client).reset_by_peer() => {
                 return Err(Unreached::Broken(Side::Client));
             }
-            shaken = poll_fn(|cx| session.poll_handshake(cx)) => shaken,
+            shaken = timeout(REACH_FOR, poll_fn(|cx| session.poll_handshake(cx))) => {
+                shaken.unwrap_or(Err(Failure::Gone))
+            }
         };
         if asked.did() {
             return Err(pass(TlsReason::ClientCertificate));
@@ -197,7 +203,11 @@ impl Interception {
         match shaken {
             Ok(()) => {}
             // It may be back soon, and the client sees for itself.
-            Err(Failure::Gone) => return Err(Unreached::Pass(TlsReason::ServerHandshake)),
+            Err(Failure::Gone) => {
+                let now = Instant::now();
+                self.memory.borrow_mut().suspect(dst, name, now);
+                return Err(Unreached::Pass(TlsReason::ServerHandshake));
+            }
             Err(Failure::Tls(error)) => return Err(pass(upstream::reason(&error))),
         }
         let (alpn, version, original) = session.inspect(|tls| {

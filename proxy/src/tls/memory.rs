@@ -26,6 +26,8 @@ pub(super) struct Memory {
 struct Entry {
     reason: TlsReason,
     until: Instant,
+    /// It counts; else it does from the next time on.
+    is_certain: bool,
 }
 
 impl Memory {
@@ -33,11 +35,29 @@ impl Memory {
     pub(super) fn reason(&self, dst: SocketAddr, name: &str, now: Instant) -> Option<TlsReason> {
         // A name has one spelling here; looking it up without a copy is not worth a type of its own.
         let entry = self.entries.get(&(dst, name.to_owned()))?;
-        (now < entry.until).then_some(entry.reason)
+        (now < entry.until && entry.is_certain).then_some(entry.reason)
+    }
+
+    /// A server went away, or did not answer. It counts if that happens again before it would be forgotten.
+    pub(super) fn suspect(&mut self, dst: SocketAddr, name: &str, now: Instant) {
+        let known = self.entries.get(&(dst, name.to_owned()));
+        let is_certain = known.is_some_and(|entry| now < entry.until);
+        self.enter(dst, name, TlsReason::ServerHandshake, is_certain, now);
     }
 
     /// Has connections to this server passed through for a while.
     pub(super) fn note(&mut self, dst: SocketAddr, name: &str, reason: TlsReason, now: Instant) {
+        self.enter(dst, name, reason, true, now);
+    }
+
+    fn enter(
+        &mut self,
+        dst: SocketAddr,
+        name: &str,
+        reason: TlsReason,
+        is_certain: bool,
+        now: Instant,
+    ) {
         if self.entries.len() >= MOST_ENTRIES {
             self.entries.retain(|_, entry| now < entry.until);
         }
@@ -47,9 +67,12 @@ impl Memory {
                 self.entries.remove(&key);
             }
         }
-        let until = now + SERVER_FOR;
-        self.entries
-            .insert((dst, name.to_owned()), Entry { reason, until });
+        let entry = Entry {
+            reason,
+            until: now + SERVER_FOR,
+            is_certain,
+        };
+        self.entries.insert((dst, name.to_owned()), entry);
     }
 }
 
@@ -71,6 +94,19 @@ mod tests {
         assert_eq!(memory.reason(server(443), "other", soon), None);
         assert_eq!(memory.reason(server(444), "api", soon), None);
         assert_eq!(memory.reason(server(443), "api", now + SERVER_FOR), None);
+    }
+
+    #[test]
+    fn a_server_that_went_away_is_remembered_from_the_second_time_on() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let gone = Some(TlsReason::ServerHandshake);
+        memory.suspect(server(443), "api", now);
+        assert_eq!(memory.reason(server(443), "api", now), None);
+        memory.suspect(server(443), "api", now);
+        assert_eq!(memory.reason(server(443), "api", now), gone);
+        let later = now + SERVER_FOR;
+        memory.suspect(server(443), "api", later);
+        assert_eq!(memory.reason(server(443), "api", later), None);
     }
 
     #[test]

@@ -235,3 +235,50 @@ async fn what_is_no_tls_goes_on_as_it_did() {
     let plain = (TlsHandling::Plaintext, TlsReason::NoTls);
     assert_eq!(handled(&calls), [plain; 2]);
 }
+
+/// What a client and a server hear of each other, where the server did something else to the sidecar's hello.
+async fn pass_hello(rig: &Rig, listener: &tokio::net::TcpListener, first: Option<First>) {
+    let hello = hello_with(&[]);
+    let mut client = TcpStream::connect(rig.address).await.unwrap();
+    client.write_all(&hello).await.unwrap();
+    let mut stuck = None;
+    if let Some(first) = first {
+        let (mut server, _) = within(listener.accept()).await.unwrap();
+        within(server.read_exact(&mut [0; 5])).await.unwrap();
+        match first {
+            First::Closes => drop(server),
+            First::SaysNothing => {
+                // Nothing is awaited but the clock.
+                tokio::time::pause();
+                stuck = Some(server);
+            }
+        }
+    }
+    let (mut server, _) = listener.accept().await.unwrap();
+    if stuck.is_some() {
+        tokio::time::resume();
+    }
+    let mut arrived = vec![0; hello.len()];
+    within(server.read_exact(&mut arrived)).await.unwrap();
+    assert_eq!(arrived, hello);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum First {
+    Closes,
+    SaysNothing,
+}
+
+#[test_case(First::Closes)]
+#[test_case(First::SaysNothing)]
+#[tokio::test]
+async fn a_server_that_does_not_come_to_terms_is_passed_through_and_then_remembered(first: First) {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = intercepting(&pki, listener.local_addr().unwrap(), "auto").await;
+    for first in [Some(first), Some(first), None] {
+        pass_hello(&rig, &listener, first).await;
+    }
+    let expected = (PASSED, TlsReason::ServerHandshake);
+    assert_eq!(handled(&calls_of(rig).await), [expected; 3]);
+}
