@@ -209,7 +209,6 @@ fn environment(container: Value) -> (Vec<(String, String)>, Vec<String>) {
 #[test_case("SSL_CERT_DIR", "SSL_CERT_DIR"; "the same")]
 #[test_case("SSL_CERT_FILE", "SSL_CERT_DIR"; "what curl would not look at any more")]
 #[test_case("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"; "what requests would not look at any more")]
-#[test_case("JAVA_TOOL_OPTIONS", "JAVA_TOOL_OPTIONS"; "options that would be lost")]
 fn a_variable_that_a_container_sets_counts(set: &str, ours: &str) {
     let container = json!({"name": "web", "env": [{"name": set, "value": "mine"}]});
     let (env, warnings) = environment(container);
@@ -217,6 +216,17 @@ fn a_variable_that_a_container_sets_counts(set: &str, ours: &str) {
     assert!(env[1..].iter().all(|(name, _)| name != ours), "{env:?}");
     assert_eq!(env.len(), super::TRUST_VARIABLES.len());
     assert_eq!(warnings, Vec::<String>::new());
+}
+
+/// A variable of the pod wins over the image's: heap limits and agents would be gone.
+#[test]
+fn the_options_of_a_jvm_are_left_to_its_image() {
+    let (env, _) = environment(json!({"name": "web"}));
+    assert!(!env.is_empty());
+    assert!(
+        env.iter().all(|(name, _)| !name.contains("JAVA")),
+        "{env:?}"
+    );
 }
 
 #[test_case(json!({"name": "web", "envFrom": [{"configMapRef": {"name": "web"}}]}), "envFrom"; "variables from elsewhere")]

@@ -32,10 +32,6 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
         "/var/run/remora/ca/bundle.pem",
     ),
-    (
-        "JAVA_TOOL_OPTIONS",
-        "-Djavax.net.ssl.trustStore=/var/run/remora/ca/truststore.jks -Djavax.net.ssl.trustStoreType=JKS",
-    ),
 ];
 
 /// Variables of ours that would take the place of another one, of which the container may say more.

@@ -82,8 +82,9 @@ pub const VARIABLES: &[Variable] = {
         variable(Any, "HTTPLIB2_CA_CERTS", "{dir}/bundle.pem"),
         // gRPC on its C core: Python, Ruby, PHP, C++.
         variable(Any, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "{dir}/bundle.pem"),
+        // An image's own options, heap limits and agents among them, would be gone.
         variable(
-            Any,
+            Beside,
             "JAVA_TOOL_OPTIONS",
             "-Djavax.net.ssl.trustStore={dir}/truststore.jks -Djavax.net.ssl.trustStoreType=JKS",
         ),
