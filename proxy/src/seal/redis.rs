@@ -262,16 +262,27 @@ impl Writer<'_> {
         Some(())
     }
 
-    /// A key of a map, which is a string in JSON whatever it is.
+    /// A key of a map, which is a string in JSON whatever it is. Of one with elements only that is told:
+    /// what is in it would be escaped once more for each level of keys in keys, and double each time.
     fn name(&mut self, depth: usize) -> Option<()> {
         let before = self.out.len();
         let read = self.value(depth, false);
-        let written = self.out.split_off(before);
-        match written.first() {
-            Some(b'"') => self.out.extend_from_slice(&written),
-            _ => self.text(depth, &written, read.is_some()),
+        match self.out.get(before) {
+            Some(b'"') => {}
+            Some(b'[') => self.write_over(before, b"\"[...]\""),
+            Some(b'{') => self.write_over(before, b"\"{...}\""),
+            _ => {
+                let written = self.out.split_off(before);
+                self.text(depth, &written, read.is_some());
+            }
         }
         read
+    }
+
+    /// Writes this instead of what was written from `start` on.
+    fn write_over(&mut self, start: usize, word: &[u8]) {
+        self.out.truncate(start);
+        self.out.extend_from_slice(word);
     }
 }
 

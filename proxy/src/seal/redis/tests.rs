@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use remora_store::call::{MessageKind, Omitted, Redis, Side, Stream, StreamMessage};
 use test_case::test_case;
 
@@ -83,6 +84,38 @@ fn a_hash_is_an_object_in_both_versions() {
 fn replies_nested_without_end_are_written_within_bounds() {
     let wire = "*1\r\n".repeat(100_000);
     assert!(reply(wire.as_bytes(), false).len() <= 2 * DEPTH);
+}
+
+#[test_case("%1\r\n*2\r\n+a\r\n+b\r\n+c\r\n", "{\"[...]\":\"c\"}"; "an array")]
+#[test_case("%1\r\n%1\r\n+a\r\n+b\r\n+c\r\n", "{\"{...}\":\"c\"}"; "a map")]
+#[test_case("%1\r\n*2\r\n+a\r\n", "{\"[...]\""; "cut off")]
+fn a_key_with_elements_is_written_without_them(wire: &str, expected: &str) {
+    assert_eq!(reply(wire.as_bytes(), false), expected);
+}
+
+#[test_case("%1\r\n"; "maps")]
+#[test_case("%1\r\n*1\r\n"; "maps and arrays")]
+fn keys_nested_in_keys_are_written_within_bounds(level: &str) {
+    // So few levels that what doubles with each of them is seen, and does not take all memory.
+    let wire = level.repeat(16);
+    assert!(reply(wire.as_bytes(), false).len() <= WRITTEN_FOR_A_BYTE * wire.len());
+}
+
+/// What a byte of a reply becomes at most: `\u0001`, or a fixed word for an aggregate of three bytes.
+const WRITTEN_FOR_A_BYTE: usize = 6;
+
+proptest! {
+    #[test]
+    fn what_is_written_is_a_few_times_what_came(
+        pieces in prop::collection::vec(prop::sample::select(&[
+            "%1\r\n", "%2\n", "%?\n", "|1\n", "|0\n", "*1\n", "*2\n", "*0\n", "*?\n", "~1\n", ">1\n", ".\n",
+            "_\n", "#\n", ":1\n", "+\"\\\n", "$2\n\"\"\r\n", "$2\n\u{1}\u{1}\r\n", "$?\n;1\n\"\r\n;0\n",
+            "*9223372036854775807\n", "$9223372036854775807\n",
+        ][..]), 0..400),
+    ) {
+        let wire = pieces.concat();
+        prop_assert!(reply(wire.as_bytes(), false).len() <= WRITTEN_FOR_A_BYTE * wire.len());
+    }
 }
 
 #[test]
