@@ -140,7 +140,13 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn value(&mut self, depth: usize, pairs: bool) -> Option<()> {
-        let (line, whole) = take_line(&mut self.rest);
+        let (line, whole) = loop {
+            let (line, whole) = take_line(&mut self.rest);
+            match line.strip_prefix(b"|") {
+                Some(count) => self.attributes(depth, count)?,
+                None => break (line, whole),
+            }
+        };
         let (kind, text) = line.split_first()?;
         match kind {
             b'_' => self.out.extend_from_slice(b"null"),
@@ -150,14 +156,6 @@ impl Writer<'_> {
             b'$' | b'!' | b'=' => return self.sized(depth, *kind, text),
             b'*' | b'~' | b'>' => return self.aggregate(depth, text, 1, pairs),
             b'%' => return self.aggregate(depth, text, 2, true),
-            b'|' => {
-                // Attributes are about the value behind them.
-                let before = self.out.len();
-                let read = self.aggregate(depth, text, 2, true);
-                self.out.truncate(before);
-                read?;
-                return self.value(depth, pairs);
-            }
             b':' | b'(' => self.out.extend_from_slice(text),
             b',' if text.last().is_some_and(u8::is_ascii_digit) => {
                 self.out.extend_from_slice(text);
@@ -166,6 +164,14 @@ impl Writer<'_> {
             _ => return None,
         }
         whole.then_some(())
+    }
+
+    /// Attributes are about the value behind them, and left out.
+    fn attributes(&mut self, depth: usize, count: &[u8]) -> Option<()> {
+        let before = self.out.len();
+        let read = self.aggregate(depth, count, 2, true);
+        self.out.truncate(before);
+        read
     }
 
     /// A text: as it is, or as a string where it is part of something.

@@ -101,6 +101,12 @@ fn keys_nested_in_keys_are_written_within_bounds(level: &str) {
     assert!(reply(wire.as_bytes(), false).len() <= WRITTEN_FOR_A_BYTE * wire.len());
 }
 
+#[test]
+fn attributes_without_end_are_read_in_a_loop() {
+    let wire = "|0\r\n".repeat(100_000) + "+OK\r\n";
+    assert_eq!(reply(wire.as_bytes(), false), "OK");
+}
+
 /// What a byte of a reply becomes at most: `\u0001`, or a fixed word for an aggregate of three bytes.
 const WRITTEN_FOR_A_BYTE: usize = 6;
 
