@@ -146,16 +146,19 @@ impl RedisConnection {
         }
     }
 
-    /// What is sent unasked looks like a reply at first, where it may come at all.
+    /// What is sent unasked looks like a reply at first, where it may come at all. In RESP3 it has a
+    /// first byte of its own, so that an array is a reply whatever words are in it.
     fn owner_by_first_byte(&mut self, first: u8) -> Owner {
         let changes_subscriptions = self.waiting.front().is_some_and(|front| {
             matches!(front.effect, Effect::Subscribe(_) | Effect::Unsubscribe(_))
         });
         let origin = self.stream.as_ref().map(|stream| stream.origin);
+        let subscribed = matches!(origin, Some(Origin::Subscription { .. }));
         match (first, origin) {
             (b'>', _) => Owner::Unknown,
-            (b'*', Some(Origin::Subscription { .. })) => Owner::Unknown,
-            (b'*', _) if changes_subscriptions => Owner::Unknown,
+            (b'*', _) if self.session.version == 2 && (subscribed || changes_subscriptions) => {
+                Owner::Unknown
+            }
             (b'+', Some(Origin::Monitor)) => Owner::Unknown,
             _ => Owner::Front,
         }

@@ -161,3 +161,28 @@ fn a_first_word_without_end_is_not_held() {
     let ping = open.iter().find(|call| command(call) == ("PING", ""));
     assert_eq!(ping.map(|call| call.response.body_size), Some(1_000_000));
 }
+
+#[test]
+fn in_resp3_an_array_is_a_reply_whatever_its_first_word() {
+    let mut watched = Watched::new(1 << 20);
+    watched.ask("HELLO 3");
+    watched.say(Side::Server, b"%1\r\n$5\r\nproto\r\n:3\r\n");
+    watched.ask("SUBSCRIBE news");
+    watched.say(Side::Server, b">3\r\n+subscribe\r\n+news\r\n:1\r\n");
+    watched.ask("LRANGE list 0 -1");
+    watched.say(Side::Server, b"*2\r\n+message\r\n+x\r\n");
+    assert_eq!(command(watched.last()), ("LRANGE", "list"));
+    assert_eq!(
+        &watched.last().response.body[..],
+        b"*2\r\n+message\r\n+x\r\n"
+    );
+    watched.say(Side::Server, b">3\r\n+message\r\n+news\r\n+hi\r\n");
+    watched.ask("GET a");
+    watched.say(Side::Server, b"+7\r\n");
+    assert_eq!(command(watched.last()), ("GET", "a"));
+    assert_eq!(&watched.last().response.body[..], b"+7\r\n");
+    watched.observer.closed(Side::Client, 100, &mut watched.out);
+    assert_eq!(command(watched.last()), ("SUBSCRIBE", "news"));
+    let stream = watched.last().stream.as_ref();
+    assert_eq!(stream.map(|it| it.server_messages), Some(1));
+}
