@@ -21,7 +21,13 @@ use super::{Rules, text};
 const ID_BYTES: usize = 16;
 
 /// Parts of keys behind which the id of a session stands.
-const SESSIONS: &[&[u8]] = &[b"session", b"sessions", b"sess", b"sid"];
+const SESSIONS: &[&[u8]] = &[b"sess", b"sid"];
+
+/// What such parts end in, as in `PHPREDIS_SESSION`.
+const SESSION_ENDS: &[&[u8]] = &[b"session", b"sessions"];
+
+/// What Django writes the id of a session right behind: the names of its engines, the longer one first.
+const GLUED: &[&[u8]] = &[b".sessions.cached_db", b".sessions.cache"];
 
 /// Masks the secrets of `call` that their names tell.
 pub(super) fn redact(rules: &Rules, call: &mut Call) {
@@ -192,26 +198,56 @@ fn elements_masked(rules: &Rules, array: &[u8], places: &[usize]) -> Option<Byte
     serde_json::to_vec(&elements).ok().map(Bytes::from)
 }
 
-/// A key with the ids of sessions and tokens in it masked, and whatever else its form tells.
+/// A key with the ids of sessions and tokens in it masked, and whatever else its form tells. Behind a
+/// part that promises one, any that is long enough is taken for an id, with words between them or not.
 fn key_masked(rules: &Rules, key: &[u8]) -> Option<Bytes> {
     let mut found = text::scan(rules, key, false);
     let mut promised = None;
     let mut at = 0;
     for part in key.split(|b| matches!(b, b':' | b'/')) {
+        let end = at + part.len();
         let is_id = part.len() >= ID_BYTES && !part.iter().all(u8::is_ascii_digit);
         if let Some(kind) = promised.filter(|_| is_id) {
-            let tag = rules.tagger.plain(kind, part);
-            found.replace(at..at + part.len(), tag);
+            found.replace(at..end, rules.tagger.plain(kind, part));
+        } else if let Some(id) = glued_id(part) {
+            found.replace(end - id.len()..end, rules.tagger.plain(Kind::Cookie, id));
         }
         promised = match rules.names.classify(part, Place::Field) {
-            _ if SESSIONS.iter().any(|word| part.eq_ignore_ascii_case(word)) => Some(Kind::Cookie),
+            _ if names_session(part) => Some(Kind::Cookie),
             Some(Class::Secret(kind)) => Some(kind),
             Some(_) => Some(Kind::Secret),
-            None => None,
+            None => promised.filter(|_| is_word(part)),
         };
-        at += part.len() + 1;
+        at = end + 1;
     }
     found.apply(key)
+}
+
+fn names_session(part: &[u8]) -> bool {
+    let is = |word: &&[u8]| part.eq_ignore_ascii_case(word);
+    let ends = |end: &&[u8]| {
+        let start = part.len().checked_sub(end.len());
+        let last = start.and_then(|start| part.get(start..));
+        last.is_some_and(|last| last.eq_ignore_ascii_case(end))
+    };
+    SESSIONS.iter().any(is) || SESSION_ENDS.iter().any(ends)
+}
+
+/// The id of a session that stands in one part with the name before it.
+fn glued_id(part: &[u8]) -> Option<&[u8]> {
+    let behind = |name: &&[u8]| {
+        let start = memchr::memmem::find(part, name)?;
+        part.get(start + name.len()..)
+    };
+    let id = GLUED.iter().find_map(behind)?;
+    (id.len() >= ID_BYTES && id.iter().all(u8::is_ascii_alphanumeric)).then_some(id)
+}
+
+/// Whether a part may stand between others of a key; one of a document or a sentence ends what was
+/// promised before.
+fn is_word(part: &[u8]) -> bool {
+    part.iter()
+        .all(|b| b.is_ascii_alphanumeric() || b"_-.{}".contains(b))
 }
 
 #[cfg(test)]

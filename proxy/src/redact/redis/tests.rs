@@ -55,6 +55,14 @@ fn a_reply_under_the_name_of_a_secret_is_masked(line: &str, reply: &str, expecte
 
 #[test_case("sess:QmFzZTY0LXNlc3Npb24x", "sess:[redacted cookie #]"; "a session")]
 #[test_case("spring:session:sessions:33fdd1b6-b496-4b33-9f7d-df96679d32fe", "spring:session:sessions:[redacted cookie #]"; "deeper")]
+#[test_case("spring:session:sessions:expires:33fdd1b6-b496-4b33-9f7d-df96679d32fe", "spring:session:sessions:expires:[redacted cookie #]"; "with a word between")]
+#[test_case("_session_id:2::7f9fba1d3f40a9a4f5a3b2c1d0e9f8a7", "_session_id:2::[redacted secret #]"; "with a version between")]
+#[test_case("session:shop-of-the-year-2026:33fdd1b6-b496-4b33", "session:[redacted cookie #]:[redacted cookie #]"; "with a long name between")]
+#[test_case("PHPREDIS_SESSION:3ta9m2n4qk8v7c5d1e0f6g8h2j", "PHPREDIS_SESSION:[redacted cookie #]"; "of PHP")]
+#[test_case("laravel_session:rT5yU8iOpA1sD4fG7hJ0kL3z", "laravel_session:[redacted cookie #]"; "of Laravel")]
+#[test_case(":1:django.contrib.sessions.cache9p3xk2v7w1q8r5t6y4u0i9o3a2s7d1f", ":1:django.contrib.sessions.cache[redacted cookie #]"; "of Django, which puts nothing between")]
+#[test_case(":1:django.contrib.sessions.cached_db9p3xk2v7w1q8r5t6y4u0i9o3a2s7d1f", ":1:django.contrib.sessions.cached_db[redacted cookie #]"; "of Django, with a database")]
+#[test_case("app.sessions.cache_statistics_by_hour", "app.sessions.cache_statistics_by_hour"; "what is about sessions")]
 #[test_case("access_token:9f8e7d6c5b4a39281706", "access_token:[redacted secret #]"; "a token")]
 #[test_case("session:42", "session:42"; "a number")]
 #[test_case("order:9f8e7d6c5b4a39281706", "order:9f8e7d6c5b4a39281706"; "another thing")]
@@ -66,6 +74,12 @@ fn what_opens_a_session_is_masked_in_its_key(key: &str, expected: &str) {
         false => format!("\"{expected}\""),
     };
     assert_eq!(line, format!("GET {quoted}"));
+}
+
+#[test]
+fn a_name_within_a_document_promises_no_more_than_what_is_next() {
+    let note = r#"SET note "see the session: noon, https://example.com/a-place-with-a-long-name""#;
+    assert_eq!(masked(note, "OK").1, note);
 }
 
 #[test]
