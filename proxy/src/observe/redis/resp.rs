@@ -6,15 +6,15 @@
 
 mod kind;
 
-use memchr::memchr;
+use memchr::memchr2;
 
 pub(crate) use kind::Kind;
 
 /// Bytes of a text that are remembered: enough for every word that means something to an observer.
 const PREFIX_BYTES: usize = 32;
 
-/// Longest line that is a number: `-` and the 19 digits of 64 bits, with the line end.
-const NUMBER_LINE_BYTES: u64 = 22;
+/// Longest number that is a line: `-` and the 19 digits of 64 bits.
+const NUMBER_BYTES: u64 = 20;
 
 /// How deep aggregates may be nested. Replies of Redis itself go to about ten.
 const DEPTH: usize = 64;
@@ -70,6 +70,8 @@ enum Place {
     Between,
     /// In the line behind that byte.
     Line(Kind),
+    /// Behind the CR at its end.
+    LineEnd(Kind),
     /// In a text of which so much is still to come.
     Text(Kind, u64),
     /// In the line end behind a text, of which so many bytes have come.
@@ -89,7 +91,6 @@ struct Level {
 struct Prefix {
     bytes: [u8; PREFIX_BYTES],
     length: u64,
-    last: u8,
 }
 
 impl Prefix {
@@ -100,7 +101,6 @@ impl Prefix {
             *place = *byte;
         }
         self.length = self.length.saturating_add(text.len() as u64);
-        self.last = text.last().copied().unwrap_or(self.last);
     }
 
     fn kept(&self) -> &[u8] {
@@ -120,9 +120,14 @@ impl Step {
     }
 
     fn malformed(used: usize) -> Self {
+        Self::of(used).broken()
+    }
+
+    /// What comes behind it cannot be read.
+    fn broken(self) -> Self {
         Self {
             found: Some(Found::Malformed),
-            ..Self::of(used)
+            ..self
         }
     }
 }
@@ -144,6 +149,7 @@ impl Reader {
         match self.place {
             Place::Between => self.begin(input),
             Place::Line(kind) => self.line(kind, input),
+            Place::LineEnd(kind) => self.line_end(kind, input),
             Place::Text(kind, left) => self.sized(kind, left, input),
             Place::TextEnd(kind, come) => self.text_end(kind, come, input),
         }
@@ -178,29 +184,44 @@ impl Reader {
 
     fn line(&mut self, kind: Kind, input: &[u8]) -> Step {
         let is_number = kind.is_sized() || kind.elements().is_some();
-        let end = memchr(b'\n', input);
-        let piece = input.get(..end.map_or(input.len(), |end| end + 1));
-        let piece = piece.unwrap_or(input);
-        let before = self.text.last;
-        self.text.push(piece);
-        if is_number && self.text.length > NUMBER_LINE_BYTES {
-            return Step::malformed(piece.len());
+        // No more of a number is looked at than makes it too long, wherever the input was cut.
+        let room = match is_number {
+            true => (NUMBER_BYTES + 1).saturating_sub(self.text.length),
+            false => u64::MAX,
+        };
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let within = input.get(..room).unwrap_or(input);
+        let end = memchr2(b'\r', b'\n', within).unwrap_or(within.len());
+        let text = within.get(..end).unwrap_or(within);
+        self.text.push(text);
+        let step = Step {
+            text: if is_number { (0, 0) } else { (0, end) },
+            ..Step::of(end)
+        };
+        if is_number && self.text.length > NUMBER_BYTES {
+            return step.broken();
         }
-        let mut step = Step::of(piece.len());
-        if !is_number {
-            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
-            step.text = (0, text.strip_suffix(b"\r").unwrap_or(text).len());
+        match within.get(end..) {
+            None | Some([]) => step,
+            Some([b'\r', behind @ ..]) => {
+                self.place = Place::LineEnd(kind);
+                let rest = self.line_end(kind, behind);
+                Step {
+                    used: end + 1 + rest.used,
+                    text: step.text,
+                    ..rest
+                }
+            }
+            Some(_) => step.broken(),
         }
-        if end.is_none() {
-            return step;
+    }
+
+    fn line_end(&mut self, kind: Kind, input: &[u8]) -> Step {
+        match input.first() {
+            None => Step::of(0),
+            Some(b'\n') => self.end_line(kind, Step::of(1)),
+            Some(_) => Step::malformed(0),
         }
-        let cr = piece.iter().rev().nth(1).copied().unwrap_or(before);
-        if self.text.length < 2 || cr != b'\r' {
-            return Step::malformed(piece.len());
-        }
-        // Only what fits was kept, so the line end may lie behind it.
-        self.text.length -= 2;
-        self.end_line(kind, step)
     }
 
     fn end_line(&mut self, kind: Kind, step: Step) -> Step {
@@ -285,8 +306,10 @@ impl Reader {
     fn text_end(&mut self, kind: Kind, come: usize, input: &[u8]) -> Step {
         let awaited = b"\r\n".get(come..).unwrap_or_default();
         let here = awaited.len().min(input.len());
-        if input.get(..here) != awaited.get(..here) {
-            return Step::malformed(0);
+        let pairs = input.iter().zip(awaited);
+        let fitting = pairs.take_while(|(byte, awaited)| byte == awaited).count();
+        if fitting < here {
+            return Step::malformed(fitting);
         }
         self.place = Place::TextEnd(kind, come + here);
         match here == awaited.len() {

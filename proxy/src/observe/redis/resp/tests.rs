@@ -6,6 +6,8 @@ use super::*;
 
 /// What a reader finds in `input`, shown to it in pieces of `size`: where values of the outermost level
 /// end, and the text that was told.
+///
+/// Where it is malformed, the last place is how far it was read.
 fn read(input: &[u8], size: usize) -> (Vec<usize>, Vec<u8>, bool) {
     let mut reader = Reader::default();
     let (mut ends, mut text, mut at) = (Vec::new(), Vec::new(), 0);
@@ -17,6 +19,7 @@ fn read(input: &[u8], size: usize) -> (Vec<usize>, Vec<u8>, bool) {
             rest = &rest[step.used..];
             at += step.used;
             if step.found == Some(Found::Malformed) {
+                ends.push(at);
                 return (ends, text, true);
             }
             if step.ended == Some(0) {
@@ -86,6 +89,17 @@ proptest! {
     #[test]
     fn the_pieces_do_not_matter(wire in value(), more in value(), size in 1usize..9) {
         let wire = [wire, more].concat();
+        prop_assert_eq!(read(&wire, usize::MAX), read(&wire, size));
+    }
+
+    #[test]
+    fn what_is_malformed_is_so_at_the_same_place(
+        wire in value(), at in any::<prop::sample::Index>(), byte in any::<u8>(), size in 1usize..9
+    ) {
+        let mut wire = wire;
+        let at = at.index(wire.len());
+        wire[at] = byte;
+        wire.extend([b'1'; 40]);
         prop_assert_eq!(read(&wire, usize::MAX), read(&wire, size));
     }
 
