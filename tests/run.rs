@@ -198,6 +198,17 @@ async fn exit_codes_and_deaths_are_the_programs_own() {
 }
 
 #[tokio::test]
+async fn nobody_has_to_read_what_is_said() {
+    let place = Place::start().await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = place.remora(&[], &program("sh", &["-c", "exit 3"]));
+    command.stderr(writer);
+    let mut command = tokio::process::Command::from(command);
+    assert_eq!(command.status().await.unwrap().code(), Some(3));
+}
+
+#[tokio::test]
 async fn input_output_and_arguments_are_the_programs_own() {
     let place = Place::start().await;
     let script = "cat; printf '%s.' \"$@\"; echo oops >&2";

@@ -7,6 +7,7 @@ mod around;
 mod environment;
 mod hub;
 mod program;
+mod say;
 mod signals;
 mod tally;
 mod trust;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::arguments::{AtHub, Run};
 use crate::hub_api::HubApi;
 use hub::Place;
+use say::say;
 use signals::Signals;
 use tally::Tally;
 use trust::Trust;
@@ -40,7 +42,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<ExitCode> {
         .build()
         .context("start the runtime")?;
     let code = runtime.block_on(record(options)).unwrap_or_else(|error| {
-        eprintln!("remora: {error:#}");
+        say!("{error:#}");
         FAILED
     });
     Ok(ExitCode::from(code))
@@ -66,9 +68,7 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
     if !options.quiet {
         tell_where(&place, &sidecar);
         if let Some(name) = environment::proxy_passed_by(inherited) {
-            eprintln!(
-                "remora: {name} is set, and the program's calls do not go there while they are recorded"
-            );
+            say!("{name} is set, and the program's calls do not go there while they are recorded");
         }
     }
     let mut signals = Signals::catch()?;
@@ -221,9 +221,9 @@ fn tell_where(place: &Place, sidecar: &Sidecar) {
         Some(_) => "a hub of its own",
         None => "the hub",
     };
-    eprintln!("remora: recording; look at {api}/ (MCP: {api}/mcp), {whose}");
+    say!("recording; look at {api}/ (MCP: {api}/mcp), {whose}");
     for Bound { leg, address } in &sidecar.mapped {
-        eprintln!("remora: {leg} calls are recorded on {address}");
+        say!("{leg} calls are recorded on {address}");
     }
 }
 
@@ -236,20 +236,18 @@ async fn tell_how_much(options: &Run, place: &Place, workload: &str, since: Syst
     let tally = async { Tally::ask(&HubApi::at(&at)?, workload, since).await };
     match tally.await {
         Ok(tally) => {
-            eprintln!("remora: {tally}; programs that do not honour HTTP_PROXY are not seen")
+            say!("{tally}; programs that do not honour HTTP_PROXY are not seen")
         }
-        Err(error) => eprintln!("remora: {error:#}"),
+        Err(error) => say!("{error:#}"),
     }
     match (&place.own, options.keep, &options.data) {
-        (Some(_), true, _) => eprintln!("remora: the hub stays at {}; end with Ctrl-C", place.api),
-        (Some(_), false, Some(data)) => eprintln!(
-            "remora: the records stay in {0}; `remora hub --data {0}` shows them",
+        (Some(_), true, _) => say!("the hub stays at {}; end with Ctrl-C", place.api),
+        (Some(_), false, Some(data)) => say!(
+            "the records stay in {0}; `remora hub --data {0}` shows them",
             data.display()
         ),
         (Some(_), false, None) => {
-            eprintln!(
-                "remora: the records end with this hub; --keep has it stay, --data DIR keeps them"
-            );
+            say!("the records end with this hub; --keep has it stay, --data DIR keeps them");
         }
         (None, ..) => {}
     }

@@ -11,6 +11,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::say::say;
 use table::{Socket, State, sockets};
 
 /// How often is looked.
@@ -34,9 +35,7 @@ pub(super) async fn name_servers(program: u32, known: &[SocketAddr]) -> Infallib
         }
         for server in watch.look() {
             if named.len() < NAMED && !known.contains(&server) && named.insert(server) {
-                eprintln!(
-                    "remora: a connection to {server} goes around the proxy and is not recorded"
-                );
+                say!("a connection to {server} goes around the proxy and is not recorded");
             }
         }
     }

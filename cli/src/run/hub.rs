@@ -8,6 +8,7 @@ use remora_mcp::Hub;
 use remora_mcp::config::{Config, Keep, Options};
 use tokio::net::TcpStream;
 
+use super::say::say;
 use crate::arguments::Run;
 use crate::http::Client;
 
@@ -108,7 +109,7 @@ async fn start(listen: SocketAddr, options: &Run) -> anyhow::Result<Hub> {
         Err(other) => return Err(other).context("start a hub"),
     };
     if !options.quiet {
-        eprintln!("remora: {taken:#}; free ports are used instead");
+        say!("{taken:#}; free ports are used instead");
     }
     let free = Options::on_any_port(keep());
     Hub::start(Config::check(free)?)

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::around;
 use super::environment::Change;
+use super::say::say;
 use super::signals::{Signals, pass_on};
 
 /// What shells say of a program that is not there, and of one that is but cannot be run.
@@ -32,7 +33,7 @@ pub(super) fn start(command: &[OsString], changes: Vec<Change>) -> Result<Child,
         };
     }
     program.spawn().map_err(|error| {
-        eprintln!("remora: cannot run {}: {error}", name.display());
+        say!("cannot run {}: {error}", name.display());
         match error.kind() {
             io::ErrorKind::NotFound => NOT_FOUND,
             _ => NOT_RUNNABLE,
