@@ -14,6 +14,7 @@ mod trust;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -58,15 +59,24 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
         false => Some(Trust::gather(options.upstream_ca.as_deref(), inherited)?),
     };
     let place = Place::find(options).await?;
-    let sidecar = Sidecar::start(sidecar_options(
-        options,
-        &place,
-        maps,
-        &workload,
-        trust.as_ref(),
-    ))?;
+    let sidecar = sidecar_options(options, &place, maps, &workload, trust.as_ref());
+    let code = record_at(&place, options, sidecar, trust.as_ref()).await;
+    place.close().await;
+    code
+}
+
+/// Runs the program. Once it has run, its exit code counts, whatever becomes of the recording.
+async fn record_at(
+    place: &Place,
+    options: &Run,
+    sidecar: Options,
+    trust: Option<&Trust>,
+) -> anyhow::Result<u8> {
+    let inherited = |name: &str| std::env::var_os(name);
+    let workload = sidecar.workload.clone();
+    let mut sidecar = Sidecar::start(sidecar)?;
     if !options.quiet {
-        tell_where(&place, &sidecar);
+        tell_where(place, &sidecar);
         if let Some(name) = environment::proxy_passed_by(inherited) {
             say!("{name} is set, and the program's calls do not go there while they are recorded");
         }
@@ -81,29 +91,32 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
         Ok(child) => {
             let known = sidecar.addresses();
             let known = (!options.quiet).then_some(&known[..]);
-            program::wait(child, &mut signals, known).await?
+            let mut waiting = pin!(program::wait(child, &mut signals, known));
+            tokio::select! {
+                code = &mut waiting => code?,
+                outcome = sidecar.outcome() => {
+                    say!("recording has ended, and the program's calls are refused");
+                    tell_failure(outcome);
+                    waiting.await?
+                }
+            }
         }
-        Err(code) => {
-            place.close().await;
-            return Ok(code);
-        }
+        Err(code) => return Ok(code),
     };
     let ended = async {
-        sidecar.stop().await?;
+        tell_failure(sidecar.stop().await);
         if !options.quiet {
-            tell_how_much(options, &place, &workload, since).await;
+            tell_how_much(options, place, &workload, since).await;
         }
         if options.keep && place.own.is_some() {
             std::future::pending::<()>().await;
         }
-        anyhow::Ok(())
     };
     tokio::select! {
-        ended = ended => ended?,
+        () = ended => {}
         // Whoever asks twice is not kept waiting, and a hub that was kept ends now.
         _ = signals.next() => {}
     }
-    place.close().await;
     Ok(code)
 }
 
@@ -175,8 +188,9 @@ struct Sidecar {
     mapped: Vec<Bound>,
     /// Variables by which its certificates are found.
     trust: Vec<(&'static str, String)>,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<Result<(), remora_proxy::error::Error>>,
+    stop: Option<oneshot::Sender<()>>,
+    /// `None` once its end was told.
+    running: Option<JoinHandle<Result<(), remora_proxy::error::Error>>>,
 }
 
 impl Sidecar {
@@ -196,8 +210,8 @@ impl Sidecar {
             forward,
             mapped,
             trust: trust.unwrap_or_default(),
-            stop,
-            running: tokio::spawn(proxy.run(shutdown)),
+            stop: Some(stop),
+            running: Some(tokio::spawn(proxy.run(shutdown))),
         })
     }
 
@@ -207,11 +221,27 @@ impl Sidecar {
         mapped.chain([self.forward]).collect()
     }
 
+    /// Waits for its end, and tells once what that came to.
+    async fn outcome(&mut self) -> anyhow::Result<()> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let outcome = running.await;
+        self.running = None;
+        outcome?.context("record the program")
+    }
+
     /// Ends it once everything is shipped that the hub takes.
-    async fn stop(self) -> anyhow::Result<()> {
+    async fn stop(mut self) -> anyhow::Result<()> {
         // It may have ended by itself; then its result says why.
-        let _ = self.stop.send(());
-        self.running.await?.context("record the program")
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        self.outcome().await
+    }
+}
+
+fn tell_failure(outcome: anyhow::Result<()>) {
+    if let Err(error) = outcome {
+        say!("{error:#}");
     }
 }
 
@@ -256,6 +286,25 @@ async fn tell_how_much(options: &Run, place: &Place, workload: &str, since: Syst
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_sidecar_that_ends_by_itself_says_why_once() {
+        let (stop, _) = oneshot::channel();
+        let failed = remora_proxy::error::Error::Start {
+            part: "data plane",
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        };
+        let mut sidecar = Sidecar {
+            forward: SocketAddr::from(([127, 0, 0, 1], 1)),
+            mapped: Vec::new(),
+            trust: Vec::new(),
+            stop: Some(stop),
+            running: Some(tokio::spawn(async { Err(failed) })),
+        };
+        let error = sidecar.outcome().await.unwrap_err();
+        assert!(format!("{error:#}").contains("data plane"), "{error:#}");
+        sidecar.stop().await.unwrap();
+    }
 
     #[test]
     fn a_port_is_mapped_to_the_programs_own() {
