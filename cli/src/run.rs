@@ -54,13 +54,18 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
     let mut maps = maps(&options.listen)?;
     maps.extend(options.maps.iter().cloned());
     let inherited = |name: &str| std::env::var_os(name);
+    // Before there is anything that a signal would leave behind.
+    let mut signals = Signals::catch()?;
     let trust = match options.no_intercept {
         true => None,
         false => Some(Trust::gather(options.upstream_ca.as_deref(), inherited)?),
     };
-    let place = Place::find(options).await?;
+    let place = tokio::select! {
+        place = Place::find(options) => place?,
+        signal = signals.next() => return Ok(program::died_of(signal)),
+    };
     let sidecar = sidecar_options(options, &place, maps, &workload, trust.as_ref());
-    let code = record_at(&place, options, sidecar, trust.as_ref()).await;
+    let code = record_at(&place, options, sidecar, trust.as_ref(), &mut signals).await;
     place.close().await;
     code
 }
@@ -71,6 +76,7 @@ async fn record_at(
     options: &Run,
     sidecar: Options,
     trust: Option<&Trust>,
+    signals: &mut Signals,
 ) -> anyhow::Result<u8> {
     let inherited = |name: &str| std::env::var_os(name);
     let workload = sidecar.workload.clone();
@@ -81,7 +87,6 @@ async fn record_at(
             say!("{name} is set, and the program's calls do not go there while they are recorded");
         }
     }
-    let mut signals = Signals::catch()?;
     let since = SystemTime::now();
     let trusted = trust
         .iter()
@@ -91,7 +96,7 @@ async fn record_at(
         Ok(child) => {
             let known = sidecar.addresses();
             let known = (!options.quiet).then_some(&known[..]);
-            let mut waiting = pin!(program::wait(child, &mut signals, known));
+            let mut waiting = pin!(program::wait(child, signals, known));
             tokio::select! {
                 code = &mut waiting => code?,
                 outcome = sidecar.outcome() => {

@@ -3,7 +3,8 @@
 use std::process::{Child, Command, Stdio};
 
 use super::programs::{COUNTS_SIGINT, TERMINAL, WAITS_FOR_A_SIGNAL};
-use super::{Place, program, said};
+use super::{Place, files, program, said};
+use crate::support::process::REMORA;
 
 /// Starts a program that prints a line once it can be sent signals, and waits for that line.
 async fn ready(mut command: Command) -> Child {
@@ -50,6 +51,26 @@ async fn a_signal_that_is_ignored_stays_so() {
     let set =
         u64::from_str_radix(said(&output).0.trim_start_matches("SigIgn:").trim(), 16).unwrap();
     assert_eq!(set & 1, 1, "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_before_the_program_runs_leaves_nothing_behind() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hub = format!("http://{}", silent.local_addr().unwrap());
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::new(REMORA);
+    command
+        .args(["run", "--hub", &hub, "--", "touch", "/nowhere"])
+        .env("TMPDIR", temporary.path())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    // It asks whether that is a hub, and is not answered.
+    let _asked = silent.accept().await.unwrap();
+    let id = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    assert_eq!(files(temporary.path()), Vec::<String>::new());
 }
 
 #[tokio::test]

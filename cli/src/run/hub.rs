@@ -1,16 +1,21 @@
 //! The hub that the records go to: the one that runs, or one that is started for the while.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hyper::Uri;
 use remora_mcp::Hub;
 use remora_mcp::config::{Config, Keep, Options};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::say::say;
 use crate::arguments::Run;
 use crate::http::Client;
+
+/// Longest wait for a hub that may be there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where records go and questions are answered.
 pub(super) struct Place {
@@ -73,11 +78,12 @@ async fn is_hub(url: &str) -> bool {
     else {
         return false;
     };
-    let answer = Client::without_reuse().send(request).await;
-    answer.is_ok_and(|answer| {
-        let json = serde_json::from_slice::<serde_json::Value>(answer.body()).unwrap_or_default();
-        json.get("coverage").is_some() || json.pointer("/error/code").is_some()
-    })
+    let client = Client::without_reuse();
+    let Ok(Ok(answer)) = timeout(PATIENCE, client.send(request)).await else {
+        return false;
+    };
+    let json = serde_json::from_slice::<serde_json::Value>(answer.body()).unwrap_or_default();
+    json.get("coverage").is_some() || json.pointer("/error/code").is_some()
 }
 
 /// Records that nobody takes would be lost without a word.
@@ -90,9 +96,9 @@ async fn reach(ingest: &str) -> anyhow::Result<()> {
         _ => 80,
     });
     let stream = TcpStream::connect((host.trim_start_matches('[').trim_end_matches(']'), port));
-    stream
-        .await
-        .with_context(|| format!("the hub runs, but nobody takes records at --ingest {ingest}"))?;
+    let nobody = || format!("the hub runs, but nobody takes records at --ingest {ingest}");
+    let reached = timeout(PATIENCE, stream).await.with_context(nobody)?;
+    reached.with_context(nobody)?;
     Ok(())
 }
 
@@ -120,6 +126,13 @@ async fn start(listen: SocketAddr, options: &Run) -> anyhow::Result<Hub> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_accepts_and_never_answers_is_no_hub() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        assert!(!is_hub(&url).await);
+    }
 
     #[test]
     fn a_url_of_loopback_has_an_address() {

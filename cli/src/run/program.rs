@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use anyhow::Context;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
 use super::around;
@@ -68,6 +68,11 @@ pub(super) async fn wait(
     }
 }
 
+/// What shells say of a program that died of a signal.
+pub(super) fn died_of(signal: Signal) -> u8 {
+    exit_code(ExitStatus::from_raw(signal.as_raw()))
+}
+
 fn exit_code(status: ExitStatus) -> u8 {
     let code = match (status.code(), status.signal()) {
         (Some(code), _) => code,
@@ -86,5 +91,6 @@ mod tests {
         assert_eq!(exit_code(ExitStatus::from_raw(7 << 8)), 7);
         assert_eq!(exit_code(ExitStatus::from_raw(0)), 0);
         assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+        assert_eq!(died_of(Signal::INT), 130);
     }
 }
