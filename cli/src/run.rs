@@ -120,7 +120,7 @@ async fn record_at(
     tokio::select! {
         () = ended => {}
         // Whoever asks twice is not kept waiting, and a hub that was kept ends now.
-        _ = signals.next() => {}
+        () = signals.again() => {}
     }
     Ok(code)
 }

@@ -59,11 +59,13 @@ pub(super) async fn wait(
     tokio::pin!(names);
     loop {
         tokio::select! {
-            never = &mut names => match never {},
-            status = child.wait() => return status.map(exit_code).context("wait for the program"),
+            biased;
+            // What came while it ran is the program's, even if it has ended since.
             signal = signals.next() => if let Some(id) = id {
                 pass_on(signal, id);
             },
+            status = child.wait() => return status.map(exit_code).context("wait for the program"),
+            never = &mut names => match never {},
         }
     }
 }
@@ -84,7 +86,21 @@ fn exit_code(status: ExitStatus) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::signals::SAME_PRESS;
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_signal_that_the_program_died_of_as_well_is_not_a_second_one() {
+        let mut signals = Signals::catch().unwrap();
+        // As a terminal does to all processes in its foreground.
+        let script = "kill -INT $PPID; kill -INT $$";
+        for _ in 0..5 {
+            let child = start(&["sh", "-c", script].map(OsString::from), Vec::new()).unwrap();
+            assert_eq!(wait(child, &mut signals, None).await.unwrap(), 130);
+            let again = tokio::time::timeout(2 * SAME_PRESS, signals.again());
+            assert!(again.await.is_err());
+        }
+    }
 
     #[test]
     fn a_death_by_signal_is_told_as_shells_do() {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
@@ -17,6 +18,9 @@ const PASSED_ON: [Signal; 6] = [
     Signal::USR1,
     Signal::USR2,
 ];
+
+/// How long after the program's end a key press may be heard of that ended it.
+pub(super) const SAME_PRESS: Duration = Duration::from_millis(200);
 
 /// The signals that come in, instead of ending this process.
 pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
@@ -50,6 +54,21 @@ impl Signals {
         })
         .await
     }
+
+    /// Waits for one that comes after the program has ended. A key press that comes right behind the end is the
+    /// one that ended it, and is passed over.
+    pub(super) async fn again(&mut self) {
+        let over = tokio::time::sleep(SAME_PRESS);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                signal = self.next() => if over.is_elapsed() || !is_key(signal) {
+                    return;
+                },
+                () = &mut over, if !over.is_elapsed() => {}
+            }
+        }
+    }
 }
 
 /// The set of ignored signals, as `/proc/PID/status` shows it.
@@ -62,11 +81,16 @@ fn ignored(status: &str) -> u64 {
 /// Passes a signal on to the program, unless that has it already: a terminal sends Ctrl-C and Ctrl-\ to all
 /// processes in its foreground.
 pub(super) fn pass_on(signal: Signal, program: Pid) {
-    if matches!(signal, Signal::INT | Signal::QUIT) && is_in_foreground() {
+    if is_key(signal) && is_in_foreground() {
         return;
     }
     // It may have ended just now.
     let _ = kill_process(program, signal);
+}
+
+/// Whether a terminal sends it at a key press.
+fn is_key(signal: Signal) -> bool {
+    matches!(signal, Signal::INT | Signal::QUIT)
 }
 
 fn is_in_foreground() -> bool {
