@@ -222,7 +222,7 @@ impl Sidecar {
 
     /// Where the program's connections are recorded.
     fn addresses(&self) -> Vec<SocketAddr> {
-        let mapped = self.mapped.iter().map(|bound| bound.address);
+        let mapped = self.mapped.iter().flat_map(Bound::reached_at);
         mapped.chain([self.forward]).collect()
     }
 
@@ -291,6 +291,22 @@ async fn tell_how_much(options: &Run, place: &Place, workload: &str, since: Syst
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_by_a_port_on_all_addresses_are_known_to_be_recorded() {
+        let sidecar = Sidecar {
+            forward: SocketAddr::from(([127, 0, 0, 1], 1)),
+            mapped: vec![Bound {
+                leg: remora_store::call::Leg::Outbound,
+                address: SocketAddr::from(([0, 0, 0, 0], 15432)),
+            }],
+            trust: Vec::new(),
+            stop: None,
+            running: None,
+        };
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 15432));
+        assert!(sidecar.addresses().contains(&loopback));
+    }
 
     #[tokio::test]
     async fn a_sidecar_that_ends_by_itself_says_why_once() {

@@ -81,6 +81,13 @@ pub struct Bound {
     pub address: SocketAddr,
 }
 
+impl Bound {
+    /// The addresses by which it is reached: its own, or this machine's where it is a wildcard.
+    pub fn reached_at(&self) -> Vec<SocketAddr> {
+        addresses::reached_at(self.address)
+    }
+}
+
 impl Proxy {
     /// Takes the ports. Connections wait until [`Proxy::run`].
     pub fn bind(mut config: Config) -> Result<Self, Error> {

@@ -44,7 +44,7 @@ pub(super) async fn name_servers(program: u32, known: &[SocketAddr]) -> Infallib
 /// A process and those beneath it.
 struct Watch {
     program: u32,
-    /// Sockets that it did not open.
+    /// Sockets that it did not open. It may listen on one all the same, as a server does that is passed its socket.
     inherited: BTreeSet<u64>,
     /// Ports that it listened on at some time: what is connected there was accepted.
     listened: BTreeSet<u16>,
@@ -67,12 +67,13 @@ impl Watch {
         let own: Vec<Socket> = tables
             .iter()
             .flat_map(|table| sockets(table))
-            .filter(|it| opened.contains(&it.inode) && !self.inherited.contains(&it.inode))
+            .filter(|it| opened.contains(&it.inode))
             .collect();
         let listening = own.iter().filter(|it| it.state == State::Listening);
         self.listened.extend(listening.map(|it| it.local.port()));
         let connected = own.iter().filter(|it| it.state == State::Connected);
         connected
+            .filter(|it| !self.inherited.contains(&it.inode))
             .filter(|it| !self.listened.contains(&it.local.port()))
             .map(|it| it.remote)
             .collect()
@@ -146,6 +147,18 @@ mod tests {
         assert!(!watch.look().contains(&client.local_addr().unwrap()));
         drop((client, accepted));
         assert!(!watch.look().contains(&server));
+    }
+
+    #[test]
+    fn what_was_accepted_at_a_socket_that_was_inherited_is_nobodys_way_around() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let mut watch = Watch::new(std::process::id(), inodes(std::process::id()));
+        let client = TcpStream::connect(server).unwrap();
+        let _accepted = listener.accept().unwrap();
+        let found = watch.look();
+        assert!(found.contains(&server), "{found:?}");
+        assert!(!found.contains(&client.local_addr().unwrap()), "{found:?}");
     }
 
     #[test]
