@@ -156,11 +156,8 @@ impl Writer<'_> {
             b'$' | b'!' | b'=' => return self.sized(depth, *kind, text),
             b'*' | b'~' | b'>' => return self.aggregate(depth, text, 1, pairs),
             b'%' => return self.aggregate(depth, text, 2, true),
-            b':' | b'(' => self.out.extend_from_slice(text),
-            b',' if text.last().is_some_and(u8::is_ascii_digit) => {
-                self.out.extend_from_slice(text);
-            }
-            b'+' | b'-' | b',' => self.text(depth, text, whole),
+            b':' | b'(' | b',' if is_number(text) => self.out.extend_from_slice(text),
+            b'+' | b'-' | b':' | b'(' | b',' => self.text(depth, text, whole),
             _ => return None,
         }
         whole.then_some(())
@@ -312,6 +309,11 @@ fn take_text<'a>(rest: &mut &'a [u8], length: u64) -> (&'a [u8], bool) {
     };
     *rest = behind.get(2..).unwrap_or_default();
     (text, true)
+}
+
+/// Whether JSON has this number. A line that should be one may hold anything, a quote as well.
+fn is_number(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Number>(text).is_ok()
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

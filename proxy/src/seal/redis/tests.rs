@@ -57,6 +57,7 @@ fn what_was_cut_off_ends_where_it_was_cut(wire: &str, expected: &str) {
 #[test_case("*2\r\n*1\r\n+a\r\n*0\r\n", "[[\"a\"],[]]"; "arrays in an array")]
 #[test_case("%2\r\n$1\r\na\r\n:1\r\n:2\r\n#f\r\n", "{\"a\":1,\"2\":false}"; "a map")]
 #[test_case("*2\r\n,inf\r\n,-2\r\n", "[\"inf\",-2]"; "what JSON has no number for")]
+#[test_case("*2\r\n:1,\"a\r\n(3492890328409238509324850943850943825024385\r\n", "[\"1,\\\"a\",3492890328409238509324850943850943825024385]"; "what is no number")]
 #[test_case("|1\r\n+ttl\r\n:3600\r\n+OK\r\n", "OK"; "attributes are left out")]
 #[test_case("*?\r\n$?\r\n;4\r\nHell\r\n;1\r\no\r\n;0\r\n:1\r\n.\r\n", "[\"Hello\",1]"; "streamed")]
 #[test_case("*2\r\n$3\r\nabc\r\n$5\r\nde", "[\"abc\",\"de"; "cut off")]
