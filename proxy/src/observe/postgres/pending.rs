@@ -53,8 +53,30 @@ impl Pending {
             self.0.drain(..end);
             return None;
         }
+        self.first()
+    }
+
+    /// The statement that is first among the questions, if one is.
+    pub(super) fn first(&mut self) -> Option<&mut Running> {
         match self.0.front_mut() {
             Some(Asked::Execute(running) | Asked::Statement(running)) => Some(running),
+            _ => None,
+        }
+    }
+
+    /// The statement that data of a COPY from the client is for. What the client said before of the end of
+    /// its pipeline said nothing: a server that copies passes over it, and answers the end behind the data.
+    pub(super) fn copying(&mut self) -> Option<&mut Running> {
+        let is_end = |asked: &Asked| matches!(asked, Asked::Ready);
+        let last = self.0.iter().rposition(|asked| !is_end(asked));
+        // A text says its end itself, and waits for the answer.
+        let is_of_pipeline = |last: &usize| matches!(self.0.get(*last), Some(Asked::Execute(_)));
+        let Some(last) = last.filter(is_of_pipeline) else {
+            return self.running();
+        };
+        self.0.truncate(last + 1);
+        match self.0.back_mut() {
+            Some(Asked::Execute(running)) => Some(running),
             _ => None,
         }
     }

@@ -246,7 +246,7 @@ impl Session {
 
     /// Data of a COPY to the server, or its end.
     fn copied(&mut self, message: Message<'_>, at: u64) {
-        let Some(running) = self.pending.running() else {
+        let Some(running) = self.pending.copying() else {
             return;
         };
         if let Some(draft) = &mut running.draft {

@@ -11,6 +11,8 @@ use crate::budget::Budget;
 use crate::observe::Recorded;
 use remora_store::call::{Call, Leg, Protocol, Side};
 
+mod order;
+
 /// A message: type, length, body.
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
