@@ -61,7 +61,7 @@ impl Session {
             _ => {}
         }
         let answers = matches!(message.kind, b'T' | b'D' | b'd' | b'G' | b'H' | b'W');
-        if answers && let Some(draft) = self.pending.running().and_then(|it| it.draft.as_mut()) {
+        if answers && let Some(draft) = self.pending.first().and_then(|it| it.draft.as_mut()) {
             draft.phases.response_first.get_or_insert(message.began);
         }
     }

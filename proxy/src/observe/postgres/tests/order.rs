@@ -63,3 +63,69 @@ fn a_copy_that_the_server_stops_ends_with_the_next_end_of_a_pipeline() {
         ]
     );
 }
+
+#[test]
+fn what_describes_one_statement_leaves_the_questions_about_the_next() {
+    let mut watched = Watched::session();
+    watched.client(&[
+        parse("s1", "SELECT a FROM t", &[]),
+        describe(b'S', "s1"),
+        parse("s2", "SELECT b FROM u WHERE id = $1", &[]),
+        describe(b'S', "s2"),
+        sync(),
+    ]);
+    watched.server(&[
+        message(b'1', b""),
+        message(b't', &[0, 0]),
+        columns(&[("a", 25)]),
+        message(b'1', b""),
+        message(b't', &[0, 1, 0, 0, 0, 23]),
+        columns(&[("b", 25)]),
+        ready(b'I'),
+    ]);
+    watched.client(&[
+        bind("", "s2", &[1], &[Some(&7_i32.to_be_bytes())]),
+        execute(""),
+        sync(),
+    ]);
+    watched.server(&[
+        message(b'2', b""),
+        row(&[Some(b"x")]),
+        done("SELECT 1"),
+        ready(b'I'),
+    ]);
+    assert_eq!(
+        watched.told(),
+        [json!([
+            "SELECT",
+            "SELECT b FROM u WHERE id = ?",
+            [7],
+            1,
+            null
+        ])]
+    );
+    assert_eq!(body(watched.calls()[0]), "{\"b\":\"x\"}");
+}
+
+#[test]
+fn a_statement_that_cannot_be_parsed_behind_one_that_was_described_is_a_call() {
+    let mut watched = Watched::session();
+    watched.client(&[
+        parse("s1", "SELECT a FROM t", &[]),
+        describe(b'S', "s1"),
+        parse("s2", "SELEC b", &[]),
+        describe(b'S', "s2"),
+        sync(),
+    ]);
+    watched.server(&[
+        message(b'1', b""),
+        message(b't', &[0, 0]),
+        columns(&[("a", 25)]),
+        error("ERROR", "42601", "syntax error"),
+        ready(b'I'),
+    ]);
+    assert_eq!(
+        watched.told(),
+        [json!(["SELEC", "selec b", [], null, "42601"])]
+    );
+}
