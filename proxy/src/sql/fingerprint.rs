@@ -22,7 +22,7 @@ pub struct About {
     /// `QUERY` where it begins with no word.
     pub command: String,
     /// Its text with values written `?`, lists of them folded, comments gone, white space and case
-    /// normalised. One that is longer than a record holds ends in a hash of the whole.
+    /// normalised. Of names in double quotes only those are told that could not be a value. One that is longer than a record holds ends in a hash of the whole.
     pub fingerprint: String,
 }
 
@@ -144,7 +144,10 @@ impl Writer {
             }
             Kind::Number | Kind::Param => self.add_value(Last::Value),
             Kind::Word => self.add_word(token.text),
-            Kind::Quoted => self.put(&String::from_utf8_lossy(token.text), Last::Name),
+            Kind::Quoted => match plain_name(token.text) {
+                Some(name) => self.put(name, Last::Name),
+                None => self.add_value(Last::Value),
+            },
             Kind::Sign => self.add_sign(token.text),
         }
     }
@@ -235,6 +238,21 @@ impl Writer {
         }
         self.close(text, last);
     }
+}
+
+/// Longest name that a server knows (its `NAMEDATALEN`).
+const NAME_BYTES: usize = 63;
+
+/// A name in double quotes, if it could as well stand without them but for its case. Others are likelier a
+/// value in the wrong quotes, or the rest of a statement in which one was not closed.
+fn plain_name(text: &[u8]) -> Option<&str> {
+    let text = str::from_utf8(text).ok()?;
+    let name = text.trim_start_matches(['U', 'u', '&']);
+    let name = name.strip_prefix('"')?.strip_suffix('"')?;
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    let begins = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    let is_plain = begins && name.len() <= NAME_BYTES && name.chars().all(is_of_name);
+    is_plain.then_some(text)
 }
 
 /// Whether a word in capitals is one of the language, and not a name.

@@ -8,7 +8,7 @@ pub(crate) enum Kind {
     Word,
     /// A name in double quotes, with them.
     Quoted,
-    /// A number.
+    /// A number, with all that is glued to it; or a UUID without quotes, which no server takes.
     Number,
     /// A string of any form: `'…'`, `E'…'`, `U&'…'`, `B'…'`, `X'…'`, `$tag$…$tag$`.
     Text,
@@ -89,11 +89,12 @@ fn read(rest: &[u8], escapes: bool) -> Option<(Kind, usize)> {
         [b'u' | b'U', b'&', b'\'', ..] => (Kind::Text, string(rest, 2, false)),
         [b'u' | b'U', b'&', b'"', ..] => (Kind::Quoted, quoted(rest, 2)),
         [b'"', ..] => (Kind::Quoted, quoted(rest, 0)),
-        [b'$', b'0'..=b'9', ..] => (Kind::Param, 1 + run(rest.get(1..), |b| b.is_ascii_digit())),
+        [b'$', b'0'..=b'9', ..] => (Kind::Param, 1 + run(rest.get(1..), is_of_word)),
         [b'$', ..] => match dollar_quoted(rest) {
             Some(length) => (Kind::Text, length),
             None => (Kind::Sign, 1),
         },
+        _ if is_uuid(rest) => (Kind::Number, UUID_BYTES),
         [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => (Kind::Number, number(rest)),
         [b':', b':' | b'=', ..] => (Kind::Sign, 2),
         [first, ..] if is_operator(*first) => (Kind::Sign, operator(rest)),
@@ -175,7 +176,26 @@ fn dollar_quoted(rest: &[u8]) -> Option<usize> {
     Some(end.map_or(rest.len(), |end| mark.len() + end + mark.len()))
 }
 
+/// Length of a UUID as text.
+const UUID_BYTES: usize = 36;
+
+/// Whether a UUID stands here without quotes.
+fn is_uuid(rest: &[u8]) -> bool {
+    let is_its = |(place, byte): (usize, &u8)| match place {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    let uuid = rest.get(..UUID_BYTES);
+    uuid.is_some_and(|uuid| uuid.iter().enumerate().all(is_its))
+}
+
+/// Length of a number and of what is glued to it: no server takes that for a name.
 fn number(rest: &[u8]) -> usize {
+    let length = plain_number(rest);
+    length + run(rest.get(length..), is_of_word)
+}
+
+fn plain_number(rest: &[u8]) -> usize {
     if let [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', digit, ..] = rest
         && (digit.is_ascii_hexdigit() || *digit == b'_')
     {
