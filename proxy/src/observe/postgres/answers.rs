@@ -25,13 +25,13 @@ const WORDS_BYTES: usize = 256;
 /// How much of a message of a type is worth keeping; `None` where there is no such type.
 pub(super) fn limit(kind: u8, body_bytes: usize) -> Option<usize> {
     Some(match kind {
-        b'D' | b'd' | b'V' => body_bytes.max(LEAST_BYTES),
+        b'D' | b'V' => body_bytes.max(LEAST_BYTES),
         b'E' => LEAST_BYTES,
         b'T' | b't' => DESCRIPTION_BYTES,
         b'C' | b'S' | b'Z' => WORDS_BYTES,
-        // Requests to authenticate, keys, notices, notifications, and what says no more than its type.
-        b'R' | b'K' | b'N' | b'A' | b'v' | b'1' | b'2' | b'3' | b'n' | b's' | b'I' | b'c'
-        | b'G' | b'H' | b'W' => 0,
+        // Requests to authenticate, keys, notices, notifications, data of COPY, and what says no more than its type.
+        b'R' | b'K' | b'N' | b'A' | b'v' | b'1' | b'2' | b'3' | b'n' | b's' | b'I' | b'd'
+        | b'c' | b'G' | b'H' | b'W' => 0,
         _ => return None,
     })
 }
@@ -52,7 +52,7 @@ impl Session {
             b'T' => self.rows_described(connection, message),
             b'n' => drop(self.pending.take(|it| matches!(it, Asked::Describe(_)))),
             b'D' => self.row(connection, message),
-            b'd' => self.copied_out(connection, message),
+            b'd' => self.copied_out(message),
             b'V' => self.function_answered(connection, message, at, out),
             b'C' | b'I' | b's' => self.complete(connection, message, at, out),
             b'E' => self.failed(connection, message, at, out),
@@ -134,39 +134,35 @@ impl Session {
         let mut fields = Fields(message.body);
         let count = usize::from(fields.int16().unwrap_or_default());
         let size = message.size.saturating_sub(2 + 4 * count) as u64;
-        if draft.response.is_full() {
+        // Without their names nobody could tell which values are secret.
+        let Some(columns) = columns.filter(|_| !draft.response.is_full()) else {
             draft.response.body_size = draft.response.body_size.saturating_add(size);
+            draft.response.omitted.get_or_insert(Omitted::Opaque);
             return;
-        }
+        };
         let mut line = Vec::with_capacity(2 * message.body.len().min(LEAST_BYTES));
         if draft.response.has_body() {
             line.push(b'\n');
         }
-        write_row(
-            fields,
-            count,
-            columns.as_deref(),
-            formats.as_deref(),
-            &mut line,
-        );
+        let named = columns.of_first(count);
+        write_row(fields, named, formats.as_deref(), &mut line);
         keep_answer(draft, &line, size, connection);
-        if !message.is_whole() {
+        if !message.is_whole() || named.len() < count {
             draft.response.omitted.get_or_insert(Omitted::Limit);
         }
     }
 
-    /// Data of a COPY to the client.
-    fn copied_out(&mut self, connection: &Connection, message: Message<'_>) {
+    /// Data of a COPY to the client: whole columns that have no names, so it is told by its size.
+    fn copied_out(&mut self, message: Message<'_>) {
         let Some(Running {
             draft: Some(draft), ..
         }) = self.pending.running()
         else {
             return;
         };
-        keep_answer(draft, message.body, message.size as u64, connection);
-        if !message.is_whole() {
-            draft.response.omitted.get_or_insert(Omitted::Limit);
-        }
+        let size = draft.response.body_size;
+        draft.response.body_size = size.saturating_add(message.size as u64);
+        draft.response.omitted.get_or_insert(Omitted::Opaque);
     }
 
     fn function_answered(
@@ -289,42 +285,30 @@ fn keep_answer(draft: &mut Draft, text: &[u8], size: u64, connection: &Connectio
     message.keep_written(text, size, limit, grant);
 }
 
-/// Appends a row as a JSON object, or as an array where the names of its columns are not known.
+/// Appends the values of these columns, the first of a row, as a JSON object.
 fn write_row(
     mut fields: Fields<'_>,
-    count: usize,
-    columns: Option<&Columns>,
+    columns: &[Column],
     formats: Option<&[u16]>,
     line: &mut Vec<u8>,
 ) {
-    let (open, close) = match columns {
-        Some(_) => (b'{', b'}'),
-        None => (b'[', b']'),
-    };
-    line.push(open);
-    for place in 0..count {
+    line.push(b'{');
+    for (place, column) in columns.iter().enumerate() {
         let Some(value) = fields.value() else {
             return;
         };
         if place > 0 {
             line.push(b',');
         }
-        let column = columns.and_then(|columns| columns.at(place));
-        match (columns, column) {
-            (Some(_), Some(column)) => line.extend_from_slice(&column.name),
-            (Some(_), None) => line.extend_from_slice(format!("\"{}\"", place + 1).as_bytes()),
-            (None, _) => {}
-        }
-        if columns.is_some() {
-            line.push(b':');
-        }
+        line.extend_from_slice(&column.name);
+        line.push(b':');
         let is_binary = match formats {
             Some(formats) => values::is_binary(formats, place),
-            None => column.is_some_and(|column| column.is_binary),
+            None => column.is_binary,
         };
-        values::write(value, column.map_or(0, |it| it.oid), is_binary, line);
+        values::write(value, column.oid, is_binary, line);
     }
-    line.push(close);
+    line.push(b'}');
 }
 
 fn columns(connection: &Connection, message: Message<'_>) -> Columns {

@@ -58,8 +58,9 @@ impl Columns {
         }
     }
 
-    pub(super) fn at(&self, place: usize) -> Option<&Column> {
-        self.0.get(place)
+    /// Of the first so many columns those that are known.
+    pub(super) fn of_first(&self, count: usize) -> &[Column] {
+        self.0.get(..count).unwrap_or(&self.0)
     }
 }
 

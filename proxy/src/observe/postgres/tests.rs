@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::observe::Recorded;
 use remora_store::call::{Call, Leg, Protocol, Side};
 
+mod kept;
 mod order;
 
 /// A message: type, length, body.
@@ -413,11 +414,7 @@ fn a_portal_that_is_read_in_parts_is_fetched_from() {
             json!(["FETCH", "SELECT a FROM t", [], 1, null]),
         ]
     );
-    assert_eq!(
-        body(watched.calls()[0]),
-        "[\"1\"]",
-        "nobody asked for names"
-    );
+    assert_eq!(watched.calls()[1].response.body_size, 1);
 }
 
 #[test]
@@ -448,7 +445,7 @@ fn a_copy_is_one_call_with_its_sizes() {
         (17 + 8, Some(Omitted::Opaque))
     );
     assert_eq!(&to.request.body[..], b"COPY t FROM STDIN");
-    assert_eq!((body(from), from.response.body_size), ("1\ta\n", 4));
+    assert_eq!((body(from), from.response.body_size), ("", 4));
 }
 
 #[test]
