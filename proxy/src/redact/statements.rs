@@ -77,6 +77,10 @@ enum Insert {
     Columns,
     Between,
     Values,
+    /// Behind `SET`, where a list of columns may stand as well.
+    Set,
+    /// Its rows are those of a query, so deep.
+    Query(usize),
 }
 
 impl<'a> Reader<'a> {
@@ -122,9 +126,9 @@ impl<'a> Reader<'a> {
             .any(is)
         {
             self.expect_value();
+        } else if is(&"AND") || is(&"OR") {
+            (self.name, self.next) = (None, None);
         } else if [
-            "AND",
-            "OR",
             "WHERE",
             "FROM",
             "SET",
@@ -132,15 +136,22 @@ impl<'a> Reader<'a> {
             "ORDER",
             "GROUP",
             "LIMIT",
+            "ON",
         ]
         .iter()
         .any(is)
         {
             (self.name, self.next) = (None, None);
+            self.end_rows();
+            if is(&"SET") {
+                self.insert = Insert::Set;
+            }
         } else if is(&"INTO") {
             self.insert = Insert::Table;
         } else if is(&"VALUES") && self.insert == Insert::Between {
             self.insert = Insert::Values;
+        } else if is(&"SELECT") {
+            self.query();
         } else {
             self.column(word);
         }
@@ -148,6 +159,33 @@ impl<'a> Reader<'a> {
 
     fn column(&mut self, name: &'a [u8]) {
         self.name = Some(name);
+        if self.insert == Insert::Set {
+            self.insert = Insert::No;
+        }
+    }
+
+    /// A query begins: its columns may be rows to insert.
+    fn query(&mut self) {
+        let is_for_rows = match self.insert {
+            Insert::Between => true,
+            Insert::Values => self.row.is_some_and(|(_, depth)| depth == self.depth),
+            Insert::Query(depth) => depth == self.depth,
+            _ => false,
+        };
+        if is_for_rows {
+            self.insert = Insert::Query(self.depth);
+            self.row = Some((0, self.depth));
+        }
+        self.name = None;
+    }
+
+    /// What comes now is no row to insert, unless it stands within one.
+    fn end_rows(&mut self) {
+        if self.insert == Insert::Query(self.depth) {
+            self.row = None;
+        } else if self.insert == Insert::Values && self.row.is_none() {
+            self.insert = Insert::No;
+        }
     }
 
     fn sign(&mut self, sign: &[u8]) {
@@ -156,7 +194,11 @@ impl<'a> Reader<'a> {
                 self.depth += 1;
                 if sign == b"(" {
                     self.insert = match self.insert {
-                        Insert::Table => Insert::Columns,
+                        Insert::Table | Insert::Set => {
+                            self.columns.clear();
+                            self.row = None;
+                            Insert::Columns
+                        }
                         Insert::Values if self.row.is_none() => {
                             self.row = Some((0, self.depth));
                             Insert::Values
@@ -192,6 +234,7 @@ impl<'a> Reader<'a> {
                 self.name = None;
             }
             b"." | b"::" => {}
+            b"=" if self.insert == Insert::Between => self.insert = Insert::Values,
             b";" => (self.name, self.next, self.insert) = (None, None, Insert::No),
             _ => self.expect_value(),
         }
@@ -216,8 +259,12 @@ impl<'a> Reader<'a> {
     }
 
     fn note_param(&mut self, text: &[u8], class: Class) {
-        let number = text.get(1..).and_then(|digits| str::from_utf8(digits).ok());
-        if let Some(number) = number.and_then(|digits| digits.parse().ok()) {
+        // Words may be glued to it.
+        let text = text.get(1..).unwrap_or_default();
+        let end = text.iter().position(|byte| !byte.is_ascii_digit());
+        let digits = text.get(..end.unwrap_or(text.len()));
+        let digits = digits.and_then(|digits| str::from_utf8(digits).ok());
+        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
             self.params.push((number, class));
         }
     }
@@ -411,6 +458,14 @@ mod tests {
     #[test_case("SELECT dblink('host=db password=hunter2 user=x')", "SELECT dblink('host=db password=# user=x')"; "a connection string")]
     #[test_case("SELECT $$ password = 'x' $$, secret = $a$hidden$a$", "SELECT $$ password = '#' $$, secret = $a$#$a$"; "between dollars")]
     #[test_case("SELECT name, password FROM u WHERE id = 'x'", "SELECT name, password FROM u WHERE id = 'x'"; "named, and no value")]
+    #[test_case("WITH a AS (INSERT INTO log(msg) VALUES ('x')) INSERT INTO u(name, password) VALUES ('bob', 'p1')", "WITH a AS (INSERT INTO log(msg) VALUES ('x')) INSERT INTO u(name, password) VALUES ('bob', '#')"; "inserted behind another insert")]
+    #[test_case("INSERT INTO log(a, token) VALUES ('x', 'y'); INSERT INTO u(password, name) VALUES ('p1', 'bob')", "INSERT INTO log(a, token) VALUES ('x', '#'); INSERT INTO u(password, name) VALUES ('#', 'bob')"; "inserted by the next statement")]
+    #[test_case("UPDATE u SET (name, password) = ('bob', 'p1') WHERE (a, b) IN (('x', 'y'))", "UPDATE u SET (name, password) = ('bob', '#') WHERE (a, b) IN (('x', 'y'))"; "set together")]
+    #[test_case("UPDATE u SET (name, password) = ROW ('bob', 'p1')", "UPDATE u SET (name, password) = ROW ('bob', '#')"; "set as a row")]
+    #[test_case("UPDATE u SET (name, password) = (SELECT 'bob', 'p1')", "UPDATE u SET (name, password) = (SELECT 'bob', '#')"; "set from a query")]
+    #[test_case("INSERT INTO u (name, password) SELECT 'bob', crypt('p1', 's') FROM t WHERE a IN ('x', 'y')", "INSERT INTO u (name, password) SELECT 'bob', crypt('#', '#') FROM t WHERE a IN ('x', 'y')"; "inserted from a query")]
+    #[test_case("INSERT INTO u (name, password) (SELECT 'bob', 'p1' UNION ALL SELECT 'eve', 'p2') ON CONFLICT (name) DO UPDATE SET name = 'x'", "INSERT INTO u (name, password) (SELECT 'bob', '#' UNION ALL SELECT 'eve', '#') ON CONFLICT (name) DO UPDATE SET name = 'x'"; "inserted from two")]
+    #[test_case("INSERT INTO u (a, password) SELECT 'b', 'p1' ON CONFLICT (a) DO UPDATE SET a = 'y'", "INSERT INTO u (a, password) SELECT 'b', '#' ON CONFLICT (a) DO UPDATE SET a = 'y'"; "or set instead")]
     fn a_literal_is_masked_by_its_name(statement: &str, expected: &str) {
         assert_eq!(masked(statement, 0), expected);
     }
@@ -418,6 +473,7 @@ mod tests {
     #[test_case("UPDATE u SET name = $1, password = $2\n[\"a\",\"b\\\"2\"]", 2, "UPDATE u SET name = $1, password = $2\n[\"a\",\"#\"]"; "a text")]
     #[test_case("INSERT INTO u (id, token) VALUES ($1, $2), ($3, $4)\n[1,\"t1\",2,null]", 4, "INSERT INTO u (id, token) VALUES ($1, $2), ($3, $4)\n[1,\"#\",2,null]"; "inserted")]
     #[test_case("SELECT 1 FROM u WHERE pin = $1\n[1234]", 1, "SELECT 1 FROM u WHERE pin = $1\n[\"#\"]"; "a number")]
+    #[test_case("SELECT 1 FROM u WHERE pin = $1AND id = $2\n[1234,5]", 2, "SELECT 1 FROM u WHERE pin = $1AND id = $2\n[\"#\",5]"; "with a word glued to its number")]
     #[test_case("SELECT 1 FROM u WHERE token = $1 AND id = $2\n[\"t1", 2, "SELECT 1 FROM u WHERE token = $1 AND id = $2\n[\"#"; "cut off")]
     fn a_bind_value_is_masked_by_its_column(body: &str, params: u32, expected: &str) {
         assert_eq!(masked(body, params), expected);
