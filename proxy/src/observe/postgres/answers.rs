@@ -229,14 +229,8 @@ impl Session {
     ) {
         let (error, line) = read_error(message.body);
         let draft = match self.login {
-            Some(times) => {
-                let about = About {
-                    command: "CONNECT".to_owned(),
-                    fingerprint: "CONNECT".to_owned(),
-                };
-                self.begin(connection, &about, SqlSent::Session, times)
-            }
-            None => self.take_failed(connection, at),
+            Some(times) => self.begin(connection, &commanded("CONNECT"), SqlSent::Session, times),
+            None => self.take_failed(connection, message.began, at),
         };
         let Some(mut draft) = draft else {
             return;
@@ -255,9 +249,23 @@ impl Session {
 
     /// The call that an error ends: the first that was to be executed, else what could not be parsed.
     /// What was asked behind it is not looked at by the server.
-    fn take_failed(&mut self, connection: &mut Connection, at: u64) -> Option<Box<Draft>> {
+    fn take_failed(
+        &mut self,
+        connection: &mut Connection,
+        began: u64,
+        at: u64,
+    ) -> Option<Box<Draft>> {
         self.skipping = !self.pending.has_end();
         let failed = self.pending.take_failed();
+        // What is done in a pipeline is committed at its end, where nothing else says so.
+        if failed.is_empty() && !self.skipping {
+            return self.begin(
+                connection,
+                &commanded("COMMIT"),
+                SqlSent::Session,
+                (began, began),
+            );
+        }
         let mut parsed = None;
         for asked in failed {
             match asked {
@@ -276,6 +284,14 @@ impl Session {
         let size = prepared.text.len() as u64;
         super::session::keep_question(&mut draft, &prepared.text, size, connection);
         Some(draft)
+    }
+}
+
+/// What a call is about that is no statement of its own.
+fn commanded(command: &str) -> About {
+    About {
+        command: command.to_owned(),
+        fingerprint: command.to_owned(),
     }
 }
 

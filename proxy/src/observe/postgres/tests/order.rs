@@ -129,3 +129,37 @@ fn a_statement_that_cannot_be_parsed_behind_one_that_was_described_is_a_call() {
         [json!(["SELEC", "selec b", [], null, "42601"])]
     );
 }
+
+#[test]
+fn an_error_at_the_end_of_a_pipeline_is_a_commit_that_failed() {
+    let mut watched = Watched::session();
+    watched.client(&[
+        parse("", "INSERT INTO t VALUES ($1)", &[]),
+        bind("", "", &[], &[Some(b"1")]),
+        execute(""),
+        sync(),
+    ]);
+    watched.server(&[
+        message(b'1', b""),
+        message(b'2', b""),
+        done("INSERT 0 1"),
+        error("ERROR", "40001", "could not serialize access"),
+        ready(b'I'),
+    ]);
+    assert_eq!(
+        watched.told(),
+        [
+            json!(["INSERT", "INSERT INTO t VALUES (?)", ["1"], 1, null]),
+            json!(["COMMIT", "COMMIT", [], null, "40001"]),
+        ]
+    );
+    assert_eq!(detail(watched.calls()[1]).sent.as_str(), "session");
+}
+
+#[test]
+fn an_error_that_answers_a_question_about_a_statement_is_no_commit() {
+    let mut watched = Watched::session();
+    watched.client(&[describe(b'S', "gone"), sync()]);
+    watched.server(&[error("ERROR", "26000", "no such statement"), ready(b'I')]);
+    assert_eq!(watched.told(), [] as [Value; 0]);
+}
