@@ -84,6 +84,11 @@ impl Connection {
         draft.map(Box::new)
     }
 
+    /// Takes the number of a call that has no record.
+    pub(super) fn pass_over(&mut self) {
+        self.next_ordinal = self.next_ordinal.saturating_add(1);
+    }
+
     /// How many numbers of calls are taken.
     pub(super) fn numbers_given(&self) -> u32 {
         self.next_ordinal

@@ -36,6 +36,10 @@ impl Session {
     pub(super) fn question(&mut self, connection: &mut Connection, message: Message<'_>, at: u64) {
         let is_of_pipeline = matches!(message.kind, b'P' | b'B' | b'D' | b'E' | b'C' | b'H');
         if self.skipping && is_of_pipeline {
+            // The other sidecar of the connection may have seen it before the error, and numbered it.
+            if message.kind == b'B' {
+                connection.pass_over();
+            }
             return;
         }
         if is_of_pipeline {

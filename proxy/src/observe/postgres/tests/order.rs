@@ -163,3 +163,40 @@ fn an_error_that_answers_a_question_about_a_statement_is_no_commit() {
     watched.server(&[error("ERROR", "26000", "no such statement"), ready(b'I')]);
     assert_eq!(watched.told(), [] as [Value; 0]);
 }
+
+#[test]
+fn statements_are_numbered_alike_by_who_saw_an_error_before_them_and_who_did_not() {
+    let asked = |watched: &mut Watched| {
+        watched.client(&[
+            parse("", "INSERT INTO t VALUES ($1)", &[]),
+            bind("", "", &[], &[Some(b"1")]),
+            execute(""),
+        ]);
+    };
+    let more = |watched: &mut Watched| {
+        watched.client(&[bind("", "", &[], &[Some(b"2")]), execute("")]);
+        watched.client(&[bind("", "", &[], &[Some(b"3")]), execute("")]);
+    };
+    let failed = |watched: &mut Watched| {
+        watched.server(&[
+            message(b'1', b""),
+            message(b'2', b""),
+            error("ERROR", "23505", "it is there"),
+        ]);
+    };
+    let ordinal = |watched: &mut Watched| {
+        watched.client(&[sync()]).server(&[ready(b'I')]);
+        watched
+            .client(&[query("SELECT 1")])
+            .server(&[done("SELECT 1"), ready(b'I')]);
+        watched.calls().last().expect("a call").connection.ordinal
+    };
+    let (mut caller, mut callee) = (Watched::session(), Watched::session());
+    asked(&mut caller);
+    more(&mut caller);
+    failed(&mut caller);
+    asked(&mut callee);
+    failed(&mut callee);
+    more(&mut callee);
+    assert_eq!(ordinal(&mut caller), ordinal(&mut callee));
+}
