@@ -6,6 +6,10 @@ use std::rc::Rc;
 use super::statement::{Columns, Prepared};
 use crate::observe::draft::Draft;
 
+/// How far a question may stand from where it is looked for. Answers come in order, so it is the first
+/// as a rule; and nobody shall have a long queue searched for each of his messages.
+const FAR: usize = 256;
+
 /// Something that the client sent and the server will answer.
 #[derive(Debug)]
 pub(super) enum Asked {
@@ -68,7 +72,9 @@ impl Pending {
     /// its pipeline said nothing: a server that copies passes over it, and answers the end behind the data.
     pub(super) fn copying(&mut self) -> Option<&mut Running> {
         let is_end = |asked: &Asked| matches!(asked, Asked::Ready);
-        let last = self.0.iter().rposition(|asked| !is_end(asked));
+        let mut ends = self.0.iter().rev().take(FAR);
+        let ends = ends.position(|asked| !is_end(asked));
+        let last = ends.and_then(|ends| self.0.len().checked_sub(ends + 1));
         // A text says its end itself, and waits for the answer.
         let is_of_pipeline = |last: &usize| matches!(self.0.get(*last), Some(Asked::Execute(_)));
         let Some(last) = last.filter(is_of_pipeline) else {
@@ -88,13 +94,11 @@ impl Pending {
         self.0.pop_front()
     }
 
-    /// Drops what stands before the first thing of a kind, if there is one in this text or pipeline.
+    /// Drops what stands before the first thing of a kind, if there is one near in this text or pipeline.
     fn reach(&mut self, is_kind: impl Fn(&Asked) -> bool) -> Option<()> {
         let ends = |asked: &Asked| matches!(asked, Asked::Ready);
-        let first = self
-            .0
-            .iter()
-            .position(|asked| is_kind(asked) || ends(asked))?;
+        let mut near = self.0.iter().take(FAR);
+        let first = near.position(|asked| is_kind(asked) || ends(asked))?;
         let found = self.0.get(first).is_some_and(is_kind);
         found.then(|| drop(self.0.drain(..first)))
     }
