@@ -5,6 +5,7 @@
 //! Where a session goes on in TLS it is recorded as TLS is, from there on.
 
 mod answers;
+mod errors;
 mod fields;
 mod frame;
 mod pending;

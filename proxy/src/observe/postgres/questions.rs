@@ -12,7 +12,7 @@ use super::session::{Session, detail, keep_question, paid};
 use super::statement::{Portal, Prepared};
 use super::values;
 use crate::observe::connection::Connection;
-use crate::observe::draft::Draft;
+use crate::observe::draft::{Draft, Grant};
 use crate::sql::{self, About};
 
 /// Most statements of one text that are told apart.
@@ -116,7 +116,7 @@ impl Session {
             told_types,
             types: RefCell::default(),
             columns: RefCell::default(),
-            _grant: grant,
+            grant: RefCell::new(grant),
         });
         self.prepared.insert(name, Rc::clone(&prepared));
         self.pending.push(Asked::Parse(prepared, message.began));
@@ -159,14 +159,21 @@ impl Session {
             keep_statement(draft, &prepared.text, missing, connection);
             keep_values(draft, line, count, message.is_whole(), connection);
         }
+        self.pending.push(Asked::Bind);
+        let Some(grant) = paid(connection, size_of::<Portal>() + size_of_val(&*formats)) else {
+            if draft.is_some() {
+                connection.count_dropped();
+            }
+            return self.portals.remove(portal);
+        };
         let bound = Portal {
             prepared,
             draft,
             executed: false,
             formats,
+            _grant: grant,
         };
         self.portals.insert(portal, bound);
-        self.pending.push(Asked::Bind);
     }
 
     fn describe(&mut self, message: Message<'_>) {
@@ -336,6 +343,6 @@ fn unknown(connection: &Connection, name: &[u8]) -> Rc<Prepared> {
         told_types: Vec::new(),
         types: RefCell::default(),
         columns: RefCell::default(),
-        _grant: crate::observe::draft::Grant::new(&connection.budget),
+        grant: RefCell::new(Grant::new(&connection.budget)),
     })
 }

@@ -11,6 +11,10 @@ use crate::sql::About;
 /// forgotten.
 const MOST_NAMED: usize = 1024;
 
+/// As much of a name as counts: PostgreSQL keeps statements and portals in tables whose keys are cut there
+/// (its `NAMEDATALEN`, less the zero byte).
+const NAME_BYTES: usize = 63;
+
 /// Most columns of a row that are known by their names.
 const MOST_COLUMNS: usize = 512;
 
@@ -29,8 +33,19 @@ pub(super) struct Prepared {
     pub(super) types: RefCell<Vec<u32>>,
     /// What its rows are made of, once that was told.
     pub(super) columns: RefCell<Option<Rc<Columns>>>,
-    /// Pays for the text.
-    pub(super) _grant: Grant,
+    /// Pays for all of it but the columns.
+    pub(super) grant: RefCell<Grant>,
+}
+
+impl Prepared {
+    /// The server told the types of its values. They are not kept where there is no room for them.
+    pub(super) fn learn(&self, types: Vec<u32>) {
+        let mut grant = self.grant.borrow_mut();
+        if grant.take(size_of_val(&*types)).is_ok() {
+            let before = self.types.replace(types);
+            grant.give_back(size_of_val(&*before));
+        }
+    }
 }
 
 /// Names and types of the columns of a row, and what pays for them.
@@ -73,6 +88,12 @@ pub(super) struct Portal {
     pub(super) executed: bool,
     /// Formats in which the client wants the columns.
     pub(super) formats: Rc<[u16]>,
+    /// Pays for itself.
+    pub(super) _grant: Grant,
+}
+
+fn cut(name: &[u8]) -> &[u8] {
+    name.get(..NAME_BYTES).unwrap_or(name)
 }
 
 /// Things by the name that the client gave them, of which the empty one is used most.
@@ -95,6 +116,7 @@ impl<T> Default for Named<T> {
 
 impl<T> Named<T> {
     pub(super) fn insert(&mut self, name: &[u8], value: T) {
+        let name = cut(name);
         if name.is_empty() {
             self.unnamed = Some(value);
             return;
@@ -111,13 +133,14 @@ impl<T> Named<T> {
     }
 
     pub(super) fn get(&mut self, name: &[u8]) -> Option<&mut T> {
-        match name {
+        match cut(name) {
             [] => self.unnamed.as_mut(),
             name => self.named.get_mut(name),
         }
     }
 
     pub(super) fn remove(&mut self, name: &[u8]) {
+        let name = cut(name);
         if name.is_empty() {
             self.unnamed = None;
         } else if self.named.remove(name).is_some() {

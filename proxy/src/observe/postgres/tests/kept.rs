@@ -61,3 +61,60 @@ fn of_a_row_with_more_columns_than_were_named_the_rest_is_left_out() {
     assert_eq!(body(call), "{\"a\":7}");
     assert_eq!(call.response.omitted, Some(Omitted::Limit));
 }
+
+#[test]
+fn types_and_names_of_a_statement_are_paid_for() {
+    // Room for a few statements with this many types, told by the client and by the server.
+    let types = vec![23_u32; 4000];
+    let described = [
+        &4000_u16.to_be_bytes()[..],
+        &23_u32.to_be_bytes().repeat(4000),
+    ];
+    let described = message(b't', &described.concat());
+    let mut watched = Watched::new(4096, 160 * 1024);
+    watched.client(&[startup()]).server(&[welcome()]);
+    for number in 0..20 {
+        let name = format!("s{number}");
+        watched.client(&[
+            parse(&name, "SELECT 1", &types),
+            describe(b'S', &name),
+            sync(),
+        ]);
+        watched.server(&[
+            message(b'1', b""),
+            described.clone(),
+            columns(&[("a", 23)]),
+            ready(b'I'),
+        ]);
+    }
+    for name in ["s0", "s19"] {
+        watched
+            .client(&[bind("", name, &[], &[]), execute(""), sync()])
+            .server(&[message(b'2', b""), done("SELECT 0"), ready(b'I')]);
+    }
+    let fingerprints: Vec<_> = watched
+        .calls()
+        .iter()
+        .map(|it| detail(it).fingerprint.clone())
+        .collect();
+    assert_eq!(fingerprints, ["SELECT ?", "EXECUTE s19"]);
+}
+
+#[test]
+fn names_are_the_same_where_they_are_to_the_server() {
+    let long = |end: &str| format!("{}{end}", "n".repeat(63));
+    let mut watched = Watched::session();
+    watched.client(&[
+        parse(&long("one"), "SELECT 1", &[]),
+        bind("", &long("other"), &[], &[]),
+        execute(""),
+        sync(),
+    ]);
+    watched.server(&[
+        message(b'1', b""),
+        message(b'2', b""),
+        done("SELECT 1"),
+        ready(b'I'),
+    ]);
+    assert_eq!(watched.told(), [json!(["SELECT", "SELECT ?", [], 1, null])]);
+}
