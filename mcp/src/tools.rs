@@ -15,6 +15,7 @@ pub mod fault_stop;
 pub mod fence;
 pub mod filter;
 pub mod find_issues;
+mod nothing;
 pub mod recorder_status;
 pub mod schema;
 pub mod snapshot_delete;
@@ -28,24 +29,18 @@ pub(crate) mod unknown;
 pub mod verify;
 pub mod window;
 
-use remora_store::filter::nearest;
-use remora_store::store::{Recorder, Scope};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use recorder_status::coverage_line;
-
 use crate::api::snapshots::WaitAnswer;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::compare::{CompareAnswer, CompareRequest};
-use crate::coverage::{Emptiness, EmptyBecause, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::faults::request::FaultRequest;
-use crate::params::quoted;
 use crate::snapshot::barrier::Progress;
 use crate::snapshot::{SnapshotJson, StartRequest};
 use crate::verify::{FindingsAnswer, VerifyAnswer, VerifyRequest};
@@ -309,58 +304,6 @@ impl Outcome {
             untrusted: false,
         }
     }
-}
-
-/// Says why there is nothing to say, and what to call next. `ends` are the caller and the callee that
-/// were asked for.
-async fn nothing(
-    app: &App,
-    scope: &Scope,
-    empty: Emptiness<'_>,
-    ends: &[(&'static str, String)],
-) -> Result<Outcome, ToolError> {
-    let mut because = EmptyBecause::of(empty);
-    if because.code == "nothing_matches" {
-        let recorders = app.store.recorders(scope).await.map_err(ApiError::from)?;
-        for (field, given) in ends {
-            if let Some(near) = nearest_party(given, &recorders) {
-                because.message.push_str(&format!(
-                    "; nobody is known as {field} {}: did you mean {near}?",
-                    quoted(given)
-                ));
-            }
-        }
-    }
-    let next = match because.code {
-        "nothing_in_window" => "the same call with a longer window, such as snapshot=\"live:2h\"",
-        "nothing_matches" => "traffic_summary() without filter, to see what there is",
-        _ => "recorder_status()",
-    };
-    let coverage = coverage_line(empty.coverage);
-    Ok(Outcome::text(format!(
-        "no calls: {}\n{coverage}\nnext: {next}\n",
-        because.message
-    )))
-}
-
-/// How many calls a filter could not decide over, for the end of a table; nothing where there are none.
-fn undecided_line(undecided: u64) -> String {
-    match undecided {
-        0 => String::new(),
-        calls => format!("left out: {calls} calls that might match; {UNDECIDED_BECAUSE}\n"),
-    }
-}
-
-/// The recorded workload or pod that a name which none of them has most likely stands for.
-fn nearest_party<'a>(given: &str, recorders: &'a [Recorder]) -> Option<&'a str> {
-    let names = recorders
-        .iter()
-        .flat_map(|recorder| [&recorder.origin.workload, &recorder.origin.pod])
-        .filter_map(|name| text::name(name));
-    if names.clone().any(|name| name == given) {
-        return None;
-    }
-    nearest(given, names)
 }
 
 /// Checks a number: what the schema says of its bounds is not enforced on the way in.

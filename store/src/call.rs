@@ -1,11 +1,25 @@
 //! The call: one request with its response, or its failure, as one sidecar saw it.
 //!
-//! Owns the record and the small words it is made of. How calls are sealed is [`crate::block`]'s
+//! Owns the record; the small words it is made of are beneath. How calls are sealed is [`crate::block`]'s
 //! business, and who the addresses belong to is looked up when a call is asked for.
 
-use std::fmt;
+#[macro_use]
+mod words;
+
+mod database;
+mod fault;
+mod id;
+mod secure;
+mod stream;
+
+pub use database::{ErrorCode, MAX_ABOUT_BYTES, Redis, Severity, Sql, SqlError, SqlSent};
+pub use fault::{EffectKind, Injected};
+pub use id::{BadCallId, CallId};
+pub use secure::{Certificate, Secure, TlsHandling, TlsReason};
+pub use stream::{Http2, MAX_KEPT_MESSAGES, MessageKind, Reset, Stream, StreamMessage};
+pub use words::{CallError, Engine, Leg, Omitted, Protocol, Side, State, UnknownWord};
+
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -217,295 +231,11 @@ pub struct Opaque {
     pub reason: Option<String>,
 }
 
-/// Defines an enum whose variants have one fixed word each, on the wire, in filters and in JSON.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $code:literal $word:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum $name { $($(#[$vmeta])* $variant = $code,)* }
-
-        impl $name {
-            /// Every value, in the order of their codes.
-            pub const ALL: &[$name] = &[$($name::$variant,)*];
-
-            /// The fixed word for this value.
-            pub const fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word,)* }
-            }
-
-            /// The number that stands for this value in a block.
-            pub const fn code(self) -> u8 {
-                self as u8
-            }
-
-            /// The value for a number in a block; `None` for one that only newer sidecars know.
-            pub const fn from_code(code: u8) -> Option<Self> {
-                match code { $($code => Some($name::$variant),)* _ => None }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                match word { $($word => Ok($name::$variant),)* _ => Err(UnknownWord(word.to_owned())) }
-            }
-        }
-    };
-}
-
-mod database;
-mod fault;
-mod secure;
-mod stream;
-
-pub use database::{ErrorCode, MAX_ABOUT_BYTES, Redis, Severity, Sql, SqlError, SqlSent};
-pub use fault::{EffectKind, Injected};
-pub use secure::{Certificate, Secure, TlsHandling, TlsReason};
-pub use stream::{Http2, MAX_KEPT_MESSAGES, MessageKind, Reset, Stream, StreamMessage};
-
-/// A word that none of the values has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown word {0:?}")]
-pub struct UnknownWord(pub String);
-
-words! {
-    /// What was spoken on the wire.
-    Protocol {
-        /// Bytes that are not parsed.
-        Opaque = 0 "opaque",
-        /// HTTP/1.0 and HTTP/1.1.
-        Http1 = 1 "http1",
-        /// HTTP/2.
-        Http2 = 2 "http2",
-        /// TLS that is passed through.
-        Tls = 3 "tls",
-        /// gRPC over HTTP/2.
-        Grpc = 4 "grpc",
-        /// WebSocket, with the HTTP exchange that opened it.
-        WebSocket = 5 "websocket",
-        /// PostgreSQL, frontend and backend protocol 3.
-        Postgresql = 6 "postgresql",
-        /// Redis, RESP2 and RESP3.
-        Redis = 7 "redis",
-    }
-}
-
-impl Protocol {
-    /// Whether its calls are exchanges of HTTP, whatever passes inside their bodies.
-    pub const fn is_http(self) -> bool {
-        matches!(self, Self::Http1 | Self::WebSocket) || self.is_http2()
-    }
-
-    /// Whether its calls are streams of HTTP/2. A WebSocket may be one, which only its head tells.
-    pub const fn is_http2(self) -> bool {
-        matches!(self, Self::Http2 | Self::Grpc)
-    }
-
-    /// Whether its calls are questions to a database.
-    pub const fn is_database(self) -> bool {
-        matches!(self, Self::Postgresql | Self::Redis)
-    }
-}
-
-words! {
-    /// Which side of a call a record is.
-    Leg {
-        /// Recorded beside the callee.
-        Inbound = 0 "inbound",
-        /// Recorded beside the caller.
-        Outbound = 1 "outbound",
-    }
-}
-
-words! {
-    /// Which engine carried the bytes.
-    Engine {
-        /// Bytes were passed on unchanged and parsed on the side.
-        Splice = 0 "splice",
-        /// HTTP was terminated and sent anew.
-        Terminate = 1 "terminate",
-    }
-}
-
-words! {
-    /// Whether a call has ended.
-    State {
-        /// Still running; a later record of the same connection and ordinal supersedes this one.
-        Open = 0 "open",
-        /// Ended, well or badly.
-        Complete = 1 "complete",
-        /// Its sidecar went away before the call ended.
-        Lost = 2 "lost",
-    }
-}
-
-words! {
-    /// One end of a connection.
-    Side {
-        /// The end that opened the connection.
-        Client = 0 "client",
-        /// The end that accepted it.
-        Server = 1 "server",
-        /// Neither: the sidecar itself ended it.
-        Sidecar = 2 "sidecar",
-    }
-}
-
-words! {
-    /// Why less of a message was kept than was sent.
-    Omitted {
-        /// The body is longer than the body limit.
-        Limit = 0 "limit",
-        /// The capture budget was used up.
-        Budget = 1 "budget",
-        /// The content coding could not be undone within bounds, so secrets could not be looked for.
-        Uninspectable = 2 "uninspectable",
-        /// The head is longer than the head limit.
-        Head = 3 "head",
-        /// The bytes are not parsed, so they were counted only.
-        Opaque = 4 "opaque",
-        /// It is a credential by its place, such as an argument of `AUTH`.
-        Secret = 5 "secret",
-        /// A reason that only newer sidecars know.
-        Other = 254 "other",
-    }
-}
-
-words! {
-    /// Why a call failed below its protocol. The word names who failed.
-    CallError {
-        /// The server's host answered that nothing listens there (`ECONNREFUSED`).
-        ConnectRefused = 0 "connect_refused",
-        /// The server did not answer the connection attempt (`ETIMEDOUT`).
-        ConnectTimeout = 1 "connect_timeout",
-        /// There is no way to the server (`ENETUNREACH`, `EHOSTUNREACH`).
-        ConnectUnreachable = 2 "connect_unreachable",
-        /// The connection to the server failed in another way.
-        ConnectFailed = 3 "connect_failed",
-        /// The client closed before the exchange was over.
-        ClientClosed = 4 "client_closed",
-        /// The server closed before the exchange was over.
-        ServerClosed = 5 "server_closed",
-        /// The client reset the connection.
-        ClientReset = 6 "client_reset",
-        /// The server reset the connection.
-        ServerReset = 7 "server_reset",
-        /// The request cannot be parsed; it was passed on all the same.
-        MalformedRequest = 8 "malformed_request",
-        /// The response cannot be parsed; it was passed on all the same.
-        MalformedResponse = 9 "malformed_response",
-        /// The sidecar stopped while the call was running.
-        SidecarStopped = 10 "sidecar_stopped",
-        /// The client ended the stream early, such as on a deadline or when it lost interest.
-        ClientCancelled = 11 "client_cancelled",
-        /// The server ended the stream early.
-        ServerCancelled = 12 "server_cancelled",
-        /// The server did not look at the request: it may be sent again (RFC 9113 section 8.7).
-        ServerRefused = 13 "server_refused",
-        /// The sidecar reset it, because a person switched a fault on ([`Call::fault`]).
-        FaultReset = 14 "fault_reset",
-        /// The client did not accept the certificate that an intercepting sidecar showed it.
-        CertificateRefused = 15 "certificate_refused",
-        /// The client and an intercepting sidecar could not agree on TLS, or the client left without a word while
-        /// it was not known yet that the sidecar's certificate is accepted.
-        TlsFailed = 16 "tls_failed",
-        /// A failure that only newer sidecars know.
-        Other = 254 "other",
-    }
-}
-
-/// Name of a stored call: the hub's number of the block it came in, and its place there.
-///
-/// Short, because a model has to repeat it; unique in the hub; kept when blocks are merged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId {
-    /// The hub's number of the block, from 1.
-    pub block: u64,
-    /// Place within the block, from 0.
-    pub ordinal: u32,
-}
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c{}-{}", self.block, self.ordinal)
-    }
-}
-
-impl FromStr for CallId {
-    type Err = BadCallId;
-
-    fn from_str(text: &str) -> Result<Self, BadCallId> {
-        let parse = || {
-            let (block, ordinal) = text.strip_prefix('c')?.split_once('-')?;
-            let id = CallId {
-                block: block.parse().ok()?,
-                ordinal: ordinal.parse().ok()?,
-            };
-            // One spelling per call: `c07-1` and `c+7-1` are not names.
-            (id.to_string() == text).then_some(id)
-        };
-        parse().ok_or_else(|| BadCallId(text.chars().take(40).collect()))
-    }
-}
-
-/// Text that is not the name of a call.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a call id; they look like c12-7")]
-pub struct BadCallId(pub String);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_id_reads_back_as_it_was_written() {
-        let id = CallId {
-            block: 12,
-            ordinal: 7,
-        };
-        assert_eq!(id.to_string(), "c12-7");
-        assert_eq!("c12-7".parse(), Ok(id));
-    }
-
-    #[test]
-    fn only_one_spelling_names_a_call() {
-        for text in [
-            "",
-            "c",
-            "c12",
-            "12-7",
-            "c-",
-            "c07-1",
-            "c+7-1",
-            "c1-2-3",
-            "c1-99999999999",
-        ] {
-            assert!(
-                text.parse::<CallId>().is_err(),
-                "{text:?} was taken for a call id"
-            );
-        }
-    }
-
     #[test]
     fn a_command_that_waits_for_others_says_nothing_of_its_server() {
         assert!(crate::testing::redis_call(5, "BLPOP", "jobs").is_stream());
         assert!(!crate::testing::redis_call(5, "LPOP", "jobs").is_stream());
-    }
-
-    #[test]
-    fn words_and_codes_lead_back_to_their_value() {
-        for error in CallError::ALL {
-            assert_eq!(CallError::from_code(error.code()), Some(*error));
-            assert_eq!(error.as_str().parse(), Ok(*error));
-        }
     }
 }

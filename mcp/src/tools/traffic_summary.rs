@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::filter::FilterInput;
+use super::nothing::{nothing, undecided_line};
 use super::recorder_status::coverage_line;
 use super::table::{Table, ms};
-use super::{Outcome, RESULT_BYTES, ToolError, bounded, nothing, text, undecided_line, window};
+use super::{Outcome, RESULT_BYTES, ToolError, bounded, text, window};
 use crate::api::query::{TIME_BUDGET, ask};
 use crate::api::summary::share;
 use crate::app::App;

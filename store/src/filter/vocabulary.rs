@@ -2,7 +2,10 @@
 //!
 //! Names without a note are KFL2's, with KFL2's meaning.
 
+mod mistakes;
+
 use super::value::Type;
+use mistakes::MISTAKES;
 
 /// A fact of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -311,63 +314,6 @@ pub(crate) fn unrecorded_protocol(name: &str) -> Option<&'static str> {
     known.copied().find(|protocol| *protocol == name)
 }
 
-/// Names that people and models write by mistake, and what they mean.
-const MISTAKES: &[(&str, &str)] = &[
-    ("request.path", "path"),
-    ("request.url", "url"),
-    ("request.method", "method"),
-    ("request.host", "host"),
-    ("request.query", "query"),
-    ("request.size", "request_body_size"),
-    ("request.body_size", "request_body_size"),
-    ("response.size", "response_body_size"),
-    ("response.body_size", "response_body_size"),
-    ("response.status", "status_code"),
-    ("response.status_code", "status_code"),
-    ("response.code", "status_code"),
-    ("response.latency", "elapsed_time"),
-    ("response.time", "elapsed_time"),
-    ("response.duration", "elapsed_time"),
-    ("latency", "elapsed_time"),
-    ("duration", "elapsed_time"),
-    ("elapsed", "elapsed_time"),
-    ("code", "status_code"),
-    ("src.ns", "src.namespace"),
-    ("dst.ns", "dst.namespace"),
-    ("src.svc", "src.service.name"),
-    ("dst.svc", "dst.service.name"),
-    ("ns", "namespace"),
-    ("uri", "url"),
-    ("time", "timestamp"),
-    ("headers", "request.headers"),
-    ("cookies", "request.cookies"),
-    ("body", "request.body"),
-    ("service", "dst.service.name"),
-    ("source", "src.name"),
-    ("destination", "dst.name"),
-    ("postgres", "postgresql"),
-    ("pg", "postgresql"),
-    ("sql", "postgresql"),
-    ("postgresql_statement", "postgresql_query"),
-    ("sql.fingerprint", "postgresql_fingerprint"),
-    ("sql.statement", "postgresql_query"),
-    ("sql.rows", "postgresql_rows"),
-    ("redis.key", "redis_key"),
-    ("redis.command", "redis_command"),
-    ("mongo", "mongodb"),
-    ("websocket", "ws"),
-    ("grpc.status", "grpc_status"),
-    ("grpc.method", "grpc_method"),
-    ("grpc.service", "grpc_service"),
-    ("grpc_code", "grpc_status"),
-    ("is_error", "failed"),
-    ("tls.handling", "tls_handling"),
-    ("tls.reason", "tls_reason"),
-    ("tls.sni", "tlsx_sni"),
-    ("sni", "tlsx_sni"),
-    ("intercepted", "tls_handling"),
-];
-
 /// The name spelled `name`.
 pub(crate) fn find(name: &str) -> Option<&'static Name> {
     NAMES.iter().find(|known| known.name == name)
@@ -404,40 +350,4 @@ pub(crate) fn meant_by(wrong: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_mistake_leads_to_a_name_that_exists() {
-        for (mistake, meant) in MISTAKES {
-            assert!(find(mistake).is_none(), "{mistake} is a name");
-            assert!(
-                find(meant).is_some() || UNRECORDED_PROTOCOLS.contains(meant),
-                "{mistake} leads to {meant}, which is no name"
-            );
-        }
-    }
-
-    #[test]
-    fn no_name_is_there_twice() {
-        for (index, known) in NAMES.iter().enumerate() {
-            let again = NAMES[index + 1..]
-                .iter()
-                .any(|other| other.name == known.name);
-            assert!(!again, "{} is there twice", known.name);
-            assert!(!UNRECORDED_PROTOCOLS.contains(&known.name));
-        }
-    }
-
-    #[test]
-    fn the_manual_names_every_name() {
-        let manual = include_str!("../../../docs/filters.md");
-        for known in NAMES
-            .iter()
-            .filter(|known| known.field != Field::Unrecorded)
-        {
-            let quoted = format!("`{}`", known.name);
-            assert!(manual.contains(&quoted), "docs/filters.md lacks {quoted}");
-        }
-    }
-}
+mod tests;
