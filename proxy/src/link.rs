@@ -98,6 +98,13 @@ impl<'a> Link<'a> {
         }
     }
 
+    /// Returns when the peer closed its sending direction, also while bytes before that wait to be read.
+    pub(crate) async fn closed_by_peer(self) {
+        // Of what a socket is registered for only a close is a matter of priority; an error is the
+        // runtime's, as below.
+        let _ = self.socket().ready(Interest::PRIORITY).await;
+    }
+
     /// Returns when the peer reset the connection or it broke; a close does not count.
     pub(crate) async fn reset_by_peer(self) {
         // An error here means that the runtime is going away, and the connection with it.

@@ -57,9 +57,11 @@ pub(super) async fn relay<'a>(
         is_asking_over: false,
         is_serving_over: false,
         end_passed: Cell::new(false),
+        is_client_closing: false,
         server,
     };
     let mut reset = pin!(client.reset_by_peer());
+    let mut closing = pin!(client.closed_by_peer());
     let ended = poll_fn(|cx| {
         // What comes from the server first, so that it is written in the same turn.
         state.is_asking_over = state.is_asking_over || asking.poll_without_shutdown(cx).is_ready();
@@ -68,6 +70,8 @@ pub(super) async fn relay<'a>(
             near.note_broken();
         }
         near.look_ahead(cx);
+        state.is_client_closing = state.is_client_closing
+            || exchanges.is_held_back() && closing.as_mut().poll(cx).is_ready();
         exchanges.let_body_follow();
         let judgement = state.judge();
         for wire in [near, far] {
@@ -104,6 +108,8 @@ struct State<'a> {
     is_serving_over: bool,
     /// The client's close was passed on.
     end_passed: Cell<bool>,
+    /// The client closed while a fault held its request back, behind bytes that nobody has read yet.
+    is_client_closing: bool,
     server: Link<'a>,
 }
 
@@ -142,7 +148,8 @@ impl State<'_> {
 
     /// How the connection ends by what a fault does, or by the client while one holds its request back.
     fn ended_by_fault(&self) -> Option<Outcome> {
-        if self.exchanges.is_held_back() && self.exchanges.client.is_at_end() {
+        let is_client_gone = self.is_client_closing || self.exchanges.client.is_at_end();
+        if self.exchanges.is_held_back() && is_client_gone {
             return Some(Outcome::Closed(Side::Client));
         }
         match self.exchanges.end()? {
