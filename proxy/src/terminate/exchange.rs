@@ -42,6 +42,8 @@ pub(super) struct Exchanges<'a> {
     is_server_old: Cell<bool>,
     /// A fault holds a request back.
     is_held_back: Cell<bool>,
+    /// A fault answers a request, and has not begun to.
+    is_answering: Cell<bool>,
     /// A fault ends the connection so.
     end: Cell<Option<Outcome>>,
 }
@@ -67,6 +69,7 @@ impl<'a> Exchanges<'a> {
             given_up: Cell::new(false),
             is_server_old: Cell::new(false),
             is_held_back: Cell::new(false),
+            is_answering: Cell::new(false),
             end: Cell::new(None),
         }
     }
@@ -84,6 +87,11 @@ impl<'a> Exchanges<'a> {
     /// A fault holds a request back: a client that closes meanwhile does not want it any more.
     pub(super) fn is_held_back(&self) -> bool {
         self.is_held_back.get()
+    }
+
+    /// A fault is at work on a request, of which the server has seen nothing and is to see nothing by now.
+    pub(super) fn is_in_a_fault(&self) -> bool {
+        self.is_held_back.get() || self.is_answering.get()
     }
 
     /// How a fault ends the connection; a close once everything that is due was written.
@@ -142,6 +150,7 @@ impl<'a> Exchanges<'a> {
 
     /// Answers a request that the server never sees.
     async fn answer(&self, request: Request<Incoming>, answer: &Answer) -> Response<Passing> {
+        self.is_answering.set(true);
         let framing = framing_of(request.body());
         self.client.input.borrow_mut().take_head(framing);
         let (head, mut body) = request.into_parts();
@@ -153,6 +162,7 @@ impl<'a> Exchanges<'a> {
         }
         let output = &self.client.output;
         output.begin(answer::head_of_http1(answer, is_last));
+        self.is_answering.set(false);
         let right = answer::framing_of_http1(answer, is_last);
         let has_none = answer.body.is_empty() || head.method == Method::HEAD;
         if has_none {

@@ -132,7 +132,8 @@ impl State<'_> {
                 return Poll::Ready((!from.is_at_end()).then_some(Outcome::Reset(by)));
             }
         }
-        let is_idle = near.output.is_silent();
+        // A server that closes meanwhile takes nothing from what a fault does: the close is passed on behind.
+        let is_idle = near.output.is_silent() && !self.exchanges.is_in_a_fault();
         let is_lost = self.exchanges.is_given_up()
             || near.input.borrow().is_lost()
             || far.input.borrow().is_lost();
