@@ -9,14 +9,14 @@ use hyper::{Method, Response, StatusCode, Version};
 use remora_store::fault::Answer;
 
 /// A head of HTTP/1; `is_last` says that the connection ends behind the message.
-pub(super) fn head_of_http1(answer: &Answer, is_last: bool) -> Vec<u8> {
+pub(super) fn head_of_http1(answer: &Answer, method: &Method, is_last: bool) -> Vec<u8> {
     let status = status(answer);
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16());
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if has_length(status) {
+    if has_length(answer, method) {
         head.push_str(&format!("content-length: {}\r\n", answer.body.len()));
     }
     if is_last {
@@ -27,9 +27,13 @@ pub(super) fn head_of_http1(answer: &Answer, is_last: bool) -> Vec<u8> {
 }
 
 /// What hyper has to know of it: only what frames the body and ends the connection.
-pub(super) fn framing_of_http1(answer: &Answer, is_last: bool) -> response::Builder {
+pub(super) fn framing_of_http1(
+    answer: &Answer,
+    method: &Method,
+    is_last: bool,
+) -> response::Builder {
     let mut response = Response::builder().status(status(answer));
-    if has_length(status(answer)) {
+    if has_length(answer, method) {
         response = response.header(header::CONTENT_LENGTH, answer.body.len());
     }
     match is_last {
@@ -52,13 +56,14 @@ pub(super) fn send_on_http2(
             response.headers_mut().append(name, value);
         }
     }
-    if has_length(status(answer)) && !answer.body.is_empty() {
+    if has_length(answer, method) && !answer.body.is_empty() {
         let length = HeaderValue::from(answer.body.len());
         response
             .headers_mut()
             .insert(header::CONTENT_LENGTH, length);
     }
-    let is_whole = answer.body.is_empty() || *method == Method::HEAD;
+    let is_whole =
+        answer.body.is_empty() || *method == Method::HEAD || opens_tunnel(answer, method);
     let mut stream: SendStream<Bytes> = respond.send_response(response, is_whole)?;
     match is_whole {
         true => Ok(()),
@@ -100,7 +105,13 @@ fn status(answer: &Answer) -> StatusCode {
     StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// Whether a tunnel begins behind it, so that it has no body (RFC 9110 section 9.3.6).
+pub(super) fn opens_tunnel(answer: &Answer, method: &Method) -> bool {
+    *method == Method::CONNECT && status(answer).is_success()
+}
+
 /// RFC 9110 section 8.6.
-fn has_length(status: StatusCode) -> bool {
-    !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+fn has_length(answer: &Answer, method: &Method) -> bool {
+    let has_none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status(answer));
+    !has_none && !opens_tunnel(answer, method)
 }

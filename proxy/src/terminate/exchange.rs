@@ -156,15 +156,17 @@ impl<'a> Exchanges<'a> {
         let (head, mut body) = request.into_parts();
         // Whoever waits for leave to send a body may send it or not, and nobody could tell.
         let is_read_out = !head.headers.contains_key(header::EXPECT) && read_out(&mut body).await;
-        let is_last = !is_read_out || !answer::keeps_open(&head);
+        // There is no tunnel behind a connection that the server knows nothing of.
+        let opens_tunnel = answer::opens_tunnel(answer, &head.method);
+        let is_last = opens_tunnel || !is_read_out || !answer::keeps_open(&head);
         if is_last {
             self.end.set(Some(Outcome::Closed(Side::Sidecar)));
         }
         let output = &self.client.output;
-        output.begin(answer::head_of_http1(answer, is_last));
+        output.begin(answer::head_of_http1(answer, &head.method, is_last));
         self.is_answering.set(false);
-        let right = answer::framing_of_http1(answer, is_last);
-        let has_none = answer.body.is_empty() || head.method == Method::HEAD;
+        let right = answer::framing_of_http1(answer, &head.method, is_last);
+        let has_none = answer.body.is_empty() || head.method == Method::HEAD || opens_tunnel;
         if has_none {
             output.finish();
         }

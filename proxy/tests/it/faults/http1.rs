@@ -328,3 +328,20 @@ async fn a_server_that_closes_during_an_upload_does_not_take_the_answer_away() {
     drop(client);
     assert_eq!(read_to_end(&mut server).await, b"");
 }
+
+/// The server has opened no tunnel: what a client says in one reaches nobody.
+#[tokio::test]
+async fn a_tunnel_that_a_fault_grants_leads_nowhere() {
+    let rig = Rig::start_outbound().await;
+    let effect = json!({"status": 200, "body": "welcome"});
+    begin(&rig, "outbound", effect, json!({"first": 1}));
+    let (mut client, mut server) = rig.connect().await;
+    client
+        .write_all(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nhello")
+        .await
+        .unwrap();
+    let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+    assert_eq!(read_to_end(&mut client).await, answer);
+    drop(client);
+    assert_eq!(read_to_end(&mut server).await, b"");
+}
