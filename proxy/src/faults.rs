@@ -5,6 +5,7 @@
 //! not the hub is there. While none is active a connection costs one look at a number.
 
 mod held;
+mod life;
 mod pace;
 mod subject;
 
@@ -22,6 +23,7 @@ use remora_store::fault::{
 use tokio::time::Instant;
 
 use held::Held;
+pub(crate) use life::Life;
 pub(crate) use pace::Pace;
 pub(crate) use subject::{Carrier, Subject, Target};
 
@@ -60,6 +62,8 @@ pub(crate) struct Injection {
     /// Name of the fault.
     pub(crate) id: Box<str>,
     pub(crate) effect: Effect,
+    /// How long it may be at work.
+    pub(crate) life: Life,
 }
 
 impl Faults {

@@ -2,8 +2,10 @@
 
 use remora_store::call::Leg;
 use remora_store::fault::{Fault, FaultError, FaultSpec, FaultState, HeldFault, Selection};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::life::Life;
 use super::subject::{Carrier, Target};
 use super::{Connection, Injection};
 
@@ -12,7 +14,8 @@ pub(super) struct Held {
     spec: FaultSpec,
     fault: Fault,
     expires: Instant,
-    stopped: bool,
+    /// Whether it was stopped; what it has begun watches that.
+    stopped: watch::Sender<bool>,
     /// How many calls it met.
     touched: u64,
 }
@@ -23,7 +26,7 @@ impl Held {
             fault: spec.check()?,
             spec,
             expires,
-            stopped: false,
+            stopped: watch::Sender::new(false),
             touched: 0,
         })
     }
@@ -38,17 +41,23 @@ impl Held {
 
     /// Ends it, unless it is over.
     pub(super) fn stop(&mut self, now: Instant) {
-        self.stopped |= self.is_there(now);
+        if self.is_there(now) {
+            self.stopped.send_replace(true);
+        }
     }
 
     /// Whether it has neither expired nor been stopped.
     pub(super) fn is_there(&self, now: Instant) -> bool {
-        !self.stopped && now < self.expires
+        !self.is_stopped() && now < self.expires
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
     }
 
     pub(super) fn state(&self, now: Instant) -> FaultState {
         match self.fault.selection {
-            _ if self.stopped => FaultState::Stopped,
+            _ if self.is_stopped() => FaultState::Stopped,
             _ if now >= self.expires => FaultState::Expired,
             Selection::First(calls) if self.touched >= u64::from(calls) => FaultState::Spent,
             _ => FaultState::Active,
@@ -85,6 +94,7 @@ impl Held {
             Injection {
                 id: self.fault.id.clone(),
                 effect: self.fault.effect.clone(),
+                life: Life::new(self.expires, self.stopped.subscribe()),
             }
         })
     }

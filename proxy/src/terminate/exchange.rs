@@ -19,7 +19,7 @@ use remora_store::fault::{Answer, Effect};
 use super::answer;
 use super::passing::Passing;
 use super::wire::Wire;
-use crate::faults::Pace;
+use crate::faults::{Life, Pace};
 use crate::observe::body;
 use crate::splice::Outcome;
 
@@ -124,27 +124,32 @@ impl<'a> Exchanges<'a> {
         )
         .await;
         let head = || self.client.input.borrow().head().to_vec();
-        match self.client.strike(None, head) {
-            None => self.pass_on(request, None).await,
-            Some(Effect::Status(answer)) => Ok(self.answer(request, &answer).await),
-            Some(Effect::Delay(time)) => {
-                self.hold_back(time).await;
+        let Some(injection) = self.client.strike(None, head) else {
+            return self.pass_on(request, None).await;
+        };
+        match injection.effect {
+            Effect::Status(answer) => Ok(self.answer(request, &answer).await),
+            Effect::Delay(time) => {
+                self.hold_back(time, injection.life).await;
                 self.pass_on(request, None).await
             }
-            Some(Effect::Reset) => {
+            Effect::Reset => {
                 self.end.set(Some(Outcome::Reset(Side::Sidecar)));
                 pending().await
             }
-            Some(Effect::Throttle { bytes_per_second }) => {
-                self.pass_on(request, Some(Pace::new(bytes_per_second)))
-                    .await
+            Effect::Throttle { bytes_per_second } => {
+                let pace = Pace::new(bytes_per_second, injection.life);
+                self.pass_on(request, Some(pace)).await
             }
         }
     }
 
-    async fn hold_back(&self, time: Duration) {
+    async fn hold_back(&self, time: Duration, life: Life) {
         self.is_held_back.set(true);
-        tokio::time::sleep(time).await;
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = life.over() => {}
+        }
         self.is_held_back.set(false);
     }
 

@@ -208,11 +208,11 @@ impl<'a> Streams<'a> {
                     Some(sender) => {
                         let (head, body) = request.into_parts();
                         let number = respond.stream_id().as_u32();
-                        let effect = self
+                        let injection = self
                             .near
                             .strike(Some(number), || answer::lines_of_http2(&head));
                         let request = Request::from_parts(head, body);
-                        let stream = stream::serve(request, respond, sender.clone(), effect);
+                        let stream = stream::serve(request, respond, sender.clone(), injection);
                         self.running.spawn_local(stream);
                     }
                     None => respond.send_reset(Reason::REFUSED_STREAM),

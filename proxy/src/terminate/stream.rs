@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Request, Response, Version};
 use remora_store::fault::Effect;
 
 use super::answer;
-use crate::faults::Pace;
+use crate::faults::{Injection, Pace};
 
 /// The client's end of a stream whose server is gone. Kept, it is not reset: the client is to see what
 /// happened to the connection.
@@ -34,26 +34,33 @@ pub(super) async fn serve(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     sender: SendRequest<Bytes>,
-    effect: Option<Effect>,
+    injection: Option<Injection>,
 ) -> Option<Orphan> {
-    match effect {
-        None => pass(request, respond, sender, None).await,
-        Some(Effect::Status(answer)) => {
+    let Some(injection) = injection else {
+        return pass(request, respond, sender, None).await;
+    };
+    match injection.effect {
+        Effect::Status(answer) => {
             // It fails where the client has given the stream up.
             let _ = answer::send_on_http2(&answer, request.method(), &mut respond);
             None
         }
-        Some(Effect::Reset) => {
+        Effect::Reset => {
             respond.send_reset(RESET_BY_FAULT);
             None
         }
-        Some(Effect::Delay(time)) => tokio::select! {
-            biased;
-            _ = poll_fn(|cx| respond.poll_reset(cx)) => None,
-            () = tokio::time::sleep(time) => pass(request, respond, sender, None).await,
-        },
-        Some(Effect::Throttle { bytes_per_second }) => {
-            pass(request, respond, sender, Some(Pace::new(bytes_per_second))).await
+        Effect::Delay(time) => {
+            tokio::select! {
+                biased;
+                _ = poll_fn(|cx| respond.poll_reset(cx)) => return None,
+                () = tokio::time::sleep(time) => {}
+                () = injection.life.over() => {}
+            }
+            pass(request, respond, sender, None).await
+        }
+        Effect::Throttle { bytes_per_second } => {
+            let pace = Pace::new(bytes_per_second, injection.life);
+            pass(request, respond, sender, Some(pace)).await
         }
     }
 }

@@ -7,12 +7,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use remora_store::call::Side;
-use remora_store::fault::Effect;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::input::{Handed, Input};
 use super::output::Output;
-use crate::faults::Subject;
+use crate::faults::{Injection, Subject};
 use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
@@ -87,12 +86,12 @@ impl<'a> Wire<'a> {
         &self,
         stream: Option<u32>,
         head: impl FnOnce() -> Vec<u8>,
-    ) -> Option<Effect> {
+    ) -> Option<Injection> {
         let injection = self.subject?.strike(head)?;
         if let Some(tap) = self.tap {
             tap.struck(stream, &injection);
         }
-        Some(injection.effect)
+        Some(injection)
     }
 
     /// This was read before, and shown.

@@ -345,3 +345,42 @@ async fn a_tunnel_that_a_fault_grants_leads_nowhere() {
     drop(client);
     assert_eq!(read_to_end(&mut server).await, b"");
 }
+
+#[tokio::test]
+async fn a_delay_ends_with_its_fault() {
+    let mut rig = Rig::start_outbound().await;
+    begin(&rig, "outbound", json!({"delay_ms": 60_000}), json!({}));
+    let (mut client, mut server) = rig.connect().await;
+    client.write_all(GET).await.unwrap();
+    while held(&rig).touched == 0 {
+        rig.flush().await;
+    }
+    stop(&rig);
+    assert_eq!(read(&mut server, GET.len()).await, GET);
+    server.write_all(OK).await.unwrap();
+    assert_eq!(read(&mut client, OK.len()).await, OK);
+    let calls = calls_of(&mut rig).await;
+    assert_eq!(effects(&calls), [Some(EffectKind::Delay)]);
+}
+
+#[tokio::test]
+async fn a_throttle_ends_with_its_fault() {
+    let rig = Rig::start_outbound().await;
+    begin(
+        &rig,
+        "outbound",
+        json!({"bytes_per_second": 1}),
+        json!({"first": 1}),
+    );
+    let (mut client, mut server) = rig.connect().await;
+    client.write_all(GET).await.unwrap();
+    read(&mut server, GET.len()).await;
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+    let response = format!("{head}{}", "x".repeat(5_000));
+    server.write_all(response.as_bytes()).await.unwrap();
+    let start = read(&mut client, head.len() + 1).await;
+    stop(&rig);
+    let rest = read(&mut client, 4_999).await;
+    assert_eq!([start, rest].concat(), response.as_bytes());
+    exchange(&mut client, &mut server, GET, OK).await;
+}

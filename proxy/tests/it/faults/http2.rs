@@ -9,7 +9,7 @@ use remora_store::call::{CallError, Detail, EffectKind, Http2, Reset, Side};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{begin, calls_of, effects, held};
+use super::{begin, calls_of, effects, held, stop};
 use crate::rig::{Rig, within};
 use crate::terminated::ends::{Ends, connect_plainly, read, request};
 
@@ -214,4 +214,20 @@ async fn sixty_four_connections_share_the_count() {
     }
     let met: usize = asking.join_all().await.into_iter().sum();
     assert_eq!((met, held(&rig).touched), (100, 100));
+}
+
+#[tokio::test]
+async fn a_delay_ends_with_its_fault() {
+    let rig = Rig::start_outbound().await;
+    begin(&rig, "outbound", json!({"delay_ms": 60_000}), json!({}));
+    let mut ends = connect_plainly(&rig).await;
+    let (response, _) = ends.sender.send_request(request("/pay"), true).unwrap();
+    while held(&rig).touched == 0 {
+        rig.flush().await;
+    }
+    stop(&rig);
+    let (_, mut respond) = ends.accept().await;
+    respond.send_response(Response::new(()), true).unwrap();
+    let response = ends.serve_while(response).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
 }
