@@ -13,6 +13,7 @@ use h2::client::SendRequest;
 use h2::{Reason, client, server};
 use hyper::Request;
 use remora_store::call::Side;
+use remora_store::fault::Effect;
 use tokio::task::JoinSet;
 
 use super::answer;
@@ -29,6 +30,13 @@ const FIELDS_LIMIT_BYTES: u32 = 4 * HEAD_LIMIT_BYTES as u32;
 /// What may be on its way through one connection in one direction. Several times the window of a stream,
 /// so that a stream that nobody reads does not hold up the others.
 const WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// What a stream may hold of that: the window that each begins with (RFC 9113 section 6.9.2).
+const STREAM_WINDOW_BYTES: u32 = 65_535;
+
+/// Most streams that are throttled and do not count in the window of the connection. The bodies of more
+/// wait in it, and hold up the others.
+const THROTTLED_LIMIT: u32 = 256;
 
 /// Most streams at a time, where the server allows more or says nothing: each is a task with its heads.
 const STREAMS_LIMIT: u32 = 1_000;
@@ -55,6 +63,8 @@ pub(super) async fn relay<'a>(
         sender: Some(sender),
         asking: Some(asking),
         running: JoinSet::new(),
+        throttled: Rc::new(()),
+        widened_by: 0,
         orphans: Vec::new(),
     };
     Carried::Over(streams.relay(client, server).await)
@@ -99,6 +109,10 @@ struct Streams<'a> {
     /// Gone once the connection to the server is over.
     asking: Option<Asking<'a>>,
     running: JoinSet<Option<Orphan>>,
+    /// Each stream that is throttled holds one more of it.
+    throttled: Rc<()>,
+    /// For how many of them the window towards the server is wider.
+    widened_by: u32,
     /// Streams that ended with the connection to the server.
     orphans: Vec<Orphan>,
 }
@@ -149,6 +163,7 @@ impl<'a> Streams<'a> {
     fn turn(&mut self, serving: &mut Serving<'a>, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.ask_on(serving, cx);
         let is_over = self.accept(serving, cx);
+        self.make_room();
         while let Poll::Ready(Some(ended)) = self.running.poll_join_next(cx) {
             // One that panicked has reset itself.
             self.orphans.extend(ended.ok().flatten());
@@ -198,6 +213,18 @@ impl<'a> Streams<'a> {
         }
     }
 
+    /// What throttled streams hold of the window of the connection to the server is made up for.
+    fn make_room(&mut self) {
+        let throttled = u32::try_from(Rc::strong_count(&self.throttled) - 1);
+        let throttled = throttled.unwrap_or(u32::MAX).min(THROTTLED_LIMIT);
+        if let Some(asking) = &mut self.asking
+            && throttled != self.widened_by
+        {
+            self.widened_by = throttled;
+            asking.set_target_window_size(WINDOW_BYTES + throttled * STREAM_WINDOW_BYTES);
+        }
+    }
+
     /// Takes new streams, and drives the connection to the client; true when that is over.
     fn accept(&mut self, serving: &mut Serving<'a>, cx: &mut Context<'_>) -> bool {
         loop {
@@ -211,9 +238,17 @@ impl<'a> Streams<'a> {
                         let injection = self
                             .near
                             .strike(Some(number), || answer::lines_of_http2(&head));
+                        let throttled = injection
+                            .as_ref()
+                            .filter(|by| matches!(by.effect, Effect::Throttle { .. }))
+                            .map(|_| Rc::clone(&self.throttled));
                         let request = Request::from_parts(head, body);
                         let stream = stream::serve(request, respond, sender.clone(), injection);
-                        self.running.spawn_local(stream);
+                        self.running.spawn_local(async move {
+                            let ended = stream.await;
+                            drop(throttled);
+                            ended
+                        });
                     }
                     None => respond.send_reset(Reason::REFUSED_STREAM),
                 },

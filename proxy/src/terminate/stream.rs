@@ -221,6 +221,8 @@ async fn pump(
             }
             if let Some(pace) = &mut pace {
                 ready!(pace.poll_ready(cx));
+                // The window of the connection is for all streams: no more of it than may pass now.
+                to.reserve_capacity(held.len().min(pace.step_bytes()));
                 // Room that an earlier piece left over is not announced again.
                 if to.capacity() > 0 {
                     return Poll::Ready(Ok(Step::Room(to.capacity())));
@@ -234,7 +236,9 @@ async fn pump(
         });
         match step.await? {
             Step::Data(data) => {
-                to.reserve_capacity(data.remaining());
+                if pace.is_none() {
+                    to.reserve_capacity(data.remaining());
+                }
                 held = data;
             }
             Step::Room(0) => {}

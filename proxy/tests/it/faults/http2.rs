@@ -7,6 +7,7 @@ use h2::Reason;
 use hyper::{Response, StatusCode};
 use remora_store::call::{CallError, Detail, EffectKind, Http2, Reset, Side};
 use serde_json::json;
+use test_case::test_case;
 use tokio::task::JoinSet;
 
 use super::{begin, calls_of, effects, held, stop};
@@ -230,4 +231,32 @@ async fn a_delay_ends_with_its_fault() {
     respond.send_response(Response::new(()), true).unwrap();
     let response = ends.serve_while(response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+/// Both windows of a connection, the client's of 64 KiB and the sidecar's own, are for all of its streams.
+#[test_case(4; "as many as fill the window of the client")]
+#[test_case(20; "as many as fill the window of the sidecar")]
+#[tokio::test]
+async fn throttled_streams_do_not_hold_up_the_others(streams: usize) {
+    let rig = Rig::start_outbound().await;
+    begin(
+        &rig,
+        "outbound",
+        json!({"bytes_per_second": 1}),
+        json!({"filter": {"path_prefix": "/pay"}}),
+    );
+    let mut ends = connect_plainly(&rig).await;
+    let mut throttled = Vec::new();
+    for _ in 0..streams {
+        let (response, _) = ends.sender.send_request(request("/pay"), true).unwrap();
+        let (_, mut respond) = ends.accept().await;
+        let mut down = respond.send_response(Response::new(()), false).unwrap();
+        down.send_data(Bytes::from(vec![7; 100_000]), true).unwrap();
+        let response = ends.serve_while(response).await.unwrap();
+        let mut body = response.into_body();
+        let first = ends.serve_while(body.data()).await.unwrap().unwrap();
+        assert_eq!(first.len(), 1);
+        throttled.push(body);
+    }
+    served(&mut ends, "/other", &[7; 20_000]).await;
 }
