@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use remora_store::fault::{
-    FaultOrder, FaultOrders, FaultReport, FaultSpec, FaultState, HeldFault, MOST_LIFE,
+    FaultOrder, FaultOrders, FaultReport, FaultSpec, FaultState, HeldFault, MOST_FAULTS, MOST_LIFE,
 };
 use tokio::time::Instant;
 
@@ -20,6 +20,8 @@ const TOLD_FOR: Duration = Duration::from_secs(10 * 60);
 const MOST_KNOWN: usize = 1_000;
 /// Most sidecars of which it is known what a fault did there.
 const MOST_SEEN: usize = 1_000;
+/// Most faults of which one question is heard: a sidecar carries out far fewer, and some that are over are told of.
+const MOST_HEARD: usize = 64;
 /// Most faults that one answer begins: more than a few would be longer than a sidecar reads.
 const MOST_ORDERS: usize = 3;
 
@@ -37,10 +39,37 @@ pub struct KnownFault {
     expires: Instant,
     /// When somebody stopped it.
     stopped: Option<Instant>,
+    /// A sidecar told of it, and nobody here began it: it is told of and can be stopped, but no other sidecar
+    /// begins it for that.
+    is_hearsay: bool,
     /// What sidecars said of it last.
-    pub seen: HashMap<u128, HeldFault>,
+    pub seen: HashMap<u128, Seen>,
     /// Why sidecars do not carry it out.
     pub refused: HashMap<u128, String>,
+}
+
+/// What one sidecar said of a fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// How it is there.
+    pub state: FaultState,
+    /// How many calls it met.
+    pub touched: u64,
+    /// Open connections on which it acts.
+    pub covered: u64,
+    /// Open connections that may carry such requests and on which it does not act.
+    pub not_covered: u64,
+}
+
+impl From<&HeldFault> for Seen {
+    fn from(held: &HeldFault) -> Self {
+        Self {
+            state: held.state,
+            touched: held.touched,
+            covered: held.covered,
+            not_covered: held.not_covered,
+        }
+    }
 }
 
 /// The faults that are known.
@@ -61,6 +90,7 @@ impl KnownFault {
             expires_ns: begun_ns.saturating_add(life_ns),
             expires: Instant::now() + life,
             stopped: None,
+            is_hearsay: false,
             seen: HashMap::new(),
             refused: HashMap::new(),
         }
@@ -73,7 +103,7 @@ impl KnownFault {
 
     /// How it is, by what its sidecars said last.
     pub fn state(&self) -> FaultState {
-        let is_spent = |held: &HeldFault| held.state != FaultState::Active;
+        let is_spent = |seen: &Seen| seen.state != FaultState::Active;
         match self.stopped {
             Some(_) => FaultState::Stopped,
             None if Instant::now() >= self.expires => FaultState::Expired,
@@ -97,11 +127,13 @@ impl KnownFault {
 }
 
 impl Faults {
-    /// Adds a fault; false where there are too many.
+    /// Adds a fault; false where there are too many. One that was stopped is known until it would have expired:
+    /// a sidecar that was away meanwhile has still to end it.
     fn add(&mut self, fault: KnownFault) -> bool {
         let now = Instant::now();
         let is_told = |fault: &KnownFault| fault.ended().is_none_or(|ended| now < ended + TOLD_FOR);
-        self.known.retain(|_, fault| is_told(fault));
+        self.known
+            .retain(|_, fault| is_told(fault) || now < fault.expires);
         let has_room = self.known.len() < MOST_KNOWN;
         if has_room {
             self.known.insert(fault.spec.id.clone(), fault);
@@ -109,15 +141,27 @@ impl Faults {
         has_room
     }
 
-    /// Notes what a sidecar says. A fault that is not known was begun by another run of the hub.
+    /// Whether one more fault of this owner may be taken on hearsay.
+    fn may_hear_of(&self, owner: &(String, String)) -> bool {
+        let of_owner = |fault: &&KnownFault| fault.is_hearsay && fault.owner == *owner;
+        self.known.values().filter(of_owner).count() < MOST_FAULTS
+    }
+
+    /// Notes what a sidecar says. A fault that is not known was begun by another run of the hub, or the sidecar
+    /// makes it up.
     fn note(&mut self, incarnation: u128, name: &SidecarName, report: &FaultReport) {
         let owner = (name.namespace.clone(), name.workload.clone());
-        for held in &report.held {
+        for held in report.held.iter().take(MOST_HEARD) {
             let id = &held.fault.id;
-            if !self.known.contains_key(id) && !held.state.is_over() && held.fault.check().is_ok() {
+            let is_news = !self.known.contains_key(id) && !held.state.is_over();
+            if is_news && self.may_hear_of(&owner) && held.fault.check().is_ok() {
                 let left = Duration::from_millis(held.left_ms);
-                let adopted = KnownFault::new(held.fault.clone(), owner.clone(), left);
-                if self.add(adopted) {
+                let fault = KnownFault::new(held.fault.clone(), owner.clone(), left);
+                let heard = KnownFault {
+                    is_hearsay: true,
+                    ..fault
+                };
+                if self.add(heard) {
                     tracing::info!(fault.id = id, "fault of an earlier run of the hub found");
                 }
             }
@@ -126,10 +170,10 @@ impl Faults {
             if let Some(known) = known
                 && (known.seen.len() < MOST_SEEN || known.seen.contains_key(&incarnation))
             {
-                known.seen.insert(incarnation, held.clone());
+                known.seen.insert(incarnation, held.into());
             }
         }
-        for refused in &report.refused {
+        for refused in report.refused.iter().take(MOST_HEARD) {
             let known = self.known.get_mut(&refused.id);
             if let Some(known) = known.filter(|known| known.owner == owner)
                 && known.refused.len() < MOST_SEEN
@@ -153,7 +197,7 @@ impl Faults {
         let wanted = self.known.values().filter(is_owner);
         let start = wanted
             .clone()
-            .filter(|fault| fault.is_wanted())
+            .filter(|fault| fault.is_wanted() && !fault.is_hearsay)
             .filter(|fault| !holds(&fault.spec.id) && !refuses(&fault.spec.id))
             .take(MOST_ORDERS)
             .filter_map(|fault| {

@@ -167,6 +167,31 @@ async fn a_hub_that_starts_anew_learns_of_the_faults_that_act_and_can_stop_them(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_sidecar_says_begins_no_fault_in_others() {
+    let control = control();
+    let claims = (0..40).map(|number| held(&format!("f-{number}"), FaultState::Active, 0));
+    told(&control, 1, "orders", allowing(claims.collect())).await;
+    assert_eq!(control.known_faults().len(), MOST_FAULTS);
+    let orders = told(&control, 2, "orders", allowing(Vec::new())).await;
+    assert!(orders.is_empty(), "{orders:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_was_away_still_ends_what_was_stopped_meanwhile() {
+    let control = control();
+    control.begin_fault(spec("f-1"), owner(), MOST_LIFE);
+    let active = || allowing(vec![held("f-1", FaultState::Active, 2)]);
+    told(&control, 1, "orders", active()).await;
+    control.stop_fault("f-1");
+    tokio::time::advance(TOLD_FOR + LIFE).await;
+    control.begin_fault(spec("f-2"), owner(), LIFE);
+    assert_eq!(control.known_faults().len(), 1);
+    let orders = told(&control, 1, "orders", active()).await;
+    assert_eq!(names(&orders), ["f-2"]);
+    assert_eq!(orders.stop, ["f-1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_speaks_for_the_sidecars_of_others() {
     let control = control();
     control.begin_fault(spec("f-1"), owner(), LIFE);
