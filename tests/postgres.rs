@@ -132,7 +132,12 @@ async fn psycopg_is_told_as_the_server_logs_it() {
         return;
     };
     let mut python = clients.python(programs::PSYCOPG);
-    run(move |port, _| drop(finished(python.arg(port.to_string())))).await;
+    let calls = run(move |port, _| drop(finished(python.arg(port.to_string())))).await;
+    let Some(calls) = calls else {
+        return;
+    };
+    let is_late = |call: &&Value| call["method"] == "COMMIT" && call["error_code"] == "23505";
+    assert_eq!(calls.iter().filter(is_late).count(), 1, "at its Sync");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,10 +61,23 @@ with psycopg.connect(dsn, autocommit=True) as c:
             for n in range(100, 200):
                 copy.write_row((n, "copied"))
         cursor.executemany("UPDATE items SET name = %s WHERE id = %s", [("many", n) for n in range(5)])
+    c.pgconn.exec_params(b"COPY items (id) FROM STDIN", [])
+    for n in range(200, 210):
+        c.pgconn.put_copy_data(f"{n}\n".encode())
+    c.pgconn.put_copy_end()
+    while c.pgconn.get_result(): pass
     with c.transaction():
         with c.cursor("named") as cursor:
             cursor.execute("SELECT id FROM items")
             cursor.fetchmany(10)
+    c.execute("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+late = psycopg.connect(dsn, autocommit=True)
+try:
+    with late.pipeline():
+        for _ in range(2): late.execute("INSERT INTO late VALUES (%s)", (1,))
+except psycopg.Error:
+    pass
+late.close()
 "#;
 
 /// The client of Node, with values, named statements and errors.
