@@ -320,7 +320,7 @@ async fn a_server_that_closes_during_an_upload_does_not_take_the_answer_away() {
     }
     server.shutdown().await.unwrap();
     // The sidecar has seen the close by the time that it has carried another connection.
-    let (mut other, _) = rig.connect().await;
+    let (mut other, _open) = rig.connect().await;
     other.write_all(GET).await.unwrap();
     assert_eq!(read(&mut other, BUSY.len()).await, BUSY);
     client.write_all(b"def").await.unwrap();
