@@ -7,20 +7,19 @@ use remora_store::call::{
     Call, CallError, Detail, EffectKind, Injected, Message, Omitted, Phases, Protocol, Side, State,
 };
 
+mod grant;
+
 use super::connection::Connection;
 use super::messages::Messages;
 use super::{Limits, Recorded};
 use crate::budget::Budget;
+pub(super) use grant::{Grant, Refused, keep_up_to, reserve};
 
 /// What a record takes beside the bytes it keeps: itself, and its share of the queues it passes.
 const RECORD_BYTES: usize = size_of::<Call>() + 128;
 
 /// Most bytes of each body that the partial record of a running call carries.
 pub(super) const OPEN_BODY_BYTES: usize = 4 * 1024;
-
-/// The budget had no room for something without which a record is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refused;
 
 /// A call on its way to being a record.
 #[derive(Debug)]
@@ -51,50 +50,6 @@ pub(super) struct MessageDraft {
     pub(super) body_size: u64,
     pub(super) trailers: Vec<u8>,
     pub(super) omitted: Option<Omitted>,
-}
-
-/// What one record has taken from the budget; given back when the draft is thrown away.
-#[derive(Debug)]
-pub(super) struct Grant {
-    budget: Budget,
-    bytes: usize,
-}
-
-impl Grant {
-    /// One that has taken nothing yet.
-    pub(super) fn new(budget: &Budget) -> Self {
-        Self {
-            budget: budget.clone(),
-            bytes: 0,
-        }
-    }
-
-    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Refused> {
-        if bytes > 0 && !self.budget.try_take(bytes) {
-            return Err(Refused);
-        }
-        self.bytes += bytes;
-        Ok(())
-    }
-
-    pub(super) fn give_back(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.bytes);
-        self.budget.give_back(bytes);
-        self.bytes -= bytes;
-    }
-
-    /// Hands the duty to give back over to whoever has the record.
-    fn into_cost_bytes(mut self) -> usize {
-        std::mem::take(&mut self.bytes)
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.give_back(self.bytes);
-        }
-    }
 }
 
 impl Draft {
@@ -401,30 +356,4 @@ impl MessageDraft {
             decoded: false,
         }
     }
-}
-
-/// Appends what fits under `limit_bytes`; says whether something was cut off.
-pub(super) fn keep_up_to(
-    kept: &mut Vec<u8>,
-    piece: &[u8],
-    limit_bytes: usize,
-    grant: &mut Grant,
-) -> Result<bool, Refused> {
-    let room = limit_bytes.saturating_sub(kept.len());
-    let fits = piece.get(..room.min(piece.len())).unwrap_or_default();
-    if fits.len() > kept.capacity() - kept.len() {
-        // A head usually comes whole: no more is reserved than the first piece needs.
-        let growth = fits.len().max(kept.len());
-        reserve(kept, growth, grant)?;
-    }
-    kept.extend_from_slice(fits);
-    Ok(fits.len() < piece.len())
-}
-
-/// Makes room for exactly `bytes` more, taken from the budget.
-pub(super) fn reserve(kept: &mut Vec<u8>, bytes: usize, grant: &mut Grant) -> Result<(), Refused> {
-    let before = kept.capacity();
-    grant.take((kept.len() + bytes).saturating_sub(before))?;
-    kept.reserve_exact(bytes);
-    Ok(())
 }
