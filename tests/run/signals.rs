@@ -6,9 +6,21 @@ use super::programs::{COUNTS_SIGINT, TERMINAL, WAITS_FOR_A_SIGNAL};
 use super::{Place, files, program, said};
 use crate::support::process::REMORA;
 
-/// Starts a program that prints a line once it can be sent signals, and waits for that line.
-async fn ready(mut command: Command) -> Child {
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+/// Starts a program that prints a line once it can be sent signals, and waits for that line. It ignores none that
+/// whoever started the tests may ignore.
+async fn ready(command: Command) -> Child {
+    let mut heeding = Command::new("env");
+    heeding
+        .arg("--default-signal")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => heeding.env(name, value),
+            None => heeding.env_remove(name),
+        };
+    }
+    let mut child = heeding.stdout(Stdio::piped()).spawn().unwrap();
     let out = child.stdout.as_mut().unwrap();
     let mut line = [0; 6];
     tokio::task::block_in_place(|| std::io::Read::read_exact(out, &mut line)).unwrap();
