@@ -201,18 +201,28 @@ pub(crate) async fn carry(
         Some(interception) if leg == Leg::Outbound => {
             Box::pin(inside::serve(plane, interception, client, server, watchers)).await;
         }
-        _ => relay(plane, client, server, watchers, Rest::default()).await,
+        _ => {
+            let ends = (&client.stream, &server.leash.stream);
+            if relay(plane, ends, watchers, Rest::default()).await {
+                client.release();
+                server.leash.release();
+            }
+        }
     }
 }
 
-/// Passes on what comes, behind what was read already.
-async fn relay(plane: &Plane, client: Leash, server: Dialled, watchers: Watchers<'_>, up: Rest) {
-    let near = Link::Plain(&client.stream);
-    let far = Link::Plain(&server.leash.stream);
-    if let Outcome::Closed(_) = run(plane, near, far, watchers, up).await {
-        client.release();
-        server.leash.release();
-    }
+/// Passes on what comes, behind what was read already; whether it ended in the ordinary way.
+async fn relay(
+    plane: &Plane,
+    (near, far): (&TcpStream, &TcpStream),
+    watchers: Watchers<'_>,
+    up: Rest,
+) -> bool {
+    let (near, far) = (Link::Plain(near), Link::Plain(far));
+    matches!(
+        run(plane, near, far, watchers, up).await,
+        Outcome::Closed(_)
+    )
 }
 
 /// Has an engine carry what passes between two ends, behind what was read already.

@@ -6,9 +6,8 @@ use super::programs::{COUNTS_SIGINT, TERMINAL, WAITS_FOR_A_SIGNAL};
 use super::{Place, files, program, said};
 use crate::support::process::REMORA;
 
-/// Starts a program that prints a line once it can be sent signals, and waits for that line. It ignores none that
-/// whoever started the tests may ignore.
-async fn ready(command: Command) -> Child {
+/// The same program, which ignores no signal that whoever started the tests may ignore.
+fn heeding(command: &Command) -> Command {
     let mut heeding = Command::new("env");
     heeding
         .arg("--default-signal")
@@ -20,7 +19,12 @@ async fn ready(command: Command) -> Child {
             None => heeding.env_remove(name),
         };
     }
-    let mut child = heeding.stdout(Stdio::piped()).spawn().unwrap();
+    heeding
+}
+
+/// Starts a program that prints a line once it can be sent signals, and waits for that line.
+async fn ready(command: Command) -> Child {
+    let mut child = heeding(&command).stdout(Stdio::piped()).spawn().unwrap();
     let out = child.stdout.as_mut().unwrap();
     let mut line = [0; 6];
     tokio::task::block_in_place(|| std::io::Read::read_exact(out, &mut line)).unwrap();
@@ -70,12 +74,12 @@ async fn an_interrupt_before_the_program_runs_leaves_nothing_behind() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hub = format!("http://{}", silent.local_addr().unwrap());
     let temporary = tempfile::tempdir().unwrap();
-    let mut command = tokio::process::Command::new(REMORA);
+    let mut command = Command::new(REMORA);
     command
         .args(["run", "--hub", &hub, "--", "touch", "/nowhere"])
-        .env("TMPDIR", temporary.path())
-        .kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
+        .env("TMPDIR", temporary.path());
+    let mut command = tokio::process::Command::from(heeding(&command));
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
     // It asks whether that is a hub, and is not answered.
     let _asked = silent.accept().await.unwrap();
     let id = child.id().unwrap().to_string();

@@ -138,5 +138,9 @@ async fn pass(
             tap.end(Side::Client, End::Closed);
         }
     }
-    relay(plane, client, server, watchers, up).await;
+    let ends = (&client.stream, &server.leash.stream);
+    if relay(plane, ends, watchers, up).await {
+        client.release();
+        server.leash.release();
+    }
 }
