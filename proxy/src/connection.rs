@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 use remora_store::call::{CallError, Leg};
 use tokio::net::TcpStream;
@@ -139,6 +140,11 @@ pub(crate) struct Ends {
     pub(crate) dst: SocketAddr,
 }
 
+/// Most that the two clocks of a connection may be apart, as far as that can be had ...
+const CLOCKS_APART: Duration = Duration::from_micros(20);
+/// ... by reading them so often again.
+const CLOCK_READINGS: usize = 4;
+
 /// When a connection began.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
@@ -147,8 +153,21 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// It begins now.
+    /// It begins now. Whoever is interrupted between the two clocks reads them again: they would be apart for
+    /// the whole connection, and its calls out of order with those of others.
     pub(crate) fn now() -> Self {
+        let mut read = Self::read();
+        for _ in 0..CLOCK_READINGS {
+            let before = read.instant;
+            read = Self::read();
+            if read.instant - before <= CLOCKS_APART {
+                break;
+            }
+        }
+        read
+    }
+
+    fn read() -> Self {
         Self {
             wall_ns: wall_clock_ns(),
             instant: Instant::now(),

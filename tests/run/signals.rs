@@ -76,7 +76,8 @@ async fn an_interrupt_before_the_program_runs_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
     let mut command = Command::new(REMORA);
     command
-        .args(["run", "--hub", &hub, "--", "touch", "/nowhere"])
+        .args(["run", "--hub", &hub, "--", "touch"])
+        .arg(temporary.path().join("it-ran"))
         .env("TMPDIR", temporary.path());
     let mut command = tokio::process::Command::from(heeding(&command));
     let mut child = command.kill_on_drop(true).spawn().unwrap();

@@ -146,14 +146,15 @@ impl Reader {
             *place = *byte;
             self.head_bytes += 1;
             *rest = behind;
+            // At its own byte, however the bytes behind it were cut.
+            if self.typed && self.head_bytes == 1 {
+                limit(*byte)?;
+            }
         }
         let (kind, bytes) = match (self.typed, self.head) {
             (true, [kind, a, b, c, d]) => (kind, [a, b, c, d]),
             (false, [a, b, c, d, _]) => (0, [a, b, c, d]),
         };
-        if self.typed && self.head_bytes > 0 {
-            limit(kind)?;
-        }
         if self.head_bytes < length {
             return Some(false);
         }

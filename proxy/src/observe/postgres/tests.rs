@@ -563,6 +563,21 @@ fn a_connection_that_breaks_breaks_what_runs() {
 }
 
 #[test]
+fn where_a_client_stops_making_sense_does_not_depend_on_how_its_bytes_were_cut() {
+    for cut in [1, 9] {
+        let mut watched = Watched::session();
+        for piece in b"!nonsense".chunks(cut) {
+            watched.say(Side::Client, piece);
+        }
+        watched.observer.closed(Side::Client, 50, &mut watched.out);
+        let Detail::Opaque(opaque) = &watched.calls()[0].detail else {
+            panic!("the rest is opaque: {:?}", watched.calls());
+        };
+        assert_eq!(opaque.from_byte, startup().len() as u64 + 1);
+    }
+}
+
+#[test]
 fn what_is_no_message_is_counted_from_there_on() {
     let mut watched = Watched::session();
     watched.client(&[query("SELECT 1")]);
