@@ -112,8 +112,14 @@ impl Held {
         connections: impl Iterator<Item = &'a Connection>,
     ) -> HeldFault {
         let left = self.expires.saturating_duration_since(now);
+        let state = self.state(now);
         let (mut covered, mut not_covered) = (0, 0);
-        for connection in connections.filter(|it| self.may_meet(&it.target)) {
+        // One that acts no more has nothing to cover, and no connection changes for it.
+        let acts = |_: &&Connection| state == FaultState::Active;
+        for connection in connections
+            .filter(acts)
+            .filter(|it| self.may_meet(&it.target))
+        {
             match connection.carrier {
                 Carrier::Terminate => covered += 1,
                 Carrier::Splice => not_covered += 1,
@@ -123,7 +129,7 @@ impl Held {
         HeldFault {
             fault: self.spec.clone(),
             left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            state: self.state(now),
+            state,
             touched: self.touched,
             covered,
             not_covered,

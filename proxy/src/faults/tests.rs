@@ -171,3 +171,16 @@ async fn connections_are_told_apart_by_how_they_are_carried() {
     let report = faults.report();
     assert_eq!((report.held[0].covered, report.held[0].not_covered), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_is_spent_covers_no_connection_and_misses_none() {
+    let faults = with(vec![order("f-1", json!({"first": 1}))]);
+    let carried = Subject::new(&faults, target(), true);
+    carried.carried_by(Carrier::Terminate);
+    assert!(strikes(&faults));
+    let _later = Subject::new(&faults, target(), true);
+    let report = faults.report();
+    let held = &report.held[0];
+    assert_eq!(held.state, FaultState::Spent);
+    assert_eq!((held.covered, held.not_covered), (0, 0));
+}
