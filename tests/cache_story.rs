@@ -7,13 +7,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::redis::programs::Clients;
-use crate::redis::server::Server;
+use crate::redis::{self, server::Server};
 use crate::support::api::Client;
 use crate::support::eventually;
 use crate::support::mcp::{Answer, Assistant};
 use crate::support::postgres::Postgres;
 use crate::support::process::{HubPlace, Running, free_port};
+use crate::support::programs::Programs;
 
 const REQUESTS: usize = 12;
 
@@ -121,8 +121,8 @@ fn actual(verdict: &Answer) -> &str {
     verdict.structured["checks"][0]["actual"].as_str().unwrap()
 }
 
-fn shop() -> Option<(Clients, Postgres, Server)> {
-    let clients = Clients::installed()?;
+fn shop() -> Option<(Programs, Postgres, Server)> {
+    let clients = redis::clients()?;
     let postgres = Postgres::start()?;
     let made = postgres.psql(
         "CREATE TABLE orders (id int PRIMARY KEY, total int); INSERT INTO orders VALUES (7, 4200)",

@@ -282,7 +282,7 @@ assert answer.status == 200, answer.status
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_of_real_clients_are_judged_by_a_fault() {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let street = Street::start(&["--allow-faults"]).await;

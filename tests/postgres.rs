@@ -13,9 +13,9 @@ use tokio::task::spawn_blocking;
 use crate::support::api::Client;
 use crate::support::eventually;
 use crate::support::process::{HubPlace, free_port, start_mapped};
+use crate::support::programs::Programs;
 use crate::support::spoken::Spoken;
 use cluster::{Cluster, finished, psql};
-use programs::Clients;
 
 const WHO: [&str; 4] = ["--workload", "shop", "--namespace", "local"];
 
@@ -128,7 +128,7 @@ async fn pgbench_is_told_as_the_server_logs_it_in_every_mode() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psycopg_is_told_as_the_server_logs_it() {
-    let Some(clients) = Clients::installed() else {
+    let Some(clients) = Programs::of_postgres() else {
         return;
     };
     let mut python = clients.python(programs::PSYCOPG);
@@ -142,7 +142,7 @@ async fn psycopg_is_told_as_the_server_logs_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_node_is_told_as_the_server_logs_it() {
-    let Some(clients) = Clients::installed() else {
+    let Some(clients) = Programs::of_postgres() else {
         return;
     };
     let mut node = clients.node(programs::NODE);
@@ -151,7 +151,7 @@ async fn the_client_of_node_is_told_as_the_server_logs_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_was_cancelled_is_told_with_the_request_to_do_so() {
-    let (Some(clients), Some(cluster)) = (Clients::installed(), Cluster::start("trust", &[]))
+    let (Some(clients), Some(cluster)) = (Programs::of_postgres(), Cluster::start("trust", &[]))
     else {
         return;
     };
@@ -176,9 +176,10 @@ async fn a_statement_that_was_cancelled_is_told_with_the_request_to_do_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_password_is_recorded() {
-    let (Some(clients), Some(cluster)) =
-        (Clients::installed(), Cluster::start("scram-sha-256", &[]))
-    else {
+    let (Some(clients), Some(cluster)) = (
+        Programs::of_postgres(),
+        Cluster::start("scram-sha-256", &[]),
+    ) else {
         return;
     };
     let place = HubPlace::new();
@@ -256,7 +257,7 @@ async fn what_the_server_encrypts_is_recorded_as_tls() {
 
 /// Has the shop answer one request; gives what `n_plus_one` says of what it asked the database.
 async fn judged(path: &str, queries: usize) -> Option<Value> {
-    let clients = Clients::installed()?;
+    let clients = Programs::of_postgres()?;
     let cluster = Cluster::start("trust", &[])?;
     cluster.ask("postgres", "CREATE DATABASE through");
     let place = HubPlace::new();

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use crate::support::api::Client;
 use crate::support::eventually;
 use crate::support::process::{HubPlace, start_mapped};
-use programs::Clients;
+use crate::support::programs::Programs;
 use server::{Server, finished, redis_cli};
 use told::{commands, counts, monitored};
 
@@ -76,9 +76,14 @@ fn assert_told(
     calls
 }
 
+/// `None`, with one line that says so, where they or the server are missing.
+pub fn clients() -> Option<Programs> {
+    server::is_installed().then(Programs::of_redis)?
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_py_is_told_as_the_server_counts_it() {
-    let Some(clients) = Clients::installed() else {
+    let Some(clients) = clients() else {
         return;
     };
     for version in ["2", "3"] {
@@ -93,7 +98,7 @@ async fn redis_py_is_told_as_the_server_counts_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_in_node_are_told_as_the_server_counts_them() {
-    let Some(clients) = Clients::installed() else {
+    let Some(clients) = clients() else {
         return;
     };
     for program in [programs::IOREDIS, programs::NODE_REDIS] {
@@ -173,7 +178,7 @@ async fn redis_cli_prints_the_same_with_and_without_a_sidecar() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_password_is_recorded() {
-    let Some(clients) = Clients::installed() else {
+    let Some(clients) = clients() else {
         return;
     };
     let place = HubPlace::new();

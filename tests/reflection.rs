@@ -110,7 +110,7 @@ async fn what_a_server_says_is_a_descriptor_set_that_a_hub_reads(
     language: &str,
     undescribed: Option<&str>,
 ) {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let (_server, port) = serve(&programs, language, 0);
@@ -140,7 +140,7 @@ async fn what_a_server_says_is_a_descriptor_set_that_a_hub_reads(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_asks_a_server_as_soon_as_it_is_there() {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let port = free_port();

@@ -252,7 +252,7 @@ async fn a_server_is_recorded_at_the_mapped_port() {
 
 #[tokio::test]
 async fn clients_in_python_are_recorded() {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_https() else {
         return;
     };
     let place = Place::start().await;
@@ -265,6 +265,7 @@ async fn clients_in_python_are_recorded() {
     assert_eq!(
         place.calls("python").await,
         [
+            "outbound GET /httpx 200",
             "outbound GET /requests 200",
             "outbound GET /urllib 200",
             "outbound POST /requests 200"

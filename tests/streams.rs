@@ -105,7 +105,7 @@ fn messages(call: &Value) -> Vec<(&str, &str, &str)> {
 #[test_case("terminate"; "terminated")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_is_seen_while_it_runs_and_whole_when_it_is_over(engine: &str) {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let mut line = Line::start(
@@ -173,7 +173,7 @@ async fn a_websocket_is_seen_while_it_runs_and_whole_when_it_is_over(engine: &st
 #[test_case("terminate"; "terminated")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_stream_is_seen_while_it_runs_and_whole_when_it_is_over(engine: &str) {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let mut line = Line::start(
@@ -222,7 +222,7 @@ async fn an_event_stream_is_seen_while_it_runs_and_whole_when_it_is_over(engine:
 #[test_case("terminate"; "terminated")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grpc_stream_is_seen_while_it_runs_and_with_its_status_when_it_is_over(engine: &str) {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let mut line = Line::start(

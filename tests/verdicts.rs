@@ -72,7 +72,7 @@ async fn found(client: &Client, api: &str, checks: &str, prefix: &str) -> Vec<St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_told_apart_by_what_they_do() {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_streams() else {
         return;
     };
     let place = HubPlace::new();

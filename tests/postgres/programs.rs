@@ -1,10 +1,5 @@
 //! Clients of PostgreSQL that nobody here wrote, and what they are to do.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use crate::support::left_out;
-
 /// What psql is given: one statement at a time, errors and copies among them.
 pub const TYPED: &str = r"
 CREATE TABLE orders (id int PRIMARY KEY, customer text, password text);
@@ -169,37 +164,3 @@ server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop)
 print("ready", flush=True)
 server.serve_forever()
 "#;
-
-/// Where `tests/postgres/install.sh` put what the programs stand on.
-pub struct Clients(PathBuf);
-
-impl Clients {
-    /// `None`, with one line that says so, where they are missing.
-    pub fn installed() -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let clients = std::env::var_os("REMORA_CLIENTS");
-        let clients = clients.map_or_else(|| root.join("target/clients"), PathBuf::from);
-        let folder = std::path::absolute(clients.join("postgres")).unwrap();
-        if folder.join("python/bin/python").is_file()
-            && folder.join("node/node_modules/pg").is_dir()
-        {
-            return Some(Self(folder));
-        }
-        left_out("clients of PostgreSQL are not installed: run tests/postgres/install.sh");
-        None
-    }
-
-    pub fn python(&self, program: &str) -> Command {
-        let mut command = Command::new(self.0.join("python/bin/python"));
-        command.args(["-c", program]);
-        command
-    }
-
-    pub fn node(&self, program: &str) -> Command {
-        let mut command = Command::new("node");
-        command
-            .env("NODE_PATH", self.0.join("node/node_modules"))
-            .args(["-e", program]);
-        command
-    }
-}

@@ -1,47 +1,6 @@
 //! The clients, and what they do. Each makes one transaction of three commands, and publishes twice on a
 //! channel that it listens to.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use super::server;
-use crate::support::left_out;
-
-/// Where `tests/redis/install.sh` put the clients.
-pub struct Clients(PathBuf);
-
-impl Clients {
-    /// `None`, with one line that says so, where they or the server are missing.
-    pub fn installed() -> Option<Self> {
-        if !server::is_installed() {
-            return None;
-        }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let clients = std::env::var_os("REMORA_CLIENTS");
-        let clients = clients.map_or_else(|| root.join("target/clients"), PathBuf::from);
-        let folder = std::path::absolute(clients.join("redis")).unwrap();
-        if folder.join("python/bin/python").is_file() && folder.join("node").is_dir() {
-            return Some(Self(folder));
-        }
-        left_out("clients of Redis are not installed: run tests/redis/install.sh");
-        None
-    }
-
-    pub fn python(&self, program: &str) -> Command {
-        let mut command = Command::new(self.0.join("python/bin/python"));
-        command.args(["-c", program]);
-        command
-    }
-
-    pub fn node(&self, program: &str) -> Command {
-        let mut command = Command::new("node");
-        command
-            .env("NODE_PATH", self.0.join("node/node_modules"))
-            .args(["-e", program]);
-        command
-    }
-}
-
 /// redis-py, in the version of the protocol that is asked for.
 pub const REDIS_PY: &str = r#"
 import sys, redis

@@ -54,7 +54,7 @@ async fn retried(
 
 #[tokio::test]
 async fn what_fails_on_purpose_is_tried_again_over_http_and_https() {
-    let Some(programs) = Programs::installed() else {
+    let Some(programs) = Programs::of_https() else {
         return;
     };
     let (place, server) = (Place::start().await, Server::start().await);

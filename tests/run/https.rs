@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::programs::{self, HTTPS_CLIENTS, REQUESTS_CLIENT};
+use super::programs::{self, HTTPS_IN_NODE, HTTPS_IN_PYTHON};
 use super::{Place, files, line, program, said};
 use crate::support::programs::Programs;
 
@@ -138,19 +138,19 @@ async fn bodies_of_curl_over_https_are_recorded_and_nothing_stays() {
 
 #[tokio::test]
 async fn clients_in_python_and_node_trust_what_they_are_shown() {
-    let (Some(programs), Some(node)) = (Programs::installed(), programs::node_22()) else {
+    let (Some(programs), Some(node)) = (Programs::of_https(), programs::node_22()) else {
         return;
     };
     let (place, server) = (Place::start().await, Server::start().await);
     let [flag, file] = server.trusted();
     let url = server.url("");
-    let mut python = programs.python(REQUESTS_CLIENT);
+    let mut python = programs.python(HTTPS_IN_PYTHON);
     python.arg(&url);
     let output = place
         .run(&["--workload", "python", &flag, &file], &python)
         .await;
     assert!(output.status.success(), "{output:?}");
-    let node = program(&node, &["-e", HTTPS_CLIENTS, &url]);
+    let node = program(&node, &["-e", HTTPS_IN_NODE, &url]);
     let output = place
         .run(&["--workload", "node", &flag, &file], &node)
         .await;

@@ -70,14 +70,15 @@ server.listen(Number(process.argv[1]), 'localhost');
 process.on('SIGTERM', () => process.exit(0));
 ";
 
-/// Asks by what Python brings along, and by requests over one session.
+/// Asks by what Python brings along, by requests over one session, and by httpx.
 pub const PYTHON_CLIENTS: &str = "
-import sys, urllib.request, requests
+import sys, urllib.request, httpx, requests
 url = f'http://127.0.0.1:{sys.argv[1]}'
 assert urllib.request.urlopen(url + '/urllib').read() == b'/urllib'
 with requests.Session() as session:
     assert session.get(url + '/requests').text == '/requests'
     assert session.post(url + '/requests', json={'a': 1}).text == '/requests'
+assert httpx.get(url + '/httpx').text == '/httpx'
 ";
 
 /// Asks by fetch and by http.
@@ -103,16 +104,15 @@ pub fn node_22() -> Option<String> {
     None
 }
 
-/// Asks over one session of requests.
-pub const REQUESTS_CLIENT: &str = "
-import sys, requests
-with requests.Session() as session:
-    for path in ['/one', '/two']:
-        assert session.get(sys.argv[1] + path).text == 'secret'
+/// Asks by requests and by httpx.
+pub const HTTPS_IN_PYTHON: &str = "
+import sys, httpx, requests
+assert requests.get(sys.argv[1] + '/one').text == 'secret'
+assert httpx.get(sys.argv[1] + '/two').text == 'secret'
 ";
 
 /// Asks by fetch and by https.
-pub const HTTPS_CLIENTS: &str = "
+pub const HTTPS_IN_NODE: &str = "
 const url = process.argv[1];
 (async () => {
   if (await (await fetch(url + '/one')).text() !== 'secret') process.exit(1);
