@@ -1,12 +1,14 @@
 //! What a client says first, read until it is known whether that is a ClientHello, and which.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use remora_store::call::Side;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::hello::{Hello, HelloReader, Progress};
 use crate::link::Link;
@@ -14,6 +16,10 @@ use crate::splice::Scratch;
 
 /// Most that is read at once.
 const READ_BYTES: usize = 16 * 1024;
+
+/// How long a hello is held that has begun and is not whole. Of another protocol its bytes may be all that is
+/// said before an answer; clients of TLS send a hello in one go.
+const HOLD: Duration = Duration::from_millis(500);
 
 /// First byte of a record that holds a handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 0x16;
@@ -32,12 +38,14 @@ pub(super) enum Heard {
     Hello(Hello),
     /// It begins like TLS, and no hello can be read from it.
     Unreadable,
+    /// It begins like TLS, and does not go on: within [`HOLD`], or at all.
+    Unfinished,
     /// Something else, or the server spoke first.
     Other,
 }
 
-/// Reads until it is known; fails with the side that broke the connection. What is read
-/// is bounded by the longest hello.
+/// Reads until it is known, for [`HOLD`] at most; fails with the side that broke the connection. What is
+/// read is bounded by the longest hello.
 pub(super) async fn listen(
     client: &TcpStream,
     server: &TcpStream,
@@ -49,6 +57,7 @@ pub(super) async fn listen(
     };
     let mut heard = None;
     let mut at_end = false;
+    let mut held = None;
     poll_fn(|cx| {
         while heard.is_none() && !at_end {
             let read = scratch.read_into(Link::Plain(client), READ_BYTES, cx, |bytes| {
@@ -59,14 +68,22 @@ pub(super) async fn listen(
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Side::Client)),
                 Poll::Pending if has_spoken(server, cx) => break,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if ear.said.is_empty() => return Poll::Pending,
+                Poll::Pending => {
+                    let held = held.get_or_insert_with(|| Box::pin(sleep(HOLD)));
+                    return held.as_mut().poll(cx).map(Ok);
+                }
             }
         }
         Poll::Ready(Ok(()))
     })
     .await?;
+    let unheard = match ear.said.is_empty() {
+        true => Heard::Other,
+        false => Heard::Unfinished,
+    };
     Ok(Words {
-        heard: heard.unwrap_or(Heard::Other),
+        heard: heard.unwrap_or(unheard),
         said: ear.said.into(),
         at_end,
     })

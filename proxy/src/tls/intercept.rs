@@ -114,10 +114,8 @@ impl Interception {
         };
         let hello = match &words.heard {
             Heard::Other => return outside(None, false),
-            Heard::Unreadable => {
-                let secure = passed(&TlsHello::default(), TlsReason::UnreadableHello);
-                return outside(Some(secure), false);
-            }
+            Heard::Unreadable => return outside(Some(unheard(TlsReason::UnreadableHello)), false),
+            Heard::Unfinished => return outside(Some(unheard(TlsReason::UnfinishedHello)), false),
             Heard::Hello(hello) => hello,
         };
         let said = &hello.said;
@@ -339,6 +337,11 @@ fn passed(said: &TlsHello, reason: TlsReason) -> Secure {
         version: None,
         certificate: None,
     }
+}
+
+/// The same of one whose hello is not known.
+fn unheard(reason: TlsReason) -> Secure {
+    passed(&TlsHello::default(), reason)
 }
 
 fn text(protocol: &[u8]) -> String {

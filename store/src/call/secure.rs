@@ -110,6 +110,8 @@ words! {
         Authority = 16 "authority_expired",
         /// Another client was still finding out whether the sidecar's certificate for this name is accepted.
         OnTrial = 17 "on_trial",
+        /// It began like a ClientHello, which did not go on in time, was cut short by a close, or the server spoke first.
+        UnfinishedHello = 18 "unfinished_hello",
         /// A reason that only newer sidecars know.
         Other = 254 "other",
     }

@@ -207,6 +207,45 @@ async fn a_hello_that_may_say_something_else_arrives_as_it_was_sent(
     assert_eq!(handled(&calls_of(rig).await), [(PASSED, reason)]);
 }
 
+#[test_case(&hello_with(&[])[..20]; "half a hello")]
+#[test_case(b"\x16"; "a byte that could begin one")]
+#[tokio::test]
+async fn a_hello_that_does_not_go_on_is_not_held(begun: &[u8]) {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = intercepting(&pki, listener.local_addr().unwrap(), "auto").await;
+    let mut client = TcpStream::connect(rig.address).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    client.write_all(begun).await.unwrap();
+    // The client says no more before the server has answered.
+    let mut arrived = vec![0; begun.len()];
+    within(server.read_exact(&mut arrived)).await.unwrap();
+    assert_eq!(arrived, begun);
+    server.write_all(b"go on").await.unwrap();
+    within(client.read_exact(&mut [0; 5])).await.unwrap();
+    drop((client, server));
+    let reasons = handled(&calls_of(rig).await);
+    assert_eq!(reasons, [(PASSED, TlsReason::UnfinishedHello)]);
+}
+
+#[tokio::test]
+async fn a_hello_that_breaks_off_is_passed_on_with_the_close() {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = intercepting(&pki, listener.local_addr().unwrap(), "auto").await;
+    let mut client = TcpStream::connect(rig.address).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    let begun = &hello_with(&[])[..20];
+    client.write_all(begun).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut arrived = Vec::new();
+    within(server.read_to_end(&mut arrived)).await.unwrap();
+    assert_eq!(arrived, begun);
+    drop((client, server));
+    let reasons = handled(&calls_of(rig).await);
+    assert_eq!(reasons, [(PASSED, TlsReason::UnfinishedHello)]);
+}
+
 #[tokio::test]
 async fn what_is_no_tls_goes_on_as_it_did() {
     let pki = Pki::new();
