@@ -1,7 +1,9 @@
 //! The whole of it on a cluster with nodes: whatever `KUBECONFIG` names, if `REMORA_CLUSTER_IMAGE` says which image
-//! the chart shall install. `REMORA_CLUSTER_APP` is an image with `sh`, `curl` and busybox for the pods that speak.
+//! the chart shall install. `REMORA_CLUSTER_APP` is an image with `sh`, `curl`, `openssl` and busybox for the pods that speak.
 //!
 //! It installs the chart in the namespace `remora`, and takes it away again.
+
+mod annotations;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -227,6 +229,8 @@ async fn a_labelled_namespace_is_recorded_from_installation_to_uninstallation() 
     in_shop(&["rollout", "status", "deployment/orders", "--timeout=120s"]);
     assert_eq!(statuses("restless"), all_well);
     asked.calls_of("restless").await;
+
+    annotations::hold(&asked, &app).await;
 
     // Without Remora pods start as they are, and those that have a sidecar go on.
     drop(asked);

@@ -46,6 +46,7 @@ fn options(arguments: arguments::Proxy) -> Options {
         allow_faults: arguments.allow_faults,
         intercept_tls: arguments.intercept_tls,
         upstream_ca: arguments.upstream_ca,
+        upstream_ca_optional: arguments.upstream_ca_optional,
         ca_dir: arguments.ca_dir,
         record: arguments.record,
         redact: arguments.redact,

@@ -45,6 +45,10 @@ pub const ENGINE: &str = "remora.dev/engine";
 /// or `*`. Default none. The pod's containers are told to trust it.
 pub const INTERCEPT_TLS: &str = "remora.dev/intercept-tls";
 
+/// Name of a `ConfigMap` beside the pod whose key `ca.crt` holds authorities, in PEM, that those servers may be certified
+/// by, such as `kube-root-ca.crt`. Default: those of the sidecar's image.
+pub const UPSTREAM_CA: &str = "remora.dev/upstream-ca";
+
 /// `allowed` lets people have the sidecar fail calls on purpose. Default: not.
 pub const FAULTS: &str = "remora.dev/faults";
 
@@ -64,7 +68,7 @@ pub const MEMORY_LIMIT: &str = "remora.dev/memory-limit";
 const RESERVED: [&str; 2] = ["remora.dev/opaque-ports", "remora.dev/capture-probes"];
 
 /// Names that are acted on, or were written by the injector itself.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     CHECK,
     STATUS,
     TCP_PROBES,
@@ -74,6 +78,7 @@ const KNOWN: [&str; 14] = [
     BODY_LIMIT,
     ENGINE,
     INTERCEPT_TLS,
+    UPSTREAM_CA,
     FAULTS,
     CPU_REQUEST,
     CPU_LIMIT,
@@ -96,6 +101,8 @@ pub struct Options {
     pub engine: Option<&'static str>,
     /// Names and patterns, separated by commas, as `remora proxy` takes them.
     pub intercept_tls: Option<String>,
+    /// Name of a `ConfigMap`; none where nothing is looked into.
+    pub upstream_ca: Option<String>,
     /// Whether faults are allowed.
     pub faults_allowed: bool,
     /// What the sidecar asks for and may use.
@@ -120,13 +127,20 @@ impl Options {
     pub fn read(pod: Pod<'_>, warnings: &mut Vec<String>) -> Self {
         warn_of_names(pod, warnings);
         let mut reader = Reader { pod, warnings };
+        let intercept_tls = reader.read(INTERCEPT_TLS, values::server_names);
+        let upstream_ca = reader.read(UPSTREAM_CA, values::config_map);
+        if upstream_ca.is_some() && intercept_tls.is_none() {
+            let message = format!("{UPSTREAM_CA} has no effect without {INTERCEPT_TLS}");
+            reader.warnings.push(message);
+        }
         Self {
             skip_inbound_ports: reader.read(SKIP_INBOUND_PORTS, values::ports),
             skip_outbound_ports: reader.read(SKIP_OUTBOUND_PORTS, values::ports),
             skip_outbound_cidrs: reader.read(SKIP_OUTBOUND_CIDRS, values::networks),
             body_limit_bytes: reader.read(BODY_LIMIT, values::body_limit),
             engine: reader.read(ENGINE, values::engine),
-            intercept_tls: reader.read(INTERCEPT_TLS, values::server_names),
+            upstream_ca: upstream_ca.filter(|_| intercept_tls.is_some()),
+            intercept_tls,
             faults_allowed: reader.read(FAULTS, values::allowed).is_some(),
             resources: ResourceOptions {
                 cpu_request: reader.read(CPU_REQUEST, values::cpu),

@@ -29,12 +29,15 @@ use edits::{Edits, Place};
 pub const INIT_CONTAINER: &str = "remora-init";
 /// Name of the sidecar.
 pub const PROXY_CONTAINER: &str = "remora-proxy";
-/// Name of the volume by which sidecar and hub trust each other: the token, and the authorities.
+/// Name of the volume with what the sidecar trusts, and is trusted by: the token, and the authorities of the hub and of
+/// servers.
 pub const HUB_VOLUME: &str = "remora-hub";
 /// Name of the volume for blocks that wait for the hub.
 pub const SPOOL_VOLUME: &str = "remora-spool";
 /// Name of the volume with the certificates of a sidecar that looks into TLS.
 pub const CA_VOLUME: &str = "remora-ca";
+/// File in the hub's volume with authorities of servers.
+const UPSTREAM_CA_FILE: &str = "upstream-ca.crt";
 /// Ports of the sidecar: outbound, inbound, admin.
 pub const OWN_PORTS: [u64; 3] = [15101, 15106, ADMIN_PORT];
 
@@ -77,7 +80,7 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
             default_to_the_users_container(pod, &mut edits);
         }
     }
-    let mut volumes = vec![hub_volume(config), spool_volume()];
+    let mut volumes = vec![hub_volume(plan, config), spool_volume()];
     volumes.extend(intercepts.then(trust::volume));
     edits.insert("volumes", Place::Last, volumes);
     edits.annotate(STATUS, &injected_status(config, uid));
@@ -117,7 +120,7 @@ fn default_to_the_users_container(pod: Pod<'_>, edits: &mut Edits<'_>) {
     }
 }
 
-fn hub_volume(config: &Config) -> Value {
+fn hub_volume(plan: &Plan, config: &Config) -> Value {
     // A pod must start without any of what somebody else makes; the sidecar then says what is missing.
     let token = match &config.token {
         Token::Secret(name) => json!({"secret": {"name": name, "optional": true,
@@ -127,12 +130,16 @@ fn hub_volume(config: &Config) -> Value {
     };
     let mut sources = vec![token];
     if config.is_over_tls() {
-        sources.push(
-            json!({"configMap": {"name": CA_CONFIG_MAP, "optional": true,
-            "items": [{"key": CA_KEY, "path": CA_KEY}]}}),
-        );
+        sources.push(authorities(CA_CONFIG_MAP, CA_KEY));
+    }
+    if let Some(name) = &plan.options.upstream_ca {
+        sources.push(authorities(name, UPSTREAM_CA_FILE));
     }
     json!({"name": HUB_VOLUME, "projected": {"sources": sources}})
+}
+
+fn authorities(config_map: &str, file: &str) -> Value {
+    json!({"configMap": {"name": config_map, "optional": true, "items": [{"key": CA_KEY, "path": file}]}})
 }
 
 fn spool_volume() -> Value {

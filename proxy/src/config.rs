@@ -90,6 +90,8 @@ pub struct Options {
     pub intercept_tls: Option<String>,
     /// File with authorities, in PEM, that those servers may be certified by beside the system's.
     pub upstream_ca: Option<PathBuf>,
+    /// Whether to start without that file where it is missing or holds nothing of use. Default no.
+    pub upstream_ca_optional: bool,
     /// Directory for the certificates that the application's clients have to trust then.
     pub ca_dir: Option<PathBuf>,
     /// `on` or `off`: off makes the sidecar a plain relay. Default `on`.
@@ -124,6 +126,7 @@ impl Default for Options {
             allow_faults: false,
             intercept_tls: None,
             upstream_ca: None,
+            upstream_ca_optional: false,
             ca_dir: None,
             record: "on".to_owned(),
             redact: "on".to_owned(),
@@ -316,7 +319,7 @@ impl Config {
             allow_faults: options.allow_faults,
             interception: check.interception(
                 options.intercept_tls.as_deref(),
-                options.upstream_ca,
+                (options.upstream_ca, options.upstream_ca_optional),
                 options.ca_dir,
             ),
             record: check

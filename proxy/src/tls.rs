@@ -52,6 +52,8 @@ pub struct Settings {
     pub names: Names,
     /// File with authorities, in PEM, that servers may be certified by beside those that the system knows.
     pub upstream_ca: Option<PathBuf>,
+    /// Whether to do without that file where it cannot be used.
+    pub upstream_ca_optional: bool,
     /// Directory that the certificates for the application's clients are written to.
     pub ca_dir: Option<PathBuf>,
 }
@@ -87,7 +89,10 @@ impl Interception {
     /// need in order to trust it.
     pub(crate) fn new(settings: &Settings) -> Result<(Self, Option<Bundle>), SetupError> {
         let provider = Arc::new(ring::default_provider());
-        let roots = Roots::load(settings.upstream_ca.as_deref())?;
+        let roots = Roots::load(
+            settings.upstream_ca.as_deref(),
+            settings.upstream_ca_optional,
+        )?;
         let authority = Authority::new()?;
         let write = |directory| Bundle::write(directory, &authority, roots.all());
         let bundle = settings.ca_dir.as_deref().map(write).transpose()?;

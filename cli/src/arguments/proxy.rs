@@ -131,6 +131,9 @@ pub(crate) struct Proxy {
     /// Authorities, in PEM, that those servers may be certified by beside those that the system knows
     #[arg(long, env = "REMORA_UPSTREAM_CA", value_name = "FILE")]
     pub(crate) upstream_ca: Option<PathBuf>,
+    /// Start without that file where it is missing or holds no authority
+    #[arg(long, env = "REMORA_UPSTREAM_CA_OPTIONAL")]
+    pub(crate) upstream_ca_optional: bool,
     /// Folder for the certificates that clients have to trust: ca.pem, bundle.pem and truststore.jks; no key is in it
     #[arg(long, env = "REMORA_CA_DIR", value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,

@@ -62,6 +62,8 @@ fn resources(set: impl Fn(&mut ResourceOptions)) -> Options {
 #[test_case(INTERCEPT_TLS, "enabled", "did you mean *?"; "a switch")]
 #[test_case(INTERCEPT_TLS, "10.0.0.1", "is not a server name"; "an address")]
 #[test_case(INTERCEPT_TLS, "*example.com", "patterns like *.example.com"; "a star without its dot")]
+#[test_case(UPSTREAM_CA, "/etc/ca.pem", "names look like kube-root-ca.crt"; "a file")]
+#[test_case(UPSTREAM_CA, "corp-ca", "no effect without remora.dev/intercept-tls"; "authorities of nothing")]
 #[test_case(BODY_LIMIT, "64 potatoes", "not a size"; "a size in potatoes")]
 #[test_case(BODY_LIMIT, "2MiB", "at most 1MiB"; "a body limit too large")]
 #[test_case(BODY_LIMIT, "99999999999999999999MiB", "not a size"; "a body limit beyond numbers")]

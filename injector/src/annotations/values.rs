@@ -162,6 +162,24 @@ fn is_host(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
+/// A name that an object may have: a DNS subdomain (RFC 1123 section 2.1), as Kubernetes takes it.
+pub(super) fn config_map(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        label.bytes().all(known)
+            && !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    match text.len() <= 253 && text.split('.').all(is_label) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{} is not the name of a ConfigMap; names look like kube-root-ca.crt",
+            shown(text)
+        )),
+    }
+}
+
 /// `allowed`.
 pub(super) fn allowed(text: &str) -> Result<(), String> {
     match text {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::trust::CA_DIR;
 use super::{
     ADMIN_PORT, CA_VOLUME, HUB_VOLUME, INIT_CONTAINER, PROXY_CONTAINER, Plan, SPOOL_VOLUME,
+    UPSTREAM_CA_FILE,
 };
 use crate::config::{CA_KEY, Config, Sidecars, TOKEN_KEY};
 
@@ -106,6 +107,12 @@ fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
     if let Some(names) = &plan.options.intercept_tls {
         env.push(literal("REMORA_INTERCEPT_TLS", names));
         env.push(literal("REMORA_CA_DIR", CA_DIR));
+    }
+    if plan.options.upstream_ca.is_some() {
+        let file = format!("{HUB_DIR}/{UPSTREAM_CA_FILE}");
+        env.push(literal("REMORA_UPSTREAM_CA", &file));
+        // A pod must start without what somebody else makes.
+        env.push(literal("REMORA_UPSTREAM_CA_OPTIONAL", "true"));
     }
     if plan.options.faults_allowed {
         env.push(literal("REMORA_ALLOW_FAULTS", "true"));

@@ -263,6 +263,27 @@ fn init_containers_are_told_only_where_the_sidecar_runs_before_them() {
 }
 
 #[test]
+fn authorities_of_servers_come_from_beside_the_pod_and_it_starts_without_them() {
+    let pod = json!({
+        "metadata": {"annotations": {"remora.dev/intercept-tls": "*", "remora.dev/upstream-ca": "corp-ca"}},
+        "spec": {"containers": [{"name": "web"}]},
+    });
+    let (patched, injection) = injected(&pod, &config());
+    assert_eq!(injection.warnings, Vec::<String>::new());
+    let sources = at(&patched, "/spec/volumes/0/projected/sources").as_array();
+    let expected = json!({"configMap": {"name": "corp-ca", "optional": true,
+        "items": [{"key": "ca.crt", "path": "upstream-ca.crt"}]}});
+    assert_eq!(sources.unwrap().last(), Some(&expected));
+    let env = at(&patched, "/spec/initContainers/1/env")
+        .as_array()
+        .unwrap();
+    let file =
+        json!({"name": "REMORA_UPSTREAM_CA", "value": "/var/run/secrets/remora/upstream-ca.crt"});
+    let optional = json!({"name": "REMORA_UPSTREAM_CA_OPTIONAL", "value": "true"});
+    assert!(env.contains(&file) && env.contains(&optional), "{env:?}");
+}
+
+#[test]
 fn a_pod_whose_tls_is_passed_through_has_nothing_of_it() {
     let pod = json!({"spec": {"containers": [{"name": "web"}]}});
     let (patched, _) = injected(&pod, &config());

@@ -132,6 +132,7 @@ fn metadata() -> impl Strategy<Value = Option<Value>> {
         "remora.dev/status",
         "remora.dev/engine",
         "remora.dev/intercept-tls",
+        "remora.dev/upstream-ca",
         "remora.dev/faults",
         "a/~b",
         "plain",

@@ -94,9 +94,15 @@ impl Check {
     pub(super) fn interception(
         &mut self,
         names: Option<&str>,
-        upstream_ca: Option<PathBuf>,
+        (upstream_ca, upstream_ca_optional): (Option<PathBuf>, bool),
         ca_dir: Option<PathBuf>,
     ) -> Option<Settings> {
+        if upstream_ca_optional && upstream_ca.is_none() {
+            self.fail(
+                "--upstream-ca-optional",
+                "it is of no use without --upstream-ca FILE",
+            );
+        }
         let Some(names) = names else {
             let alone = [("--upstream-ca", &upstream_ca), ("--ca-dir", &ca_dir)];
             for (field, _) in alone.into_iter().filter(|(_, given)| given.is_some()) {
@@ -108,6 +114,7 @@ impl Check {
         Some(Settings {
             names: self.take("--intercept-tls", names)?,
             upstream_ca,
+            upstream_ca_optional,
             ca_dir,
         })
     }

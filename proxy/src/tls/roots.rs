@@ -1,6 +1,7 @@
 //! Whom servers may be certified by: the authorities of the system, or Mozilla's where there are none, and those
 //! of a file.
 
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,8 +41,8 @@ pub enum RootsError {
 
 impl Roots {
     /// Reads them. The system's are where OpenSSL looks for them; an image without any has Mozilla's, which are
-    /// compiled in.
-    pub(super) fn load(file: Option<&Path>) -> Result<Self, RootsError> {
+    /// compiled in. A file that is optional may be missing or hold nothing of use, which is said.
+    pub(super) fn load(file: Option<&Path>, is_optional: bool) -> Result<Self, RootsError> {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
             tracing::warn!(error = %error, "cannot read an authority of the system's");
@@ -51,7 +52,14 @@ impl Roots {
             roots.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
         }
         if let Some(path) = file {
-            roots.extend(read(path)?);
+            match read(path) {
+                Ok(found) => roots.extend(found),
+                Err(error) if is_optional => {
+                    let reason = error.source().map(ToString::to_string);
+                    tracing::error!(error = %error, reason, "servers that only these authorities certify are passed through");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(Self(roots))
     }
@@ -85,5 +93,29 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
     match usable.add_parsable_certificates(found.iter().cloned()) {
         (0, _) => Err(empty()),
         _ => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(None, "read the authorities"; "a file that is not there")]
+    #[test_case(Some("no certificate"), "holds no certificate"; "a file without an authority")]
+    fn a_file_that_cannot_be_used_is_an_error_unless_it_is_optional(
+        content: Option<&str>,
+        said: &str,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("upstream-ca.crt");
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let error = Roots::load(Some(&file), false).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        let known = Roots::load(None, false).unwrap().all().len();
+        assert_eq!(Roots::load(Some(&file), true).unwrap().all().len(), known);
     }
 }
