@@ -1,5 +1,6 @@
 //! One end of a connection, as the engines read and write it.
 
+use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -100,9 +101,18 @@ impl<'a> Link<'a> {
 
     /// Returns when the peer closed its sending direction, also while bytes before that wait to be read.
     pub(crate) async fn closed_by_peer(self) {
-        // Of what a socket is registered for only a close is a matter of priority; an error is the
-        // runtime's, as below.
-        let _ = self.socket().ready(Interest::PRIORITY).await;
+        let closed = async {
+            // Of what a socket is registered for only a close is a matter of priority; an error is the
+            // runtime's, as below.
+            let _ = self.socket().ready(Interest::PRIORITY).await;
+        };
+        match self {
+            Self::Plain(_) => closed.await,
+            Self::Secure(session) => tokio::select! {
+                () = closed => {}
+                () = poll_fn(|cx| session.poll_ended_by_peer(cx)) => {}
+            },
+        }
     }
 
     /// Returns when the peer reset the connection or it broke; a close does not count.

@@ -40,12 +40,23 @@ pub(super) struct Exchanges<'a> {
     given_up: Cell<bool>,
     /// The last response was one of HTTP/1.0, so that hyper would send no chunks any more.
     is_server_old: Cell<bool>,
-    /// A fault holds a request back.
-    is_held_back: Cell<bool>,
-    /// A fault answers a request, and has not begun to.
-    is_answering: Cell<bool>,
+    /// What a fault does to the request whose turn it is.
+    work: Cell<Work>,
     /// A fault ends the connection so.
     end: Cell<Option<Outcome>>,
+}
+
+/// What a fault does to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Nothing.
+    None,
+    /// It holds the request back.
+    HoldBack,
+    /// It answers the request, whose body is still read.
+    ReadOut,
+    /// What it answers or slows down is written.
+    Write,
 }
 
 /// What of a request decides over its response.
@@ -68,8 +79,7 @@ impl<'a> Exchanges<'a> {
             asked: Cell::new(false),
             given_up: Cell::new(false),
             is_server_old: Cell::new(false),
-            is_held_back: Cell::new(false),
-            is_answering: Cell::new(false),
+            work: Cell::new(Work::None),
             end: Cell::new(None),
         }
     }
@@ -86,12 +96,17 @@ impl<'a> Exchanges<'a> {
 
     /// A fault holds a request back: a client that closes meanwhile does not want it any more.
     pub(super) fn is_held_back(&self) -> bool {
-        self.is_held_back.get()
+        self.work.get() == Work::HoldBack
     }
 
-    /// A fault is at work on a request, of which the server has seen nothing and is to see nothing by now.
+    /// A fault is at work, and what the server does meanwhile is none of its business: either the server has
+    /// seen nothing of the request, or it has answered and the answer is on its way.
     pub(super) fn is_in_a_fault(&self) -> bool {
-        self.is_held_back.get() || self.is_answering.get()
+        match self.work.get() {
+            Work::None => false,
+            Work::HoldBack | Work::ReadOut => true,
+            Work::Write => !self.client.output.is_silent(),
+        }
     }
 
     /// How a fault ends the connection; a close once everything that is due was written.
@@ -123,6 +138,7 @@ impl<'a> Exchanges<'a> {
             },
         )
         .await;
+        self.work.set(Work::None);
         let head = || self.client.input.borrow().head().to_vec();
         let Some(injection) = self.client.strike(None, head) else {
             return self.pass_on(request, None).await;
@@ -145,17 +161,17 @@ impl<'a> Exchanges<'a> {
     }
 
     async fn hold_back(&self, time: Duration, life: Life) {
-        self.is_held_back.set(true);
+        self.work.set(Work::HoldBack);
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             () = life.over() => {}
         }
-        self.is_held_back.set(false);
+        self.work.set(Work::None);
     }
 
     /// Answers a request that the server never sees.
     async fn answer(&self, request: Request<Incoming>, answer: &Answer) -> Response<Passing> {
-        self.is_answering.set(true);
+        self.work.set(Work::ReadOut);
         let framing = framing_of(request.body());
         self.client.input.borrow_mut().take_head(framing);
         let (head, mut body) = request.into_parts();
@@ -169,7 +185,7 @@ impl<'a> Exchanges<'a> {
         }
         let output = &self.client.output;
         output.begin(answer::head_of_http1(answer, &head.method, is_last));
-        self.is_answering.set(false);
+        self.work.set(Work::Write);
         let right = answer::framing_of_http1(answer, &head.method, is_last);
         let has_none = answer.body.is_empty() || head.method == Method::HEAD || opens_tunnel;
         if has_none {
@@ -214,6 +230,9 @@ impl<'a> Exchanges<'a> {
         self.asked.set(false);
         let head = self.server.input.borrow_mut().take_head_open();
         self.client.output.begin(head);
+        if pace.is_some() {
+            self.work.set(Work::Write);
+        }
         if response.body().is_end_stream() {
             // hyper will not look whether it ends.
             self.client.output.finish();

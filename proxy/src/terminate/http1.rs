@@ -88,6 +88,12 @@ pub(super) async fn relay<'a>(
             finish_and_read_out(client).await;
             return Carried::Over(outcome);
         }
+        Some(outcome @ Outcome::Closed(Side::Client)) => {
+            // Each end is told in its own words; either may be gone.
+            let _ = server.finish_as(client);
+            let _ = client.finish_sending();
+            return Carried::Over(outcome);
+        }
         Some(outcome) => return Carried::Over(outcome),
         None => {}
     }
@@ -120,7 +126,8 @@ impl State<'_> {
         if near.is_broken() {
             return Poll::Ready(Some(Outcome::Reset(Side::Client)));
         }
-        if far.is_broken() {
+        // A server that goes away meanwhile takes nothing from what a fault does: that is passed on behind.
+        if far.is_broken() && !self.exchanges.is_in_a_fault() {
             return Poll::Ready(Some(Outcome::Reset(Side::Server)));
         }
         if let Some(end) = self.ended_by_fault() {
@@ -132,7 +139,6 @@ impl State<'_> {
                 return Poll::Ready((!from.is_at_end()).then_some(Outcome::Reset(by)));
             }
         }
-        // A server that closes meanwhile takes nothing from what a fault does: the close is passed on behind.
         let is_idle = near.output.is_silent() && !self.exchanges.is_in_a_fault();
         let is_lost = self.exchanges.is_given_up()
             || near.input.borrow().is_lost()

@@ -16,6 +16,9 @@ use crate::socket;
 /// Most that is encrypted at once: one record (RFC 8446 section 5.1). It bounds what waits for a slow reader.
 const WRITE_BYTES: usize = 16 * 1024;
 
+/// Most that is taken in ahead of whoever reads. rustls itself takes no more once it holds as much.
+const AHEAD_BYTES: usize = 16 * 1024;
+
 /// As much of what is sent first as it takes to see the random bytes of a ClientHello: two headers and a version
 /// stand before it.
 const FIRST_BYTES: usize = RANDOM_AT + 32;
@@ -159,6 +162,29 @@ impl<'a> Session<'a> {
                 Err(Failure::Tls(err)) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, err)));
                 }
+            }
+        }
+    }
+
+    /// Ready once the peer has ended its direction inside, also while what it said before waits to be read. Of that
+    /// [`AHEAD_BYTES`] are taken in; an end behind more is found when they were read.
+    pub(crate) fn poll_ended_by_peer(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let looked = self.state.borrow_mut().tls.process_new_packets();
+            match looked {
+                Ok(state) if state.peer_has_closed() => return Poll::Ready(()),
+                // Whoever reads makes room, in the same task.
+                Ok(state) if state.plaintext_bytes_to_read() >= AHEAD_BYTES => {
+                    return Poll::Pending;
+                }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
+            }
+            match ready!(self.poll_take(cx)) {
+                // What breaks the connection is told to whoever reads.
+                Err(Failure::Gone) => return Poll::Pending,
+                Ok(0) | Err(Failure::Tls(_)) => return Poll::Ready(()),
+                Ok(_) => {}
             }
         }
     }

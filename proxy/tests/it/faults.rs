@@ -13,6 +13,7 @@ mod forward;
 mod http1;
 mod http2;
 mod idle;
+mod leaving;
 mod unmatched;
 
 /// Begins a fault called `f-1`.

@@ -16,7 +16,7 @@ use super::*;
 const INSIDE: (TlsHandling, TlsReason) = (TlsHandling::Intercepted, TlsReason::Asked);
 
 /// A sidecar, and both ends of a connection that it looks into.
-type Ends = (
+pub(super) type Ends = (
     Rig,
     client::TlsStream<TcpStream>,
     server::TlsStream<TcpStream>,
@@ -78,7 +78,7 @@ impl Parties {
     }
 }
 
-async fn connect() -> Ends {
+pub(super) async fn connect() -> Ends {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (parties, rig) = parties(&listener).await;
     let (client, server) = parties.meet(&rig, &listener).await;

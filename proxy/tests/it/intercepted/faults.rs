@@ -1,9 +1,11 @@
 //! Faults inside TLS that is looked into.
 
-use remora_store::call::{EffectKind, TlsHandling, TlsReason};
+use remora_store::call::{CallError, EffectKind, TlsHandling, TlsReason};
 use serde_json::json;
 use test_case::test_case;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::ends::connect;
 use super::*;
 use crate::faults::begin;
 
@@ -35,4 +37,27 @@ async fn a_fault_answers_for_the_server_inside_tls(version: &str) {
         effects.collect::<Vec<_>>(),
         [Some(EffectKind::Status), None]
     );
+}
+
+/// TLS says that a direction ends before the socket does, if that does.
+#[tokio::test]
+async fn a_client_that_takes_leave_inside_tls_ends_a_delay() {
+    let (rig, mut client, mut server) = connect().await;
+    begin(&rig, "outbound", json!({"delay_ms": 60_000}), json!({}));
+    client
+        .write_all(b"POST /pay HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        .await
+        .unwrap();
+    client.flush().await.unwrap();
+    while rig.faults.report().held[0].touched == 0 {
+        rig.flush().await;
+    }
+    client.get_mut().1.send_close_notify();
+    client.flush().await.unwrap();
+    let mut seen = Vec::new();
+    within(server.read_to_end(&mut seen)).await.unwrap();
+    assert_eq!(seen, b"", "the server sees no request");
+    drop((client, server));
+    let calls = calls_of(rig).await;
+    assert_eq!(calls[0].error, Some(CallError::ClientClosed));
 }
