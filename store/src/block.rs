@@ -176,6 +176,9 @@ pub struct Columns {
     /// Code of the error that a database answered ([`crate::outcome::refused`]); empty where it answered
     /// none. Number of the text.
     pub refused: Vec<u32>,
+    /// Code of [`crate::call::EffectKind`] plus one, of the injected fault that met the call; 0 where none
+    /// did, and in blocks that were written before it was told.
+    pub faults: Vec<u8>,
 }
 
 /// What lets a question pass a block by without reading its columns.

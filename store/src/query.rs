@@ -225,7 +225,10 @@ pub struct Group {
     pub revision: Option<String>,
     /// How many calls.
     pub calls: u64,
-    /// How many of them failed, as [`crate::outcome::Ending::failed`] has it.
+    /// How many of them an injected fault met: they are among the calls and the bytes, and neither among the
+    /// errors nor among the latencies.
+    pub injected: u64,
+    /// How many of the others failed, as [`crate::outcome::Ending::failed`] has it.
     pub errors: u64,
     /// Median latency in milliseconds; `None` where no call of the group has ended. Streams are left out of
     /// it: how long somebody listened is no latency.
@@ -238,6 +241,13 @@ pub struct Group {
     pub request_bytes: u64,
     /// Response body bytes.
     pub response_bytes: u64,
+}
+
+impl Group {
+    /// How many of the calls no injected fault met: those that its errors are a share of.
+    pub fn untouched(&self) -> u64 {
+        self.calls.saturating_sub(self.injected)
+    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ struct ColumnsRecord {
     streams: Option<ColumnRecord>,
     #[prost(message, optional, tag = "37")]
     refused: Option<ColumnRecord>,
+    #[prost(message, optional, tag = "38")]
+    faults: Option<ColumnRecord>,
 }
 
 /// Gathers columns call by call, or block by block.
@@ -134,6 +136,10 @@ impl ColumnsBuilder {
         columns.grpc_status.push(grpc_status);
         columns.streams.push(call.is_stream());
         columns.refused.push(refused);
+        let fault = call.fault.as_ref();
+        columns
+            .faults
+            .push(fault.map_or(0, |fault| fault.effect.code() + 1));
     }
 
     /// Adds the columns of a whole block.
@@ -173,6 +179,7 @@ impl ColumnsBuilder {
         columns.grpc_status.extend_from_slice(&added.grpc_status);
         columns.streams.extend_from_slice(&added.streams);
         extend_numbers(&mut columns.refused, &added.refused, &texts);
+        columns.faults.extend_from_slice(&added.faults);
     }
 
     fn route_of(&mut self, path: u32) -> u32 {
@@ -229,6 +236,7 @@ impl ColumnsBuilder {
             grpc_status: Some(pack(&columns.grpc_status)),
             streams: Some(pack(&columns.streams)),
             refused: Some(pack(&columns.refused)),
+            faults: Some(pack(&columns.faults)),
         };
         record.encode_raw(raw);
     }
@@ -273,6 +281,7 @@ pub(super) fn read(raw: Bytes, calls: usize) -> Result<Columns, BlockError> {
         grpc_status: unpack(record.grpc_status, calls)?,
         streams: unpack(record.streams, calls)?,
         refused: number_of_text(record.refused)?,
+        faults: unpack(record.faults, calls)?,
         texts,
         addresses,
     })

@@ -53,6 +53,11 @@ impl Columns {
         self.time_ns.is_empty()
     }
 
+    /// Whether an injected fault met the call in a row: then its end and its time say nothing of a service.
+    pub fn is_injected(&self, row: usize) -> bool {
+        self.faults.get(row).is_some_and(|&code| code != 0)
+    }
+
     /// What the call in a row says of how fast its server is, in nanoseconds: its latency; `None` where
     /// it has no end, and for a stream ([`crate::call::Call::is_stream`]).
     pub fn pace_ns(&self, row: usize) -> Option<u64> {

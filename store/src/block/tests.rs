@@ -99,6 +99,9 @@ proptest! {
         assert_columns_describe(&block, &calls);
         let streams: Vec<bool> = calls.iter().map(Call::is_stream).collect();
         prop_assert_eq!(block.columns().unwrap().streams, streams);
+        let faults = |call: &Call| call.fault.as_ref().map_or(0, |it| it.effect.code() + 1);
+        let faults: Vec<u8> = calls.iter().map(faults).collect();
+        prop_assert_eq!(block.columns().unwrap().faults, faults);
         let heads = block.heads().unwrap();
         for (at, call) in calls.iter().enumerate() {
             let found = block.call(at as u32).unwrap();

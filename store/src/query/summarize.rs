@@ -18,7 +18,7 @@ use crate::filter::vocabulary::Peer;
 use crate::names::Party;
 use crate::outcome::Ending;
 use crate::store::{Scope, StoreError};
-use group::{Groups, Key, Tally};
+use group::{Groups, Key, Tally, Told};
 use labels::{Label, Labels, name_of};
 
 /// The calls of a source that match, counted by group.
@@ -122,9 +122,14 @@ impl Count {
             revision: label(by.revision, &open.origin.revision),
         };
         let sizes = [call.request.body_size, call.response.body_size];
-        self.groups
-            .tally(key)
-            .add(ending.failed(), call.pace_ns(), sizes);
+        let told = match call.fault {
+            Some(_) => Told::Nothing,
+            None => Told::Of {
+                failed: ending.failed(),
+                pace_ns: call.pace_ns(),
+            },
+        };
+        self.groups.tally(key).add(told, sizes);
     }
 
     /// Counts the calls of a block; all of them, or gives false where the time ran out before.
@@ -283,11 +288,14 @@ fn add_row(tally: &mut Tally, facts: &BlockFacts<'_>, row: usize) {
     let columns = facts.columns();
     let size = |column: &[u64]| column.get(row).copied().unwrap_or_default();
     let sizes = [size(&columns.request_size), size(&columns.response_size)];
-    tally.add(
-        Ending::at(columns, row).failed(),
-        columns.pace_ns(row),
-        sizes,
-    );
+    let told = match columns.is_injected(row) {
+        true => Told::Nothing,
+        false => Told::Of {
+            failed: Ending::at(columns, row).failed(),
+            pace_ns: columns.pace_ns(row),
+        },
+    };
+    tally.add(told, sizes);
 }
 
 /// One end of a call, as far as calls are told apart by it.

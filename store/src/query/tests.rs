@@ -13,7 +13,8 @@ use proptest::sample::select;
 use super::*;
 use crate::block::{Block, BlockMeta, Codec, Columns, merge, seal};
 use crate::call::{
-    CallError, Leg, Message, MessageKind, Omitted, Protocol, Side, State, Stream, StreamMessage,
+    CallError, EffectKind, Injected, Leg, Message, MessageKind, Omitted, Protocol, Side, State,
+    Stream, StreamMessage,
 };
 use crate::names::Names;
 use crate::store::{Namespaces, Scope, StoreError};
@@ -477,16 +478,19 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
         group.calls += 1;
         let broken = matches!(grpc, Some(2 | 4 | 12..=15 | 17..));
         let failed = status.is_some_and(|status| status >= 500) || error.is_some() || broken;
-        group.errors += u64::from(failed);
+        let injected = found.call.fault.is_some();
+        group.injected += u64::from(injected);
+        group.errors += u64::from(failed && !injected);
         group.request_bytes += found.call.request.body_size;
         group.response_bytes += found.call.response.body_size;
     }
     groups
 }
 
-fn counts_of(group: &Group) -> [u64; 4] {
+fn counts_of(group: &Group) -> [u64; 5] {
     [
         group.calls,
+        group.injected,
         group.errors,
         group.request_bytes,
         group.response_bytes,
@@ -878,4 +882,49 @@ fn streams_are_counted_and_have_no_part_in_latencies() {
         group.p99_ms.is_some_and(|ms| (ms - 1_000.0).abs() < 20.0),
         "{group:?}"
     );
+}
+
+#[test]
+fn what_an_injected_fault_met_is_counted_and_says_nothing_of_a_service() {
+    let taking = |ms: u64, status, effect: Option<EffectKind>| {
+        let mut call = testing::call(0, "/", status);
+        let began = call.phases.request_first.unwrap();
+        call.phases.response_last = Some(began + ms * 1_000_000);
+        call.fault = effect.map(|effect| Injected {
+            id: "f-1".into(),
+            effect,
+        });
+        call
+    };
+    let calls = [
+        taking(10, 200, None),
+        taking(10, 503, None),
+        taking(1, 503, Some(EffectKind::Status)),
+        taking(60_000, 200, Some(EffectKind::Delay)),
+    ];
+    let bytes = seal(&BlockMeta::default(), &calls, None, Codec::Raw);
+    // Alike from columns that were merged.
+    let merged = merge(&[(1, Block::open(bytes.clone()).unwrap())]).unwrap();
+    for bytes in [bytes, merged] {
+        let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
+        let query = SummaryQuery {
+            filter: Filter::default(),
+            since_ns: None,
+            until_ns: None,
+            group_by: Vec::new(),
+            probes: true,
+            limit: 10,
+            time_budget: FOREVER,
+            view: Default::default(),
+        };
+        let summary = summarize(&blocks, &Scope::ALL, &query).unwrap();
+        let group = &summary.groups[0];
+        assert_eq!((group.calls, group.injected, group.errors), (4, 2, 1));
+        for quantile in [group.p50_ms, group.p99_ms] {
+            assert!(
+                quantile.is_some_and(|ms| (ms - 10.0).abs() < 0.2),
+                "{group:?}"
+            );
+        }
+    }
 }

@@ -32,6 +32,8 @@ const V2_MERGED: &[u8] = include_bytes!("../../../tests/fixtures/block-v2-merged
 
 /// Written by the first version that knew injected faults.
 const FAULTS: &[u8] = include_bytes!("../../../tests/fixtures/block-faults.bin");
+/// The same calls, written by the first version that had a column of faults.
+const FAULT_COLUMN: &[u8] = include_bytes!("../../../tests/fixtures/block-fault-column.bin");
 /// Written by the first version that knew calls of databases.
 const DATABASES: &[u8] = include_bytes!("../../../tests/fixtures/block-databases.bin");
 /// Written by the first version that intercepted TLS.
@@ -237,6 +239,17 @@ fn a_block_of_the_first_version_with_faults_reads() {
     assert_eq!(block.verify(), Ok(()));
     assert_eq!(block.calls(), Ok(kept_faults()));
     assert_columns_describe(&block, &kept_faults());
+    let columns = block.columns().unwrap();
+    assert_eq!(columns.faults, [0, 0], "it has no such column");
+}
+
+#[test]
+fn a_block_of_the_first_version_with_a_column_of_faults_reads() {
+    let block = open(Bytes::from_static(FAULT_COLUMN));
+    assert_eq!(block.verify(), Ok(()));
+    assert_eq!(block.calls(), Ok(kept_faults()));
+    assert_columns_describe(&block, &kept_faults());
+    assert_eq!(block.columns().unwrap().faults, [3, 1]);
 }
 
 /// What the first version with databases added.

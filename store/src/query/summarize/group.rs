@@ -26,10 +26,20 @@ pub(super) struct Key {
     pub(super) revision: Label,
 }
 
+/// What a call says of whoever answers it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told {
+    /// Nothing: an injected fault met it.
+    Nothing,
+    /// Whether it failed, and how long it took; `None` where it has no end, and for a stream.
+    Of { failed: bool, pace_ns: Option<u64> },
+}
+
 /// What is counted of a group.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     calls: u64,
+    injected: u64,
     errors: u64,
     latencies: Latencies,
     request_bytes: u64,
@@ -37,16 +47,16 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn add(
-        &mut self,
-        failed: bool,
-        pace_ns: Option<u64>,
-        [request, response]: [u64; 2],
-    ) {
+    pub(super) fn add(&mut self, told: Told, [request, response]: [u64; 2]) {
         self.calls += 1;
-        self.errors += u64::from(failed);
-        if let Some(ns) = pace_ns {
-            self.latencies.add(ns);
+        match told {
+            Told::Nothing => self.injected += 1,
+            Told::Of { failed, pace_ns } => {
+                self.errors += u64::from(failed);
+                if let Some(ns) = pace_ns {
+                    self.latencies.add(ns);
+                }
+            }
         }
         self.request_bytes = self.request_bytes.saturating_add(request);
         self.response_bytes = self.response_bytes.saturating_add(response);
@@ -54,6 +64,7 @@ impl Tally {
 
     fn merge(&mut self, other: &Self) {
         self.calls += other.calls;
+        self.injected += other.injected;
         self.errors += other.errors;
         self.latencies.merge(&other.latencies);
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
@@ -186,6 +197,7 @@ fn counted(named: Group, tally: &Tally) -> Group {
     let quantile = |share| tally.latencies.quantile_ns(share).map(|ns| ns / 1e6);
     Group {
         calls: tally.calls,
+        injected: tally.injected,
         errors: tally.errors,
         p50_ms: quantile(0.5),
         p95_ms: quantile(0.95),
