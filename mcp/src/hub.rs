@@ -140,7 +140,7 @@ impl Hub {
             config
                 .ingest_tls
                 .clone()
-                .map(|tls| Handshakes::new(tls, app.metrics.ingest_handshakes_failed.clone())),
+                .map(|tls| Handshakes::new(tls, app.metrics.ingest.handshakes_failed.clone())),
             router::ingest(app.clone(), gate),
             draining.clone(),
         ));

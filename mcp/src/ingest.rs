@@ -46,10 +46,10 @@ pub struct Stored {
 
 /// `POST /ingest/v1/blocks`
 pub async fn blocks(State(app): State<App>, request: Request) -> Result<Json<Stored>, ApiError> {
-    app.metrics.ingest_requests.inc();
+    app.metrics.ingest.requests.inc();
     let result = take(&app, request).await;
     if let Err(error) = &result {
-        app.metrics.refused(Refused::of(error.status()));
+        app.metrics.ingest.refused(Refused::of(error.status()));
     }
     result
 }
@@ -104,7 +104,7 @@ async fn keep(
     });
     let kept = app.store.ingest(blocks.collect()).await?;
     app.arrivals.send_replace(());
-    app.metrics.stored(&kept, size);
+    app.metrics.ingest.stored(&kept, size);
     for (origin, block) in kept.places.iter().filter_map(|&place| received.get(place)) {
         // The store has read the block through, so that this can be read.
         if let Ok(columns) = block.columns() {

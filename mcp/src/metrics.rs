@@ -3,6 +3,7 @@
 //! What is known to the store and the control channel alone is read when the metrics are asked for.
 //! The hub's own are told to everybody; what was recorded ([`traffic`]) only to who may ask for it.
 
+mod ingest;
 mod traffic;
 
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::IntoResponse;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -21,27 +22,21 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use remora_store::store::{Ingested, Scope};
+use remora_store::store::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::coverage::{DROP_REASONS, drop_reason};
 use crate::error::ApiError;
 use crate::snapshot::barrier::WAITERS;
+pub use ingest::{CertificateRead, Ingest, Refused};
 use traffic::Traffic;
 
 /// What is counted; every field is documented where it is registered.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    pub(crate) ingest_requests: Counter,
-    ingest_blocks: Counter,
-    ingest_duplicates: Counter,
-    ingest_calls: Counter,
-    ingest_bytes: Counter,
-    ingest_refused: Family<RefusedLabels, Counter>,
-    ingest_certificates: Family<CertificateLabels, Counter>,
-    pub(crate) ingest_handshakes_failed: Counter,
+    pub(crate) ingest: Ingest,
     pub(crate) control_questions: Counter,
     queries: Family<QueryLabels, Counter>,
     query_seconds: Family<QueryLabels, Histogram, fn() -> Histogram>,
@@ -57,55 +52,6 @@ pub struct Metrics {
     store_quarantined: Gauge<u64, AtomicU64>,
     freed_calls: Counter,
     pub(crate) traffic: Arc<Traffic>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusedLabels {
-    reason: &'static str,
-}
-
-/// Why a sidecar's blocks were not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// They cannot be read.
-    Malformed,
-    /// They are too large.
-    TooLarge,
-    /// The hub is busy, full, or its store failed.
-    Unavailable,
-}
-
-impl Refused {
-    /// The reason behind a status.
-    pub fn of(status: StatusCode) -> Self {
-        match status {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
-            status if status.is_server_error() => Self::Unavailable,
-            _ => Self::Malformed,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CertificateLabels {
-    outcome: &'static str,
-}
-
-/// What became of a certificate that was read from its files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateRead {
-    /// New connections are served under it.
-    Served,
-    /// It is not there or not a good one, and what was served before still is.
-    Refused,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -144,14 +90,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("remora_hub"),
-            ingest_requests: Counter::default(),
-            ingest_blocks: Counter::default(),
-            ingest_duplicates: Counter::default(),
-            ingest_calls: Counter::default(),
-            ingest_bytes: Counter::default(),
-            ingest_refused: Family::default(),
-            ingest_certificates: Family::default(),
-            ingest_handshakes_failed: Counter::default(),
+            ingest: Ingest::default(),
             control_questions: Counter::default(),
             queries: Family::default(),
             query_seconds: Family::new_with_constructor(|| {
@@ -170,60 +109,10 @@ impl Metrics {
             freed_calls: Counter::default(),
             traffic: Arc::default(),
         };
-        metrics.register_ingest();
+        metrics.ingest.register(&mut metrics.registry);
         metrics.register_store();
         metrics.register_sidecars();
         metrics
-    }
-
-    fn register_ingest(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
-            "ingest_requests",
-            "Requests with blocks",
-            self.ingest_requests.clone(),
-        );
-        registry.register(
-            "ingest_blocks",
-            "Blocks that were kept",
-            self.ingest_blocks.clone(),
-        );
-        registry.register(
-            "ingest_duplicate_blocks",
-            "Blocks that were kept already",
-            self.ingest_duplicates.clone(),
-        );
-        registry.register(
-            "ingest_calls",
-            "Calls in the blocks that were kept",
-            self.ingest_calls.clone(),
-        );
-        registry.register_with_unit(
-            "ingest",
-            "Bytes of requests whose blocks were kept",
-            Unit::Bytes,
-            self.ingest_bytes.clone(),
-        );
-        registry.register(
-            "ingest_refused",
-            "Requests with blocks that were not taken, by reason",
-            self.ingest_refused.clone(),
-        );
-        registry.register(
-            "ingest_certificates",
-            "Certificates of the ingest port that were read, by what became of them",
-            self.ingest_certificates.clone(),
-        );
-        registry.register(
-            "ingest_handshakes_failed",
-            "TLS handshakes on the ingest port that came to nothing",
-            self.ingest_handshakes_failed.clone(),
-        );
-        registry.register(
-            "control_questions",
-            "Questions of sidecars on the control channel",
-            self.control_questions.clone(),
-        );
     }
 
     fn register_store(&mut self) {
@@ -275,6 +164,11 @@ impl Metrics {
     fn register_sidecars(&mut self) {
         let registry = &mut self.registry;
         registry.register(
+            "control_questions",
+            "Questions of sidecars on the control channel",
+            self.control_questions.clone(),
+        );
+        registry.register(
             "sidecars_live",
             "Sidecars that were heard of lately",
             self.sidecars_live.clone(),
@@ -299,34 +193,6 @@ impl Metrics {
             "Blocks that sidecars sealed and that never came",
             self.missing_blocks.clone(),
         );
-    }
-
-    /// Counts blocks that were kept.
-    pub fn stored(&self, ingested: &Ingested, request_bytes: usize) {
-        self.ingest_blocks.inc_by(ingested.stored);
-        self.ingest_duplicates.inc_by(ingested.duplicates);
-        self.ingest_calls.inc_by(ingested.calls);
-        self.ingest_bytes.inc_by(request_bytes as u64);
-    }
-
-    /// Counts a request whose blocks were not taken.
-    pub fn refused(&self, reason: Refused) {
-        self.ingest_refused
-            .get_or_create(&RefusedLabels {
-                reason: reason.as_str(),
-            })
-            .inc();
-    }
-
-    /// Counts a certificate that was read.
-    pub fn certificate_read(&self, read: CertificateRead) {
-        let outcome = match read {
-            CertificateRead::Served => "served",
-            CertificateRead::Refused => "refused",
-        };
-        self.ingest_certificates
-            .get_or_create(&CertificateLabels { outcome })
-            .inc();
     }
 
     /// Counts a question and the time it took.

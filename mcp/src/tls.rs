@@ -111,7 +111,7 @@ impl Tls {
             let problem = match self.look() {
                 Ok(None) => None,
                 Ok(Some(())) => {
-                    metrics.certificate_read(CertificateRead::Served);
+                    metrics.ingest.certificate_read(CertificateRead::Served);
                     tracing::info!(
                         tls.cert = %self.files.certificate.display(),
                         "a new certificate is served on the ingest port"
@@ -121,7 +121,7 @@ impl Tls {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(problem) = problem.as_deref().filter(|_| problem != told) {
-                metrics.certificate_read(CertificateRead::Refused);
+                metrics.ingest.certificate_read(CertificateRead::Refused);
                 match self.current() {
                     Some(_) => tracing::error!(
                         problem,
