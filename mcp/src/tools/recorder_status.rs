@@ -172,33 +172,40 @@ pub fn coverage_line(coverage: &Coverage) -> String {
 /// What may be missing, in sentences; the gravest first.
 pub fn blind_spots(coverage: &Coverage) -> Vec<String> {
     let mut spots = Vec::new();
-    let mut count = |number: u64, what: &str| {
-        if number > 0 {
-            spots.push(format!("{number} {what}"));
-        }
+    let mut count = |number: u64, one: &str, many: &str| match number {
+        0 => {}
+        1 => spots.push(format!("1 {one}")),
+        number => spots.push(format!("{number} {many}")),
     };
+    let reasons = reasons(coverage);
     count(
         coverage.dropped,
-        &format!("calls were not recorded: {}", reasons(coverage)),
+        &format!("call was not recorded: {reasons}"),
+        &format!("calls were not recorded: {reasons}"),
     );
     count(
         coverage.missing_blocks,
+        "block of calls never reached the hub",
         "blocks of calls never reached the hub",
     );
     count(
         coverage.unshipped_blocks,
+        "block of calls is still at its sidecar",
         "blocks of calls are still at their sidecars",
     );
     count(
         coverage.tls_opaque,
+        "TLS connection was passed through unread",
         "TLS connections were passed through unread",
     );
     count(
         coverage.opaque,
+        "connection spoke a protocol that is not read",
         "connections spoke protocols that are not read",
     );
     count(
         coverage.quarantined,
+        "damaged part of the store was set aside",
         "damaged parts of the store were set aside",
     );
     for sidecar in coverage
@@ -243,4 +250,44 @@ fn reasons(coverage: &Coverage) -> String {
     let reasons = coverage.dropped_by.iter();
     let reasons = reasons.map(|(reason, calls)| format!("{calls} {reason}"));
     reasons.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spots(n: u64) -> Vec<String> {
+        blind_spots(&Coverage {
+            dropped: n,
+            dropped_by: [("budget", n)].into(),
+            missing_blocks: n,
+            unshipped_blocks: n,
+            tls_opaque: n,
+            opaque: n,
+            quarantined: n,
+            ..Coverage::default()
+        })
+    }
+
+    #[test]
+    fn one_is_told_as_one_and_two_as_two() {
+        let one = [
+            "1 call was not recorded: 1 budget",
+            "1 block of calls never reached the hub",
+            "1 block of calls is still at its sidecar",
+            "1 TLS connection was passed through unread",
+            "1 connection spoke a protocol that is not read",
+            "1 damaged part of the store was set aside",
+        ];
+        assert_eq!(spots(1), one);
+        let two = [
+            "2 calls were not recorded: 2 budget",
+            "2 blocks of calls never reached the hub",
+            "2 blocks of calls are still at their sidecars",
+            "2 TLS connections were passed through unread",
+            "2 connections spoke protocols that are not read",
+            "2 damaged parts of the store were set aside",
+        ];
+        assert_eq!(spots(2), two);
+    }
 }
