@@ -1,6 +1,8 @@
 //! Faults that a person switches on, from the hub to the wire and back: exactly what was asked for, for as
 //! long as was asked, whatever becomes of the hub.
 
+mod answers;
+
 use std::time::Duration;
 
 use http_body_util::Full;

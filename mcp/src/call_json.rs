@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remora_store::about::About;
-use remora_store::call::{Call, Detail, Message, Phases};
+use remora_store::call::{Call, Detail, Injected, Message, Phases};
 use remora_store::head::{response_status, shown};
 use remora_store::names::Party;
 use remora_store::outcome::refused;
@@ -154,6 +154,16 @@ pub struct FaultMarkJson {
     pub effect: &'static str,
 }
 
+impl FaultMarkJson {
+    /// The mark as it was recorded.
+    pub fn new(fault: &Injected) -> Self {
+        Self {
+            id: fault.id.to_string(),
+            effect: fault.effect.as_str(),
+        }
+    }
+}
+
 /// One direction of a call.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Message)]
@@ -249,10 +259,7 @@ impl CallJson {
             status: response_status(&call.response.head),
             error_code: refused(call).map(|code| code.to_string()),
             error: call.error.map(|error| error.as_str()),
-            fault: call.fault.as_ref().map(|fault| FaultMarkJson {
-                id: fault.id.to_string(),
-                effect: fault.effect.as_str(),
-            }),
+            fault: call.fault.as_ref().map(FaultMarkJson::new),
             request: MessageJson::new(&call.request, request),
             response: MessageJson::new(&call.response, shown::fields(&call.response.head)),
             interim: interim(call),

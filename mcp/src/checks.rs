@@ -8,7 +8,6 @@ pub mod cache;
 pub mod connections;
 pub mod count;
 mod database;
-#[cfg(test)]
 mod faulted;
 pub mod finding;
 pub mod headers;
@@ -125,14 +124,14 @@ impl Check {
     /// Whether what is expected holds in `views`, one for each of [`Check::filters`].
     ///
     /// Calls that an injected fault met are left out where it is a service that is judged by how it answers;
-    /// they are what retries are judged by.
+    /// they are what retries are judged by, and are counted as others are. Either is said.
     pub fn judge(&self, views: &[View<'_>], ground: &Ground) -> Judgement {
         let (Some(view), all) = (views.first(), views) else {
             return Judgement::inconclusive("nothing was looked at");
         };
         let untouched = view.untouched();
         let service = &view.traffic().view(&untouched);
-        match self {
+        let judgement = match self {
             Self::Retries(it) => retries::judge(view, it, ground),
             Self::NPlusOne(args) => n_plus_one::judge(view, args),
             Self::Cache(args) => cache::judge(service, args),
@@ -144,6 +143,16 @@ impl Check {
             Self::Count(args) => count::judge(view, args, ground),
             Self::NoCall(_) => no_call::judge(view, ground),
             Self::Order(_) => order::judge(all, ground),
+        };
+        let touched = view.len() - service.len();
+        match self {
+            Self::Cache(_)
+            | Self::Connections(_)
+            | Self::Headers(_)
+            | Self::Latency(_)
+            | Self::Status(_) => faulted::left_out(judgement, touched, service.len()),
+            Self::Count(_) | Self::NoCall(_) => faulted::counted_too(judgement, touched),
+            Self::Retries(_) | Self::NPlusOne(_) | Self::Secrets(_) | Self::Order(_) => judgement,
         }
     }
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::api::query::judging;
 use crate::app::App;
+use crate::checks::words::counted;
 use crate::coverage::Coverage;
 use crate::error::ApiError;
 use crate::params::quoted;
@@ -192,6 +193,14 @@ fn revision_filter(
 impl CompareAnswer {
     fn new(base: &Side, head: &Side, blind_spots: Vec<String>) -> Self {
         let compared = differences(base, head);
+        let blind_spots = injected(base, head).chain(blind_spots).collect();
+        let unknown = match compared.unknown {
+            0 => String::new(),
+            n => format!(
+                "; {} cannot be compared, injected faults met all calls of one side",
+                counted(n as usize, "kind")
+            ),
+        };
         let total = compared.found.len();
         let differences: Vec<DifferenceJson> = compared
             .found
@@ -204,11 +213,11 @@ impl CompareAnswer {
             (0, _, _) => "nothing to compare with: base has no calls".to_owned(),
             (_, 0, _) => "nothing to compare: head has no calls".to_owned(),
             (_, _, 0) => format!(
-                "no difference in {base_calls} and {head_calls} calls of {} kinds",
+                "no difference in {base_calls} and {head_calls} calls of {} kinds{unknown}",
                 compared.unchanged
             ),
             _ => format!(
-                "{total} differences between {base_calls} and {head_calls} calls; {} kinds of calls did not change",
+                "{total} differences between {base_calls} and {head_calls} calls; {} kinds of calls did not change{unknown}",
                 compared.unchanged
             ),
         };
@@ -224,6 +233,19 @@ impl CompareAnswer {
             next: vec![next.unwrap_or_else(|| "find_issues(snapshot=head)".to_owned())],
         }
     }
+}
+
+/// How many calls of each side were left out, since a fault met them.
+fn injected(base: &Side, head: &Side) -> impl Iterator<Item = String> {
+    [("base", base.injected()), ("head", head.injected())]
+        .into_iter()
+        .filter(|(_, calls)| *calls > 0)
+        .map(|(field, calls)| {
+            format!(
+                "{field}: {} that an injected fault met say nothing of a service, and are only counted",
+                counted(calls, "call")
+            )
+        })
 }
 
 impl DifferenceJson {

@@ -192,6 +192,20 @@ impl Traffic {
         self.observed.get(place)
     }
 
+    /// Whether an injected fault met a call, on either leg.
+    pub fn is_touched(&self, exchange: &Exchange) -> bool {
+        let legs = [exchange.outbound, exchange.inbound];
+        let mut legs = legs.into_iter().flatten();
+        legs.any(|place| self.leg(place).is_some_and(Observed::is_injected))
+    }
+
+    /// Whether an injected fault met a call that this one surely caused: then how it ended and how long it
+    /// took is what its service makes of the fault.
+    pub fn is_touched_below(&self, exchange: &Exchange) -> bool {
+        let inbound = exchange.inbound;
+        inbound.is_some_and(|leg| self.effects(leg).any(Observed::is_injected))
+    }
+
     /// The places of the calls of which a leg is let through, each call once: a callee's leg that may be the
     /// other side of one of several calls that are let through is told by them.
     pub fn pick(&self, lets_through: impl Fn(CallId) -> bool) -> Vec<usize> {
@@ -244,15 +258,11 @@ impl<'a> View<'a> {
     /// service.
     pub fn untouched(&self) -> Vec<usize> {
         let exchanges = self.traffic.exchanges();
-        let is_touched = |leg: Option<usize>| {
-            let leg = leg.and_then(|place| self.traffic.leg(place));
-            leg.is_some_and(|leg| leg.found.call.fault.is_some())
-        };
         let picked = self.picked.iter().copied();
         picked
             .filter(|place| {
                 let exchange = exchanges.get(*place);
-                exchange.is_some_and(|it| !is_touched(it.outbound) && !is_touched(it.inbound))
+                exchange.is_some_and(|it| !self.traffic.is_touched(it))
             })
             .collect()
     }
@@ -294,6 +304,11 @@ impl Observed {
     /// Its name in the hub.
     pub fn id(&self) -> CallId {
         self.found.id
+    }
+
+    /// Whether an injected fault met it.
+    pub fn is_injected(&self) -> bool {
+        self.found.call.fault.is_some()
     }
 
     /// Whether it asks something that can be told, and that somebody could ask again.

@@ -217,7 +217,14 @@ pub async fn find(
         let picked = picks.of(filter.as_ref(), &gathered);
         let view = gathered.traffic.view(&picked);
         let findings = checks::find(&kinds, &view);
-        let spots = surroundings.blind_spots(&picks);
+        let mut spots = surroundings.blind_spots(&picks);
+        let touched = view.len() - view.untouched().len();
+        if touched > 0 {
+            let calls = counted(touched, "call");
+            spots.push(format!(
+                "{calls} that an injected fault met are held against no service"
+            ));
+        }
         FindingsAnswer::new(view.len(), findings, spots)
     })
     .await

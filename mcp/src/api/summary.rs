@@ -114,10 +114,15 @@ pub struct GroupJson {
 pub struct Totals {
     /// How many calls.
     pub calls: u64,
-    /// How many of them failed: status 500 or above, a gRPC status that stands for one, or an error
-    /// below the protocol. The filter `failed` finds them.
+    /// How many of them an injected fault met, as the filter `fault != ""` finds them. They are among the
+    /// calls and the bytes, and not among the errors, their rate and the latencies: what they would say of
+    /// a service, the fault made up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub injected: u64,
+    /// How many of the others failed: status 500 or above, a gRPC status that stands for one, or an error
+    /// below the protocol. The filter `failed && fault == ""` finds them.
     pub errors: u64,
-    /// The same as a share of the calls, 0 to 1.
+    /// The same as a share of the calls that no fault met, 0 to 1.
     pub error_rate: f64,
     /// Median latency in milliseconds; `null` where no call has ended. Streams (WebSocket, server-sent
     /// events, gRPC with several messages one way) are left out of it: how long somebody listened is no
@@ -250,8 +255,9 @@ impl Totals {
     pub fn of(group: &Group) -> Self {
         Self {
             calls: group.calls,
+            injected: group.injected,
             errors: group.errors,
-            error_rate: share(group.errors, group.calls),
+            error_rate: share(group.errors, group.untouched()),
             p50_ms: group.p50_ms.map(to_microsecond),
             p95_ms: group.p95_ms.map(to_microsecond),
             p99_ms: group.p99_ms.map(to_microsecond),

@@ -1,77 +1,48 @@
-//! Injected faults are what retries are judged by, and no fault of any service.
+//! What judgements say of calls that injected faults met: they are what retries are judged by, and no fault of
+//! any service (pure).
 
-use remora_store::call::{CallError, EffectKind, Injected};
-use serde_json::json;
-use test_case::test_case;
+use super::Judgement;
+use super::words::counted;
 
-use super::testing::{findings, firm, judge};
-use super::{Kind, Verdict};
-use crate::traffic::testing::{Told, get};
-
-fn by_fault(told: Told, effect: EffectKind) -> Told {
-    told.having(|call| {
-        call.fault = Some(Injected {
-            id: "f-1".into(),
-            effect,
-        });
-    })
-}
-
-/// Four attempts, of which a fault answered the first three.
-fn retried(delays_ms: [i64; 3]) -> Vec<Told> {
-    let mut at_ms = 0;
-    let mut attempts = Vec::new();
-    for delay_ms in delays_ms {
-        attempts.push(by_fault(get(at_ms, "/pay", 503), EffectKind::Status));
-        // Each attempt takes 2 ms.
-        at_ms += 2 + delay_ms;
+/// A judgement of a service by `judged` calls, without those that a fault `touched`.
+pub(super) fn left_out(judgement: Judgement, touched: usize, judged: usize) -> Judgement {
+    match (touched, judged) {
+        (0, _) => judgement,
+        (_, 0) => Judgement {
+            expected: judgement.expected,
+            actual: format!("{}, met by an injected fault", counted(touched, "call")),
+            ..Judgement::inconclusive(
+                "an injected fault met every call that matched, and what it did says nothing of a service",
+            )
+        },
+        _ => {
+            let left_out = format!(
+                "left out: {} that an injected fault met",
+                counted(touched, "call")
+            );
+            also(judgement, left_out)
+        }
     }
-    attempts.push(get(at_ms, "/pay", 200));
-    attempts
 }
 
-#[test_case([1_000, 2_000, 4_000], Verdict::Pass)]
-#[test_case([1_000, 1_000, 1_000], Verdict::Fail; "constant")]
-fn retries_are_judged_by_what_a_fault_made_fail(delays_ms: [i64; 3], expected: Verdict) {
-    let args = json!({"expect_retries": 3, "expect_backoff": {"base_ms": 1_000, "factor": 2}});
-    let judgement = judge(Kind::Retries, args, retried(delays_ms), &firm());
-    assert_eq!(judgement.verdict, expected, "{judgement:?}");
-    assert_eq!(judgement.evidence.len(), 4);
+/// A judgement by how many calls there are, of which a fault `touched` some: they were made all the same.
+pub(super) fn counted_too(judgement: Judgement, touched: usize) -> Judgement {
+    match touched {
+        0 => judgement,
+        _ => also(
+            judgement,
+            format!("an injected fault met {touched} of them"),
+        ),
+    }
 }
 
-#[test]
-fn what_a_fault_answered_is_no_failure_of_the_service() {
-    let answers = || (0..20).map(|i| get(i * 10, "/pay", 503));
-    let injected = answers().map(|told| by_fault(told, EffectKind::Status));
-    assert_eq!(findings(Kind::Status, injected.collect()), []);
-    let real: Vec<Told> = answers().collect();
-    assert_eq!(findings(Kind::Status, real).len(), 1);
-    let judgement = judge(
-        Kind::Status,
-        json!({"expect": "2xx"}),
-        retried([1_000, 1_000, 1_000]),
-        &firm(),
-    );
-    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:?}");
-}
-
-#[test]
-fn a_reset_by_a_fault_is_no_trouble_of_a_connection() {
-    let reset = |i: i64| {
-        let told = get(i * 10, "/pay", 200).failing(CallError::FaultReset);
-        by_fault(told, EffectKind::Reset)
+fn also(mut judgement: Judgement, said: String) -> Judgement {
+    judgement.why = match judgement.why.is_empty() {
+        true => said,
+        false => format!("{}; {said}", judgement.why),
     };
-    assert_eq!(
-        findings(Kind::Connections, (0..20).map(reset).collect()),
-        []
-    );
+    judgement
 }
 
-#[test]
-fn a_delay_by_a_fault_says_nothing_of_how_fast_a_service_is() {
-    let mut told: Vec<Told> = (0..20).map(|i| get(i * 10, "/pay", 200)).collect();
-    let slow = get(300, "/pay", 200).taking_ms(5_000);
-    told.push(by_fault(slow, EffectKind::Delay));
-    let judgement = judge(Kind::Latency, json!({"max_ms": 100}), told, &firm());
-    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:?}");
-}
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ should *not* be (`no_call`, `count` with `max`, `headers` with `forbid` alone) p
 snapshot that a wait has sealed, with a sidecar beside who was named that had handed over and saw no call run on, without records
 dropped, and with at least one call recorded. A call that both sides recorded counts once.
 Calls that an injected fault met are what `retries` is judged by; `status`, `latency`, `headers`, `cache` and `connections`
-leave them out.
+leave them out, `count` and `no_call` count them as others, and all seven say how many they are.
 
 A filter is an object, every field of which must hold: `src`, `dst`, `method`, `route`, `path_prefix`, `status`, `min_ms`,
 `header`, `revision`, `namespace`, `trace_id`, and `where`, which takes [CEL](filters.md). At most 20 expectations are judged at

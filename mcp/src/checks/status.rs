@@ -126,45 +126,66 @@ pub fn judge(view: &View<'_>, expectation: &Expectation) -> Judgement {
     }
 }
 
+/// Requests of a kind.
+#[derive(Default)]
+struct Group<'a> {
+    total: usize,
+    failed: Vec<&'a Observed>,
+    /// How many of those that failed caused a call that an injected fault met.
+    above: usize,
+}
+
 /// Requests that fail, by kind.
 pub fn find(view: &View<'_>) -> Vec<Finding> {
-    let mut groups: BTreeMap<String, (usize, Vec<&Observed>)> = BTreeMap::new();
-    for call in view.calls().filter(|call| !is_greeting(call)) {
-        let (total, failed) = groups.entry(subject(call)).or_default();
-        *total += 1;
+    let traffic = view.traffic();
+    let mut groups: BTreeMap<String, Group<'_>> = BTreeMap::new();
+    for exchange in view.exchanges() {
+        let Some(call) = traffic.told(exchange).filter(|call| !is_greeting(call)) else {
+            continue;
+        };
+        let group = groups.entry(subject(call)).or_default();
+        group.total += 1;
         if call.ending.failed() {
-            failed.push(call);
+            group.failed.push(call);
+            group.above += usize::from(traffic.is_touched_below(exchange));
         }
     }
-    let failing = groups
+    groups
         .into_iter()
-        .filter(|(_, (_, failed))| !failed.is_empty());
-    failing
-        .map(|(subject, (total, failed))| {
-            let share = failed.len() as f64 / total as f64;
-            let severity = match failed.len() {
-                n if n < FEW_FAILURES => Severity::Low,
-                n if n == total => Severity::High,
-                _ if share >= BROKEN_SHARE => Severity::Medium,
-                _ => Severity::Low,
-            };
-            Finding {
-                kind: Kind::Status,
-                code: "failing",
-                severity,
-                subject,
-                seen: format!(
-                    "{} of {} failed ({}): {}",
-                    failed.len(),
-                    counted(total, "call"),
-                    percent(failed.len(), total),
-                    endings(&failed)
-                ),
-                n: failed.len() as u64,
-                evidence: evidence(failed.iter().map(|call| call.id())),
-            }
-        })
+        .filter(|(_, group)| !group.failed.is_empty())
+        .map(|(subject, group)| group.finding(subject))
         .collect()
+}
+
+impl Group<'_> {
+    fn finding(&self, subject: String) -> Finding {
+        let (total, failed) = (self.total, self.failed.len());
+        let share = failed as f64 / total as f64;
+        let severity = match failed {
+            n if n < FEW_FAILURES || n == self.above => Severity::Low,
+            n if n == total => Severity::High,
+            _ if share >= BROKEN_SHARE => Severity::Medium,
+            _ => Severity::Low,
+        };
+        let above = match self.above {
+            0 => String::new(),
+            n => format!("; {n} of them while an injected fault met what they called"),
+        };
+        Finding {
+            kind: Kind::Status,
+            code: "failing",
+            severity,
+            subject,
+            seen: format!(
+                "{failed} of {} failed ({}): {}{above}",
+                counted(total, "call"),
+                percent(failed, total),
+                endings(&self.failed)
+            ),
+            n: failed as u64,
+            evidence: evidence(self.failed.iter().map(|call| call.id())),
+        }
+    }
 }
 
 /// How calls ended, each way once, the most frequent first.

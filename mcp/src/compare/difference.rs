@@ -70,6 +70,8 @@ pub(super) struct Compared {
     pub(super) found: Vec<Difference>,
     /// How many kinds of calls are as they were.
     pub(super) unchanged: u64,
+    /// How many kinds cannot be compared: injected faults met all their calls on one side.
+    pub(super) unknown: u64,
 }
 
 /// The calls of one side, by kind.
@@ -81,8 +83,14 @@ pub(super) struct Side {
 /// Calls of one kind.
 #[derive(Debug, Default)]
 struct Kind {
+    /// Those that no injected fault met: what the others would say of a service, the fault made up.
     ids: Vec<CallId>,
+    /// Those that one did.
+    injected: Vec<CallId>,
     failed: Vec<CallId>,
+    /// How many of those that no fault met caused a call that one met, and how many of them failed.
+    above: usize,
+    failed_above: usize,
     /// Sorted; nanoseconds.
     took_ns: Vec<u64>,
     /// How many answers had a header, by its name in lower case.
@@ -95,11 +103,22 @@ struct Kind {
 impl Side {
     pub(super) fn of(view: &View<'_>) -> Self {
         let mut side = Self::default();
-        for call in view.calls().filter(|call| call.is_request()) {
+        let traffic = view.traffic();
+        for exchange in view.exchanges() {
+            let Some(call) = traffic.told(exchange).filter(|call| call.is_request()) else {
+                continue;
+            };
             let kind = side.kinds.entry(subject(call)).or_default();
+            if traffic.is_touched(exchange) {
+                kind.injected.push(call.id());
+                continue;
+            }
             kind.ids.push(call.id());
+            let above = usize::from(traffic.is_touched_below(exchange));
+            kind.above += above;
             if call.ending.failed() {
                 kind.failed.push(call.id());
+                kind.failed_above += above;
             }
             kind.took_ns.extend(call.found.call.pace_ns());
             let response = &call.found.call.response;
@@ -113,11 +132,25 @@ impl Side {
 
     /// How many requests it has.
     pub(super) fn calls(&self) -> u64 {
-        self.kinds.values().map(|kind| kind.ids.len() as u64).sum()
+        self.kinds.values().map(Kind::calls).sum()
+    }
+
+    /// How many of them an injected fault met.
+    pub(super) fn injected(&self) -> usize {
+        self.kinds.values().map(|kind| kind.injected.len()).sum()
     }
 }
 
 impl Kind {
+    /// How many calls there are, whatever met them.
+    fn calls(&self) -> u64 {
+        (self.ids.len() + self.injected.len()) as u64
+    }
+
+    fn all(&self) -> impl Iterator<Item = CallId> {
+        self.ids.iter().chain(&self.injected).copied()
+    }
+
     fn add_headers(&mut self, head: &[u8], is_cut: bool) {
         if is_cut || response_status(head).is_none() {
             return;
@@ -154,13 +187,21 @@ impl Kind {
         let at = |share| {
             nearest_rank(&self.took_ns, share).map_or_else(|| "-".to_owned(), |ns| span(ns as f64))
         };
-        format!("p50 {}, p95 {}", at(0.5), at(0.95))
+        let above = match self.above {
+            0 => String::new(),
+            n => format!(", an injected fault met what {n} of them called"),
+        };
+        format!("p50 {}, p95 {}{above}", at(0.5), at(0.95))
     }
 
     fn failures(&self) -> String {
         let (failed, all) = (self.failed.len(), self.ids.len());
+        let above = match self.failed_above {
+            0 => String::new(),
+            n => format!(", {n} of them while an injected fault met what they called"),
+        };
         format!(
-            "{failed} of {} failed ({})",
+            "{failed} of {} failed ({}){above}",
             counted(all, "call"),
             percent(failed, all)
         )
@@ -170,12 +211,16 @@ impl Kind {
 /// What differs between two sides.
 pub(super) fn differences(base: &Side, head: &Side) -> Compared {
     let mut found = Vec::new();
-    let mut unchanged = 0;
+    let (mut unchanged, mut unknown) = (0, 0);
     for (subject, was) in &base.kinds {
         let Some(is) = head.kinds.get(subject) else {
             found.push(gone(subject, was));
             continue;
         };
+        if was.ids.is_empty() || is.ids.is_empty() {
+            unknown += 1;
+            continue;
+        }
         let before = found.len();
         found.extend(of_errors(subject, was, is));
         found.extend(of_times(subject, was, is));
@@ -193,18 +238,22 @@ pub(super) fn differences(base: &Side, head: &Side) -> Compared {
             .cmp(&rank(b))
             .then_with(|| (&a.subject, &a.base).cmp(&(&b.subject, &b.base)))
     });
-    Compared { found, unchanged }
+    Compared {
+        found,
+        unchanged,
+        unknown,
+    }
 }
 
 fn gone(subject: &str, was: &Kind) -> Difference {
     Difference {
         subject: subject.to_owned(),
         change: Change::Gone,
-        base: counted(was.ids.len(), "call"),
+        base: counted(was.calls() as usize, "call"),
         head: "no call".to_owned(),
-        n_base: was.ids.len() as u64,
+        n_base: was.calls(),
         n_head: 0,
-        evidence: evidence(was.ids.iter().copied()),
+        evidence: evidence(was.all()),
     }
 }
 
@@ -213,10 +262,10 @@ fn fresh(subject: &str, is: &Kind) -> Difference {
         subject: subject.to_owned(),
         change: Change::New,
         base: "no call".to_owned(),
-        head: counted(is.ids.len(), "call"),
+        head: counted(is.calls() as usize, "call"),
         n_base: 0,
-        n_head: is.ids.len() as u64,
-        evidence: evidence(is.ids.iter().copied()),
+        n_head: is.calls(),
+        evidence: evidence(is.all()),
     }
 }
 
@@ -308,102 +357,4 @@ fn of_headers(subject: &str, was: &Kind, is: &Kind) -> Vec<Difference> {
 }
 
 #[cfg(test)]
-mod tests {
-    use test_case::test_case;
-
-    use super::*;
-    use crate::traffic::testing::{Told, get, traffic};
-
-    fn side(told: Vec<Told>) -> Side {
-        let traffic = traffic(told);
-        let all = traffic.pick(|_| true);
-        Side::of(&traffic.view(&all))
-    }
-
-    /// Calls of which every `fails`th fails, and that take so long.
-    fn calls(n: i64, fails: i64, ms: u64) -> Vec<Told> {
-        let status = |it: i64| {
-            if fails > 0 && it % fails == 0 {
-                503
-            } else {
-                200
-            }
-        };
-        (0..n)
-            .map(|it| get(it * 50, "/pay", status(it)).taking_ms(ms + (it % 3) as u64))
-            .collect()
-    }
-
-    fn compared(base: Vec<Told>, head: Vec<Told>) -> Vec<&'static str> {
-        let compared = differences(&side(base), &side(head));
-        compared.found.iter().map(|it| it.change.as_str()).collect()
-    }
-
-    #[test_case(calls(100, 0, 10), calls(100, 0, 10), &[]; "nothing")]
-    #[test_case(calls(100, 0, 10), calls(100, 4, 10), &["more_errors"]; "more fails")]
-    #[test_case(calls(100, 4, 10), calls(100, 0, 10), &["fewer_errors"]; "less fails")]
-    #[test_case(calls(100, 0, 10), calls(100, 90, 10), &[]; "two failures are chance")]
-    #[test_case(calls(100, 0, 10), calls(100, 0, 40), &["slower"]; "slower")]
-    #[test_case(calls(100, 0, 40), calls(100, 0, 10), &["faster"]; "faster")]
-    #[test_case(calls(10, 0, 10), calls(10, 0, 40), &[]; "too few to tell")]
-    #[test_case(calls(100, 0, 100), calls(100, 0, 104), &[]; "too little to matter")]
-    #[test_case(vec![], calls(3, 0, 10), &["new"]; "new")]
-    #[test_case(calls(3, 0, 10), vec![], &["gone"]; "gone")]
-    fn what_changed(base: Vec<Told>, head: Vec<Told>, expected: &[&str]) {
-        assert_eq!(compared(base, head), expected);
-    }
-
-    #[test]
-    fn headers_that_came_and_went_are_named() {
-        let with = |field: &str| {
-            calls(10, 0, 10)
-                .into_iter()
-                .map(|it| it.answering(field))
-                .collect()
-        };
-        let base = side(with("Cache-Control: max-age=60"));
-        let head = side(with("X-Served-By: b"));
-        let compared = differences(&base, &head);
-        let told: Vec<_> = compared
-            .found
-            .iter()
-            .map(|it| (it.change.as_str(), it.head.as_str()))
-            .collect();
-        let expected = [
-            ("header_gone", "response has no cache-control"),
-            ("header_new", "response has x-served-by"),
-        ];
-        assert_eq!(told, expected);
-    }
-
-    #[test]
-    fn invented_headers_do_not_make_a_real_one_go() {
-        let with = |told: Told| told.answering("Cache-Control: max-age=60");
-        let base = side(calls(10, 0, 10).into_iter().map(with).collect());
-        let many =
-            |told: Told| (0..70).fold(told, |told, it| told.answering(&format!("X-A-{it}: 1")));
-        let head = side(
-            calls(10, 0, 10)
-                .into_iter()
-                .map(|it| with(many(it)))
-                .collect(),
-        );
-        let gone = differences(&base, &head).found;
-        assert!(
-            gone.iter().all(|it| it.change != Change::HeaderGone),
-            "{gone:?}"
-        );
-    }
-
-    #[test]
-    fn both_sides_are_in_the_evidence() {
-        let compared = differences(&side(calls(100, 0, 10)), &side(calls(100, 4, 10)));
-        let ids: Vec<_> = compared.found[0]
-            .evidence
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        // The ids of the two sides are of two stores here, and so may be the same.
-        assert_eq!(ids, ["c1-0", "c1-1", "c1-4"]);
-    }
-}
+mod tests;

@@ -3,7 +3,8 @@
 //! Counted from the columns of blocks as they are kept, each block once; calls that still run are in
 //! no columns. Counters begin at zero when the hub starts, whatever its store holds. Health checks
 //! are left out, and so are connections that were not understood: their end is no answer. Streams are
-//! counted and may fail, but have no duration: how long somebody listened is no latency.
+//! counted and may fail, but have no duration: how long somebody listened is no latency. What an injected
+//! fault met is counted, and is no failure and no duration of anybody's.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -60,6 +61,7 @@ impl Labels {
 #[derive(Debug, Default)]
 struct Series {
     calls: u64,
+    injected: u64,
     errors: u64,
     /// Calls with an end, by the first bound that their duration is not above; the last entry has
     /// those above all.
@@ -115,8 +117,11 @@ struct Seen {
     /// Number of the text.
     route: u32,
     class: &'static str,
+    /// Whether an injected fault met it.
+    injected: bool,
+    /// Whether it failed, and not by a fault.
     failed: bool,
-    /// `None` for a call without an end, and for a stream.
+    /// `None` for a call without an end, for a stream, and where a fault met it.
     duration_ns: Option<u64>,
 }
 
@@ -129,12 +134,14 @@ impl Seen {
             return None;
         }
         let ending = Ending::at(columns, row);
+        let injected = columns.is_injected(row);
         Some(Self {
             leg: Leg::from_code(*columns.leg.get(row)?)?,
             route: *columns.route.get(row)?,
             class: class_of(ending.outcome()),
-            failed: ending.failed(),
-            duration_ns: columns.pace_ns(row),
+            injected,
+            failed: ending.failed() && !injected,
+            duration_ns: columns.pace_ns(row).filter(|_| !injected),
         })
     }
 }
@@ -218,6 +225,7 @@ impl Counted {
         };
         self.beyond += u64::from(labels.is_beyond());
         series.calls += 1;
+        series.injected += u64::from(seen.injected);
         series.errors += u64::from(seen.failed);
         if let Some(ns) = seen.duration_ns {
             let seconds = ns as f64 / 1e9;
@@ -261,7 +269,14 @@ impl Collector for Shown {
             let mut one = calls.encode_family(labels)?;
             one.encode_counter::<NoLabelSet, u64, f64>(&series.calls, None)?;
         }
-        let help = "Those of them that failed: status 500 or above, a gRPC status that stands for one, or an error below HTTP";
+        let help = "Those of them that an injected fault met; they are neither among the errors nor among the durations";
+        let mut injected =
+            encoder.encode_descriptor("calls_injected", help, None, MetricType::Counter)?;
+        for (labels, series) in series() {
+            let mut one = injected.encode_family(labels)?;
+            one.encode_counter::<NoLabelSet, u64, f64>(&series.injected, None)?;
+        }
+        let help = "Those of the others that failed: status 500 or above, a gRPC status that stands for one, or an error below HTTP";
         let mut errors =
             encoder.encode_descriptor("call_errors", help, None, MetricType::Counter)?;
         for (labels, series) in series() {

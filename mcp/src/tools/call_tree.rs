@@ -9,7 +9,7 @@ use remora_store::store::Scope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::calls_search::outcome;
+use super::calls_search::{fault, outcome};
 use super::table::ms;
 use super::{Outcome, RESULT_BYTES, ToolError, bounded, text, window};
 use crate::app::App;
@@ -146,6 +146,9 @@ fn line(rooted: &Rooted, branch: &Branch<'_>, found: &FoundCall) -> String {
     let mut notes: Vec<String> = Vec::new();
     if let Some(cause) = branch.cause {
         notes.push(cause_note(rooted, branch, cause));
+    }
+    if let Some(fault) = fault(found) {
+        notes.push(format!("injected fault {fault}"));
     }
     notes.push(legs_note(rooted, branch));
     let _ = writeln!(line, " ({})", notes.join("; "));

@@ -191,14 +191,22 @@ fn columns(chosen: Option<Vec<Column>>) -> Vec<Column> {
 /// The table, and how to go on where it ends early.
 fn write_page(page: &Page, columns: &[Column], order: Order) -> String {
     let day = day(page.calls.first().map_or(0, |found| found.call.time_ns));
-    let headings: Vec<&str> = columns.iter().map(|column| column.heading()).collect();
+    let mut headings: Vec<&str> = columns.iter().map(|column| column.heading()).collect();
+    // What a fault made of a call must not be taken for the service's own, whatever columns were asked for.
+    let injected = page.calls.iter().any(|found| found.call.fault.is_some());
+    if injected {
+        headings.push("fault");
+    }
     let mut table = Table::new(&headings, RESULT_BYTES - ROOM_BYTES);
     let mut last = None;
     for found in &page.calls {
-        let cells: Vec<String> = columns
+        let mut cells: Vec<String> = columns
             .iter()
             .map(|column| column.cell(found, &day))
             .collect();
+        if injected {
+            cells.push(fault(found).unwrap_or_else(|| "-".to_owned()));
+        }
         if !table.try_row(&cells) {
             break;
         }
@@ -308,6 +316,13 @@ pub(super) fn outcome(found: &FoundCall) -> String {
         (None, Some(status)) => status.to_string(),
         (None, None) => call.state.to_string(),
     }
+}
+
+/// The injected fault that met a call, and what it did: `f-7b1c09e4 status`; `None` where none did.
+pub(super) fn fault(found: &FoundCall) -> Option<String> {
+    let fault = found.call.fault.as_ref()?;
+    let id = text::name(&fault.id).unwrap_or("(odd name)");
+    Some(format!("{id} {}", fault.effect))
 }
 
 fn day(ns: i64) -> String {

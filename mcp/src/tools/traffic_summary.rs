@@ -33,6 +33,9 @@ const DEFAULT_LIMIT: usize = 20;
 const MOST: usize = 100;
 /// Room for what stands beside the table.
 const ROOM_BYTES: usize = 1_500;
+/// What a table says of calls that faults met, where there are some.
+const INJECTED_LINE: &str = "injected: calls that a fault of fault_start met; err% and latencies are of the other calls, \
+of which the service is to blame; where=fault != \"\" finds them\n";
 
 /// What it takes.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -117,8 +120,12 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
         };
         return nothing(app, scope, empty, &ends).await;
     }
-    let mut table = Table::new(&columns(&keys), RESULT_BYTES - ROOM_BYTES);
-    let rows = summary.groups.iter().map(|group| cells(group, &keys));
+    let injected = summary.groups.iter().any(|group| group.injected > 0);
+    let mut table = Table::new(&columns(&keys, injected), RESULT_BYTES - ROOM_BYTES);
+    let rows = summary
+        .groups
+        .iter()
+        .map(|group| cells(group, &keys, injected));
     let shown = rows.take_while(|cells| table.try_row(cells)).count();
     let omitted = summary.groups_omitted + (summary.groups.len() - shown) as u64;
     let mut text = table.text().to_owned();
@@ -134,6 +141,9 @@ pub async fn run(app: &App, scope: &Scope, input: Input) -> Result<Outcome, Tool
             "only calls after {} were examined: ask about less time",
             rfc3339(until)
         );
+    }
+    if injected {
+        text.push_str(INJECTED_LINE);
     }
     text.push_str(&undecided_line(summary.undecided));
     let _ = writeln!(text, "{}", coverage_line(&coverage));
@@ -151,7 +161,7 @@ fn chosen_keys(chosen: Option<Vec<Key>>) -> Vec<Key> {
     keys
 }
 
-fn columns(keys: &[Key]) -> Vec<&'static str> {
+fn columns(keys: &[Key], injected: bool) -> Vec<&'static str> {
     let mut columns = vec!["leg"];
     for key in keys {
         let more: &[&str] = match key {
@@ -162,8 +172,11 @@ fn columns(keys: &[Key]) -> Vec<&'static str> {
         };
         columns.extend_from_slice(more);
     }
+    columns.push("n");
+    if injected {
+        columns.push("injected");
+    }
     columns.extend_from_slice(&[
-        "n",
         "err%",
         "p50_ms",
         "p95_ms",
@@ -174,7 +187,7 @@ fn columns(keys: &[Key]) -> Vec<&'static str> {
     columns
 }
 
-fn cells(group: &Group, keys: &[Key]) -> Vec<String> {
+fn cells(group: &Group, keys: &[Key], injected: bool) -> Vec<String> {
     let shown = |text: &Option<String>, show: fn(&str) -> &str| match text.as_deref() {
         None | Some("") => "-".to_owned(),
         Some(text) => show(text).to_owned(),
@@ -201,8 +214,11 @@ fn cells(group: &Group, keys: &[Key]) -> Vec<String> {
             Key::Revision => cells.push(shown(&group.revision, text::name_or_address)),
         }
     }
-    let percent = share(group.errors, group.calls) * 100.0;
+    let percent = share(group.errors, group.untouched()) * 100.0;
     cells.push(group.calls.to_string());
+    if injected {
+        cells.push(group.injected.to_string());
+    }
     cells.push(if group.errors == 0 {
         "0".to_owned()
     } else {

@@ -13,7 +13,7 @@ use super::{Branch, Limits, Tree};
 use crate::api::query::ask;
 use crate::app::App;
 use crate::around::{Stretch, read};
-use crate::call_json::{PartyJson, milliseconds};
+use crate::call_json::{FaultMarkJson, PartyJson, milliseconds};
 use crate::causality::Causes;
 use crate::clock::rfc3339;
 use crate::error::ApiError;
@@ -81,6 +81,9 @@ pub struct BranchJson {
     pub status: Option<u16>,
     /// Why the call failed below its protocol.
     pub error: Option<&'static str>,
+    /// The injected fault that met the call: what it explains says nothing of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultMarkJson>,
     /// From the first byte of the request that caused it to its own, in milliseconds.
     pub gap_ms: Option<f64>,
     /// From the first byte of the request to the last of the response, in milliseconds.
@@ -211,6 +214,7 @@ impl Rooted {
             route: known(&about.route()),
             status: response_status(&call.response.head),
             error: call.error.map(|error| error.as_str()),
+            fault: call.fault.as_ref().map(FaultMarkJson::new),
             gap_ms: branch.gap_ns.map(milliseconds),
             latency_ms: call.phases.latency_ns().map(milliseconds),
             network_ms: self.network_ns(branch).map(milliseconds),

@@ -20,7 +20,7 @@ use crate::har;
 
 /// The columns of TSV if none are asked for.
 pub(super) const TSV_FIELDS: &str = "id,time,leg,protocol,src.workload,src.ip,dst.workload,dst.ip,dst.port,\
-     method,host,path,status,grpc.status_name,error,latency_ms,request.size,response.size";
+     method,host,path,status,grpc.status_name,error,latency_ms,request.size,response.size,fault.id,fault.effect";
 /// Pieces of an answer that wait to be sent.
 const PIECES_AHEAD: usize = 2;
 /// A piece is sent once it has so many bytes, or all calls that were read with it.

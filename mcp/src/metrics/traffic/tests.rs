@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use remora_store::block::{Block, BlockMeta, Codec, seal};
-use remora_store::call::{Call, CallError, Stream};
+use remora_store::call::{Call, CallError, EffectKind, Injected, Stream};
 use remora_store::testing::{any_call, call, grpc_call};
 
 use super::*;
@@ -100,6 +100,29 @@ fn a_failure_below_http_has_no_status_and_no_duration() {
 }
 
 #[test]
+fn what_a_fault_met_is_counted_and_is_no_failure_and_no_duration() {
+    let traffic = Traffic::default();
+    let by_fault = |effect, status| {
+        let mut met = call(0, "/pay", status);
+        met.fault = Some(Injected {
+            id: "f-1".into(),
+            effect,
+        });
+        met
+    };
+    let calls = [
+        call(0, "/pay", 503),
+        by_fault(EffectKind::Status, 503),
+        by_fault(EffectKind::Delay, 503),
+    ];
+    count(&traffic, &origin("web"), &calls);
+    let counted = traffic.0.lock().unwrap();
+    let (_, series) = &counted.series[0];
+    assert_eq!((series.calls, series.injected, series.errors), (3, 2, 1));
+    assert_eq!(series.durations.iter().sum::<u64>(), 1);
+}
+
+#[test]
 fn a_call_of_grpc_has_its_own_status_and_may_fail_by_it() {
     let traffic = Traffic::default();
     let ended = [Some(0), Some(5), Some(13)].map(|status| grpc_call(0, "/shop.Orders/Get", status));
@@ -182,7 +205,9 @@ proptest! {
         };
         let counted: u64 = series(&traffic).iter().map(|(_, calls, _)| calls).sum();
         prop_assert_eq!(counted, calls.iter().filter(is_counted).count() as u64);
-        let is_timed = |call: &&Call| !call.is_stream() && call.phases.latency_ns().is_some();
+        let is_timed = |call: &&Call| {
+            !call.is_stream() && call.fault.is_none() && call.phases.latency_ns().is_some()
+        };
         let timed = calls.iter().filter(is_counted).filter(is_timed).count() as u64;
         let counted = traffic.0.lock().unwrap();
         let durations = counted.series.iter().flat_map(|(_, series)| series.durations);

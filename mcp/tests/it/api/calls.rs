@@ -134,13 +134,13 @@ async fn a_table_has_the_documented_columns_and_every_call_on_a_line() {
     assert_eq!(
         lines[0].replace('\t', ","),
         "id,time,leg,protocol,src.workload,src.ip,dst.workload,dst.ip,dst.port,method,host,path,\
-         status,grpc.status_name,error,latency_ms,request.size,response.size"
+         status,grpc.status_name,error,latency_ms,request.size,response.size,fault.id,fault.effect"
     );
     let cells: Vec<&str> = lines[2].split('\t').collect();
     assert_eq!(cells[0], "c1-13");
     assert_eq!(
         cells[2..].join(","),
-        "inbound,http1,web,10.0.0.1,orders,10.0.0.2,8080,POST,orders,/api/orders,201,,,2.0,54,8"
+        "inbound,http1,web,10.0.0.1,orders,10.0.0.2,8080,POST,orders,/api/orders,201,,,2.0,54,8,,"
     );
     let last: Value = serde_json::from_str(lines[3].strip_prefix("# ").unwrap()).unwrap();
     assert!(last["next"].is_string());
