@@ -23,6 +23,7 @@ mod cluster;
 mod command_line;
 mod damage;
 mod demo;
+mod dialling;
 mod faults;
 mod forward;
 mod full_speed;

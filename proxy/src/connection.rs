@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +25,12 @@ use crate::tap::Tap;
 use crate::terminate;
 use crate::tls::Interception;
 
+mod attempts;
+mod dial;
 mod inside;
+
+pub(crate) use dial::{Dialled, addresses, connect_to_any, dial_error};
+use dial::{connect_to, dial};
 
 /// Whether connections are watched.
 pub(crate) enum Recording {
@@ -270,99 +274,6 @@ fn fail(plane: &Plane, leg: Leg, tap: Option<&Tap>, error: CallError) {
     plane.metrics.dial_failed(leg, error);
     if let Some(tap) = tap {
         tap.connect_failed(error);
-    }
-}
-
-/// A connection that the sidecar made.
-pub(crate) struct Dialled {
-    /// Where the server is.
-    pub(crate) address: SocketAddr,
-    /// The name that it was looked up by, with the port.
-    called: Option<Arc<str>>,
-    leash: Leash,
-    local: Local,
-}
-
-/// An address of the sidecar's, known as such for as long as this lives.
-struct Local {
-    plane: Rc<Plane>,
-    address: SocketAddr,
-}
-
-impl Local {
-    fn new(plane: &Rc<Plane>, address: SocketAddr) -> Self {
-        plane.dialled.borrow_mut().insert(address);
-        Self {
-            plane: Rc::clone(plane),
-            address,
-        }
-    }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        self.plane.dialled.borrow_mut().remove(&self.address);
-    }
-}
-
-/// Connects to the server, unless the client breaks off first.
-async fn dial(
-    plane: &Rc<Plane>,
-    upstream: &Upstream,
-    client: &TcpStream,
-) -> Result<Dialled, CallError> {
-    tokio::select! {
-        biased;
-        dialled = connect(plane, upstream) => dialled.map_err(|err| dial_error(&err)),
-        () = Link::Plain(client).reset_by_peer() => Err(CallError::ClientReset),
-    }
-}
-
-async fn connect(plane: &Rc<Plane>, upstream: &Upstream) -> io::Result<Dialled> {
-    match upstream {
-        Upstream::Address(address) => connect_to(plane, *address).await,
-        Upstream::Name(name) => {
-            let mut outcome = Err(io::Error::other("the name has no address"));
-            for address in tokio::net::lookup_host(name.as_str()).await? {
-                outcome = connect_to(plane, address).await;
-                if outcome.is_ok() {
-                    break;
-                }
-            }
-            outcome.map(|dialled| Dialled {
-                called: Some(name.as_str().into()),
-                ..dialled
-            })
-        }
-    }
-}
-
-/// Connects to an address, with no timeout but the kernel's.
-pub(crate) async fn connect_to(plane: &Rc<Plane>, address: SocketAddr) -> io::Result<Dialled> {
-    let dialling = socket::dial(address)?;
-    // Noted before anything is awaited: if the rules lead the connection back here, it is
-    // recognised when it is accepted.
-    let local = Local::new(plane, dialling.local_address()?);
-    let stream = dialling.finish().await?;
-    Ok(Dialled {
-        address,
-        called: None,
-        leash: Leash::new(stream),
-        local,
-    })
-}
-
-/// What a failure to connect is called in a record.
-pub(crate) fn dial_error(err: &io::Error) -> CallError {
-    match err.kind() {
-        io::ErrorKind::ConnectionRefused => CallError::ConnectRefused,
-        io::ErrorKind::TimedOut => CallError::ConnectTimeout,
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            CallError::ConnectUnreachable
-        }
-        // It connected, and was reset before anybody looked.
-        io::ErrorKind::ConnectionReset => CallError::ServerReset,
-        _ => CallError::ConnectFailed,
     }
 }
 

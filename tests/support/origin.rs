@@ -14,8 +14,16 @@ use tokio::net::TcpListener;
 
 /// Starts a server that answers every request with its own path.
 pub async fn start() -> u16 {
-    serve(|request| async move { Response::new(Bytes::from(request.uri().path().to_owned())) })
-        .await
+    serve(path_of).await
+}
+
+/// The same on a socket that listens already.
+pub fn start_on(listener: TcpListener) {
+    tokio::spawn(serve_on(listener, path_of));
+}
+
+async fn path_of(request: Request<Bytes>) -> Response<Bytes> {
+    Response::new(Bytes::from(request.uri().path().to_owned()))
 }
 
 /// Starts a server that answers 503 to the first three requests for each path that begins so.
@@ -46,23 +54,29 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            let answer = answer.clone();
-            let service = service_fn(move |request| {
-                let answer = answer.clone();
-                async move {
-                    Ok::<_, Infallible>(answer(whole(request).await).await.map(Full::<Bytes>::new))
-                }
-            });
-            let serving = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(serving);
-        }
-    });
+    tokio::spawn(serve_on(listener, answer));
     port
+}
+
+async fn serve_on<F, A>(listener: TcpListener, answer: F)
+where
+    F: Fn(Request<Bytes>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Bytes>> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let answer = answer.clone();
+        let service = service_fn(move |request| {
+            let answer = answer.clone();
+            async move {
+                Ok::<_, Infallible>(answer(whole(request).await).await.map(Full::<Bytes>::new))
+            }
+        });
+        let serving = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(serving);
+    }
 }
 
 async fn whole(request: Request<Incoming>) -> Request<Bytes> {

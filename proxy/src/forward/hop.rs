@@ -12,11 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::refusal::Unreached;
 use super::target::Origin;
-use crate::connection::{Dialled, Leash, Plane, connect_to, dial_error};
+use crate::connection::{Dialled, Leash, Plane, addresses, connect_to_any, dial_error};
 use crate::socket;
-
-/// Most addresses of a name that are tried, one after the other.
-const ADDRESSES: usize = 16;
 
 /// An origin that was not reached.
 #[derive(Debug)]
@@ -26,41 +23,37 @@ pub(super) struct Failure {
     pub(super) tried: Option<SocketAddr>,
 }
 
-/// Connects to an origin; `own` are the addresses of the proxy itself.
+/// Connects to an origin; `own` are the addresses of the proxy itself, which end the attempts.
 pub(super) async fn reach(
     plane: &Rc<Plane>,
     origin: &Origin,
     own: &[SocketAddr],
 ) -> Result<Dialled, Failure> {
-    let mut failure = Failure {
-        why: Unreached::NoName,
-        tried: None,
+    let addresses = addresses_of(origin).await;
+    let is_own = |address: &SocketAddr| own.contains(&socket::canonical(*address));
+    let itself = addresses.iter().copied().find(is_own);
+    let before = addresses.split(is_own).next().unwrap_or_default();
+    let failed = match connect_to_any(plane, before).await {
+        Ok(server) => return Ok(server),
+        Err(failed) => failed,
     };
-    for address in addresses(origin).await {
-        failure.tried = Some(address);
-        if own.contains(&socket::canonical(address)) {
-            failure.why = Unreached::Loop;
-            break;
-        }
-        match connect_to(plane, address).await {
-            Ok(server) => return Ok(server),
-            Err(err) => failure.why = Unreached::Connect(dial_error(&err)),
-        }
-    }
-    Err(failure)
+    let (why, tried) = match (itself, failed) {
+        (Some(itself), _) => (Unreached::Loop, Some(itself)),
+        (None, Some((address, err))) => (Unreached::Connect(dial_error(&err)), Some(address)),
+        (None, None) => (Unreached::NoName, None),
+    };
+    Err(Failure { why, tried })
 }
 
-async fn addresses(origin: &Origin) -> Vec<SocketAddr> {
+async fn addresses_of(origin: &Origin) -> Vec<SocketAddr> {
     if let Ok(ip) = origin.host.parse::<IpAddr>() {
         return vec![SocketAddr::new(ip, origin.port)];
     }
-    match tokio::net::lookup_host((origin.host.as_str(), origin.port)).await {
-        Ok(found) => found.take(ADDRESSES).collect(),
-        Err(err) => {
-            tracing::debug!(host = origin.host, error = %err, "a name was not found");
-            Vec::new()
-        }
-    }
+    let name = (origin.host.as_str(), origin.port);
+    addresses(name).await.unwrap_or_else(|err| {
+        tracing::debug!(host = origin.host, error = %err, "a name was not found");
+        Vec::new()
+    })
 }
 
 impl Failure {
