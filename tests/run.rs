@@ -138,6 +138,37 @@ async fn what_curl_asks_is_recorded_and_what_it_says_is_its_own() {
 }
 
 #[tokio::test]
+async fn two_runs_of_one_name_count_their_own_calls() {
+    let place = Place::start().await;
+    let url = format!("http://127.0.0.1:{}/", origin::start().await);
+    let script = format!("curl -sS {url} && echo && cat");
+    let mut command = place.remora(&["--workload", "till"], &program("sh", &["-c", &script]));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut command = tokio::process::Command::from(command);
+    let mut long = command.kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(long.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "/");
+    // While that one runs:
+    let curl = program("curl", &["-sS", &url, &url]);
+    let output = place.run(&["--workload", "till"], &curl).await;
+    let (_, err) = said(&output);
+    assert!(
+        err.contains("remora: 2 calls recorded (2 outbound, 0 inbound);"),
+        "{err}"
+    );
+    drop(long.stdin.take());
+    let (_, err) = said(&long.wait_with_output().await.unwrap());
+    assert!(
+        err.contains("remora: 1 call recorded (1 outbound, 0 inbound);"),
+        "{err}"
+    );
+    assert_eq!(place.calls("till").await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_call_that_fails_is_recorded_as_what_failed() {
     let place = Place::start().await;
     let port = free_port();

@@ -16,20 +16,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use remora_proxy::config::{Config, Options};
-use remora_proxy::{Bound, Proxy};
+use remora_proxy::{Bound, Proxy, Tally};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::arguments::{AtHub, Run};
-use crate::hub_api::HubApi;
+use crate::arguments::Run;
 use hub::Place;
 use say::say;
 use signals::Signals;
-use tally::Tally;
+use tally::in_words;
 use trust::Trust;
 
 /// What is said where the program was not even started.
@@ -79,7 +77,6 @@ async fn record_at(
     signals: &mut Signals,
 ) -> anyhow::Result<u8> {
     let inherited = |name: &str| std::env::var_os(name);
-    let workload = sidecar.workload.clone();
     let mut sidecar = Sidecar::start(sidecar)?;
     if !options.quiet {
         tell_where(place, &sidecar);
@@ -87,7 +84,6 @@ async fn record_at(
             say!("{name} is set, and the program's calls do not go there while they are recorded");
         }
     }
-    let since = SystemTime::now();
     let trusted = trust
         .iter()
         .flat_map(|trust| trust.variables(&sidecar.trust));
@@ -101,7 +97,7 @@ async fn record_at(
                 code = &mut waiting => code?,
                 outcome = sidecar.outcome() => {
                     say!("recording has ended, and the program's calls are refused");
-                    tell_failure(outcome);
+                    told(outcome);
                     waiting.await?
                 }
             }
@@ -109,9 +105,9 @@ async fn record_at(
         Err(code) => return Ok(code),
     };
     let ended = async {
-        tell_failure(sidecar.stop().await);
+        let tally = told(sidecar.stop().await);
         if !options.quiet {
-            tell_how_much(options, place, &workload, since).await;
+            tell_how_much(options, place, tally);
         }
         if options.keep && place.own.is_some() {
             std::future::pending::<()>().await;
@@ -195,7 +191,7 @@ struct Sidecar {
     trust: Vec<(&'static str, String)>,
     stop: Option<oneshot::Sender<()>>,
     /// `None` once its end was told.
-    running: Option<JoinHandle<Result<(), remora_proxy::error::Error>>>,
+    running: Option<JoinHandle<Result<Tally, remora_proxy::error::Error>>>,
 }
 
 impl Sidecar {
@@ -227,27 +223,29 @@ impl Sidecar {
     }
 
     /// Waits for its end, and tells once what that came to.
-    async fn outcome(&mut self) -> anyhow::Result<()> {
+    async fn outcome(&mut self) -> anyhow::Result<Option<Tally>> {
         let Some(running) = &mut self.running else {
-            return Ok(());
+            return Ok(None);
         };
         let outcome = running.await;
         self.running = None;
-        outcome?.context("record the program")
+        outcome?.context("record the program").map(Some)
     }
 
     /// Ends it once everything is shipped that the hub takes.
-    async fn stop(mut self) -> anyhow::Result<()> {
+    async fn stop(mut self) -> anyhow::Result<Option<Tally>> {
         // It may have ended by itself; then its result says why.
         let _ = self.stop.take().map(|stop| stop.send(()));
         self.outcome().await
     }
 }
 
-fn tell_failure(outcome: anyhow::Result<()>) {
-    if let Err(error) = outcome {
+/// How much was recorded; what went wrong is said.
+fn told(outcome: anyhow::Result<Option<Tally>>) -> Option<Tally> {
+    outcome.unwrap_or_else(|error| {
         say!("{error:#}");
-    }
+        None
+    })
 }
 
 fn tell_where(place: &Place, sidecar: &Sidecar) {
@@ -262,18 +260,12 @@ fn tell_where(place: &Place, sidecar: &Sidecar) {
     }
 }
 
-async fn tell_how_much(options: &Run, place: &Place, workload: &str, since: SystemTime) {
-    let at = AtHub {
-        hub: place.api.clone(),
-        token_file: options.token_file.clone().filter(|_| place.own.is_none()),
-        json: false,
-    };
-    let tally = async { Tally::ask(&HubApi::at(&at)?, workload, since).await };
-    match tally.await {
-        Ok(tally) => {
-            say!("{tally}; programs that do not honour HTTP_PROXY are not seen")
-        }
-        Err(error) => say!("{error:#}"),
+fn tell_how_much(options: &Run, place: &Place, tally: Option<Tally>) {
+    if let Some(tally) = tally {
+        say!(
+            "{}; programs that do not honour HTTP_PROXY are not seen",
+            in_words(&tally)
+        );
     }
     match (&place.own, options.keep, &options.data) {
         (Some(_), true, _) => say!("the hub stays at {}; end with Ctrl-C", place.api),

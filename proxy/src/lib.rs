@@ -27,6 +27,7 @@ use crate::plane::DataPlane;
 use crate::record::{Flushes, Outlet};
 use crate::redact::Redaction;
 use crate::ship::{ANSWER_TIMEOUT, ShipConfig, ShipMetrics, Shipper};
+pub use crate::tally::Tally;
 use crate::tls::{Bundle, Interception};
 
 mod addresses;
@@ -55,6 +56,7 @@ pub mod ship;
 mod socket;
 mod splice;
 pub mod sql;
+mod tally;
 mod tap;
 mod terminate;
 pub mod tls;
@@ -175,15 +177,16 @@ impl Proxy {
             .and_then(|admin| admin.local_addr().ok())
     }
 
-    /// Runs until `shutdown`, shipping what is recorded to the hub.
+    /// Runs until `shutdown`, shipping what is recorded to the hub. Gives how much that was.
     ///
     /// Stops gracefully: no new connections, [`Config::drain_timeout`] for the open ones, then
     /// [`Config::flush_timeout`] to ship the rest. What the hub does not take goes to the spool.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Tally, Error> {
         let mut registry = metrics::registry();
         let budget = Budget::new(self.config.capture_budget_bytes);
         if !self.config.record {
-            return self.serve(None, budget, registry, shutdown).await;
+            let served = self.serve(None, budget, registry, shutdown).await;
+            return served.map(|()| Tally::default());
         }
         let metrics = ShipMetrics::register(&mut registry);
         let (shipper, flushes) = start_shipper(&self.config, self.faults(), &budget, &metrics)?;
@@ -203,7 +206,7 @@ impl Proxy {
             lost.calls = finished.lost_calls,
             "sidecar stopped"
         );
-        outcome
+        outcome.map(|()| finished.tally)
     }
 
     /// Runs until `shutdown`, handing what is recorded to `outlet`; without one, it only relays.

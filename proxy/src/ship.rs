@@ -34,6 +34,7 @@ use crate::keys::RedactionKey;
 use crate::record::{Batch, Flushes, kept_bytes};
 use crate::redact::Redaction;
 use crate::seal::Sealer;
+use crate::tally::Tally;
 use client::Hub;
 use last_word::LastWord;
 pub use metrics::ShipMetrics;
@@ -119,6 +120,8 @@ pub struct Finished {
     pub spooled_blocks: u64,
     /// Calls that are lost: the hub was away, and there was no spool or no room in it.
     pub lost_calls: u64,
+    /// What was recorded from the start on.
+    pub tally: Tally,
 }
 
 #[derive(Debug)]
@@ -304,6 +307,7 @@ struct Ended {
 /// Takes in what the data plane sends, until it is time to finish, and finishes.
 async fn intake(state: &State, mut incoming: mpsc::Receiver<Message>, shared: &Shared) -> Ended {
     let mut finishing = shared.finishing.subscribe();
+    let mut tally = Tally::default();
     while let Some(message) = incoming.recv().await {
         match message {
             Message::Batch(batch) => {
@@ -314,27 +318,33 @@ async fn intake(state: &State, mut incoming: mpsc::Receiver<Message>, shared: &S
                 }
                 let waiting_bytes = &shared.waiting_bytes;
                 waiting_bytes.fetch_sub(cost_bytes(&batch), Ordering::Relaxed);
+                tally.add(&batch);
                 state.seal(batch);
             }
             Message::Barrier(answer) => {
                 let _ = answer.send(state.queue().last_sealed());
             }
-            Message::Finish(within, asked) => return finish(state, within, Some(asked)).await,
+            Message::Finish(within, asked) => {
+                return finish(state, within, Some(asked), tally).await;
+            }
         }
     }
-    finish(state, FINISH_DEFAULT, None).await
+    finish(state, FINISH_DEFAULT, None, tally).await
 }
 
 async fn finish(
     state: &State,
     within: Duration,
     asked: Option<oneshot::Sender<Finished>>,
+    mut tally: Tally,
 ) -> Ended {
     let deadline = Instant::now() + within;
     state.stop();
     let _ = timeout_at(deadline, state.drained()).await;
     state.seal_drops_for_the_spool();
-    let finished = state.queue().retire();
+    let mut finished = state.queue().retire();
+    tally.lost += state.queue().lost();
+    finished.tally = tally;
     state.end_in_good_order();
     tracing::info!(
         spooled_blocks = finished.spooled_blocks,

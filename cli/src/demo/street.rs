@@ -125,7 +125,7 @@ impl Street {
 /// A sidecar that runs until it is told to stop.
 struct Sidecar {
     stop: oneshot::Sender<()>,
-    running: JoinHandle<Result<(), remora_proxy::error::Error>>,
+    running: JoinHandle<Result<remora_proxy::Tally, remora_proxy::error::Error>>,
 }
 
 impl Sidecar {
@@ -144,7 +144,8 @@ impl Sidecar {
     async fn stop(self) -> anyhow::Result<()> {
         // The sidecar may have ended by itself; then its result says why.
         let _ = self.stop.send(());
-        self.running.await?.context("run a sidecar")
+        self.running.await?.context("run a sidecar")?;
+        Ok(())
     }
 }
 

@@ -16,6 +16,9 @@ pub(super) enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Budget, Self::Queue, Self::Spool, Self::Rejected];
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Reason::Budget => "budget",

@@ -354,11 +354,13 @@ impl Queue {
         Finished {
             spooled_blocks: self.spool.as_ref().map_or(0, Spool::blocks),
             lost_calls: self.lost() - lost_before,
+            ..Finished::default()
         }
     }
 
-    fn lost(&self) -> u64 {
-        [Reason::Budget, Reason::Queue, Reason::Spool]
+    /// Calls that were lost here, for whatever reason.
+    pub(super) fn lost(&self) -> u64 {
+        Reason::ALL
             .iter()
             .map(|reason| self.metrics.calls_dropped(reason.word()))
             .sum()

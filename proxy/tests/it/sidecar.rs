@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use remora_proxy::Proxy;
 use remora_proxy::config::{Config, Options};
 use remora_proxy::error::Error;
+use remora_proxy::{Proxy, Tally};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ const BODY_BYTES: usize = 4_000;
 struct Sidecar {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    running: JoinHandle<Result<(), Error>>,
+    running: JoinHandle<Result<Tally, Error>>,
 }
 
 impl Sidecar {
@@ -59,9 +59,9 @@ impl Sidecar {
         within(clients.join_all()).await;
     }
 
-    async fn stop(self) {
+    async fn stop(self) -> Tally {
         self.stop.send(()).unwrap();
-        within(self.running).await.unwrap().unwrap();
+        within(self.running).await.unwrap().unwrap()
     }
 }
 
@@ -97,7 +97,8 @@ async fn every_call_is_stored_once() {
     let hub = Hub::start().await;
     let sidecar = Sidecar::start(&hub, Options::default()).await;
     sidecar.call(20, 100).await;
-    sidecar.stop().await;
+    let tally = sidecar.stop().await;
+    assert_eq!((tally.inbound, tally.lost), (2_000, 0));
     assert_eq!(
         (hub.calls(), hub.dropped(None), hub.doubles()),
         (2_000, 0, 0)
@@ -120,8 +121,9 @@ async fn a_silent_hub_costs_records_but_no_traffic() {
     hub.set_mood(Mood::Store);
     hub.start_again().await;
     eventually("what was kept is stored", || hub.calls() > 0).await;
-    sidecar.stop().await;
+    let tally = sidecar.stop().await;
     assert!(hub.dropped(None) > 0);
+    assert_eq!(tally.lost, hub.dropped(None));
     assert_eq!(hub.calls() + hub.dropped(None), 3_000);
 }
 
