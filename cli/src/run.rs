@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use remora_proxy::config::{Config, Options};
+use remora_proxy::tls::Bundle;
 use remora_proxy::{Bound, Proxy, Tally};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -56,7 +57,7 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
     let mut signals = Signals::catch()?;
     let trust = match options.no_intercept {
         true => None,
-        false => Some(Trust::gather(options.upstream_ca.as_deref(), inherited)?),
+        false => Some(Trust::gather(inherited)?),
     };
     let place = tokio::select! {
         place = Place::find(options) => place?,
@@ -84,10 +85,11 @@ async fn record_at(
             say!("{name} is set, and the program's calls do not go there while they are recorded");
         }
     }
-    let trusted = trust
-        .iter()
-        .flat_map(|trust| trust.variables(&sidecar.trust));
-    let changes = environment::changes(sidecar.forward, &trusted.collect::<Vec<_>>(), inherited);
+    let trusted = match (trust, &sidecar.bundle) {
+        (Some(trust), Some(bundle)) => trust.variables(bundle)?,
+        _ => Vec::new(),
+    };
+    let changes = environment::changes(sidecar.forward, &trusted, inherited);
     let code = match program::start(&options.command, changes) {
         Ok(child) => {
             let known = sidecar.addresses();
@@ -173,7 +175,8 @@ fn sidecar_options(
         admin: Some("off".to_owned()),
         intercept_tls: trust.map(|_| options.intercept_tls.clone()),
         ca_dir: trust.map(Trust::folder),
-        upstream_ca: trust.and_then(Trust::upstream),
+        upstream_ca: options.upstream_ca.clone().filter(|_| trust.is_some()),
+        clients_ca: trust.map(Trust::files).unwrap_or_default(),
         allow_faults: options.allow_faults,
         ingest: place.ingest.clone(),
         ingest_ca: options.ingest_ca.clone().filter(|_| !is_own),
@@ -187,8 +190,8 @@ struct Sidecar {
     /// The forward proxy.
     forward: SocketAddr,
     mapped: Vec<Bound>,
-    /// Variables by which its certificates are found.
-    trust: Vec<(&'static str, String)>,
+    /// Its certificates, where it looks into TLS.
+    bundle: Option<Bundle>,
     stop: Option<oneshot::Sender<()>>,
     /// `None` once its end was told.
     running: Option<JoinHandle<Result<Tally, remora_proxy::error::Error>>>,
@@ -201,7 +204,7 @@ impl Sidecar {
         let proxy = Proxy::bind(config)?;
         let forward = proxy.forward_address().context("no forward proxy")?;
         let mapped = proxy.bound().into_iter().take(maps).collect();
-        let trust = proxy.bundle().map(|bundle| bundle.variables().collect());
+        let bundle = proxy.bundle().cloned();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             // A sender that is gone means the same as one that has spoken.
@@ -210,7 +213,7 @@ impl Sidecar {
         Ok(Self {
             forward,
             mapped,
-            trust: trust.unwrap_or_default(),
+            bundle,
             stop: Some(stop),
             running: Some(tokio::spawn(proxy.run(shutdown))),
         })
@@ -292,7 +295,7 @@ mod tests {
                 leg: remora_store::call::Leg::Outbound,
                 address: SocketAddr::from(([0, 0, 0, 0], 15432)),
             }],
-            trust: Vec::new(),
+            bundle: None,
             stop: None,
             running: None,
         };
@@ -310,7 +313,7 @@ mod tests {
         let mut sidecar = Sidecar {
             forward: SocketAddr::from(([127, 0, 0, 1], 1)),
             mapped: Vec::new(),
-            trust: Vec::new(),
+            bundle: None,
             stop: Some(stop),
             running: Some(tokio::spawn(async { Err(failed) })),
         };

@@ -92,6 +92,9 @@ pub struct Options {
     pub upstream_ca: Option<PathBuf>,
     /// Whether to start without that file where it is missing or holds nothing of use. Default no.
     pub upstream_ca_optional: bool,
+    /// Files with authorities, in PEM, that some of the application's clients trust already: servers may be certified
+    /// by these too, and no other client is told of them. What cannot be used is left out.
+    pub clients_ca: Vec<PathBuf>,
     /// Directory for the certificates that the application's clients have to trust then.
     pub ca_dir: Option<PathBuf>,
     /// `on` or `off`: off makes the sidecar a plain relay. Default `on`.
@@ -127,6 +130,7 @@ impl Default for Options {
             intercept_tls: None,
             upstream_ca: None,
             upstream_ca_optional: false,
+            clients_ca: Vec::new(),
             ca_dir: None,
             record: "on".to_owned(),
             redact: "on".to_owned(),
@@ -320,6 +324,7 @@ impl Config {
             interception: check.interception(
                 options.intercept_tls.as_deref(),
                 (options.upstream_ca, options.upstream_ca_optional),
+                options.clients_ca,
                 options.ca_dir,
             ),
             record: check

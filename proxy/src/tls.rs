@@ -54,6 +54,9 @@ pub struct Settings {
     pub upstream_ca: Option<PathBuf>,
     /// Whether to do without that file where it cannot be used.
     pub upstream_ca_optional: bool,
+    /// Files with authorities, in PEM, that some of the application's clients trust already: servers may be certified
+    /// by these too, and no other client is told of them. What cannot be used is left out.
+    pub clients_ca: Vec<PathBuf>,
     /// Directory that the certificates for the application's clients are written to.
     pub ca_dir: Option<PathBuf>,
 }
@@ -98,7 +101,10 @@ impl Interception {
         let bundle = settings.ca_dir.as_deref().map(write).transpose()?;
         let interception = Self {
             names: settings.names.clone(),
-            upstream: Upstream::new(&roots, Arc::clone(&provider))?,
+            upstream: Upstream::new(
+                &roots.and_those_in(&settings.clients_ca),
+                Arc::clone(&provider),
+            )?,
             authority,
             provider,
             memory: RefCell::default(),

@@ -178,6 +178,31 @@ async fn authorities_that_a_program_was_told_of_before_still_count() {
 }
 
 #[tokio::test]
+async fn a_program_that_trusts_one_authority_alone_is_told_of_no_other() {
+    let place = Place::start().await;
+    let (known, other) = (Server::start().await, Server::start().await);
+    let script = format!(
+        "grep -c BEGIN $CURL_CA_BUNDLE; curl -sS {}; curl -sS {}",
+        known.url("/"),
+        other.url("/")
+    );
+    let mut shell = program("sh", &["-c", &script]);
+    shell
+        .env("CURL_CA_BUNDLE", known.authority())
+        .env("NODE_EXTRA_CA_CERTS", other.authority());
+    // So that the program sees the servers' own certificates.
+    let output = place
+        .run(&["--intercept-tls", "api.example.com"], &shell)
+        .await;
+    let (out, err) = said(&output);
+    assert_eq!(
+        (&*out, output.status.code()),
+        ("2\nsecret", Some(60)),
+        "{err}"
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_nobody_knows_stays_one_for_the_program() {
     let (place, server) = (Place::start().await, Server::start().await);
     let curl = program("curl", &["-sS", &server.url("/a")]);

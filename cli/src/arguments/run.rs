@@ -37,7 +37,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) no_intercept: bool,
     /// Authorities, in PEM, that servers may be certified by beside those that the system knows, and those
-    /// that SSL_CERT_FILE and its like name already; the program trusts them all meanwhile
+    /// that SSL_CERT_FILE and its like name already
     #[arg(long, env = "REMORA_UPSTREAM_CA", value_name = "FILE")]
     pub(crate) upstream_ca: Option<PathBuf>,
     /// Carries out the faults that people switch on for the workload

@@ -1,4 +1,4 @@
-//! Whom a program trusts whose TLS is looked into: everybody that it did before, and its sidecar.
+//! Whom a program trusts whose TLS is looked into: with each variable those that it led to before, and its sidecar.
 //!
 //! The certificates lie in a folder for the time of the run. The key of the authority is in no file.
 
@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use remora_proxy::tls::{Bundle, VARIABLES};
 use tempfile::TempDir;
 
 /// What shows that a file holds authorities.
@@ -15,60 +16,54 @@ const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// The variable that leads to no such file.
 const JAVA: &str = "JAVA_TOOL_OPTIONS";
-/// The one that leads to what the system trusts, for the sidecar as well.
-const READ_ANYWAY: &str = "SSL_CERT_FILE";
+/// Variables that the clients of another read too, where that one is not set. It is set from now on.
+const INSTEAD: [(&str, &[&str]); 3] = [
+    ("REQUESTS_CA_BUNDLE", &["CURL_CA_BUNDLE"]),
+    ("PIP_CERT", &["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]),
+    ("AWS_CA_BUNDLE", &["REQUESTS_CA_BUNDLE"]),
+];
 
 /// The folder, and what was found in the environment.
 pub(super) struct Trust {
     folder: TempDir,
-    upstream: Option<PathBuf>,
-    /// Variables whose authorities are among those in the folder.
-    taken_over: Vec<&'static str>,
+    /// What variables lead to, where that is a file of authorities.
+    named: Vec<Named>,
     /// Variables that lead to something else: they stay as they are.
     kept: Vec<&'static str>,
 }
 
+/// A file of authorities.
+struct Named {
+    variable: &'static str,
+    path: PathBuf,
+    pem: Vec<u8>,
+}
+
 impl Trust {
-    /// Makes the folder, with the authorities of `file` and those that the environment names.
-    pub(super) fn gather(
-        file: Option<&Path>,
-        inherited: impl Fn(&str) -> Option<OsString>,
-    ) -> anyhow::Result<Self> {
+    /// Makes the folder, and reads what the environment names.
+    pub(super) fn gather(inherited: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("remora-").tempdir();
         let mut trust = Self {
             folder: folder.context("make a folder for certificates")?,
-            upstream: None,
-            taken_over: Vec::new(),
+            named: Vec::new(),
             kept: Vec::new(),
         };
-        let mut authorities = Vec::new();
-        if let Some(file) = file {
-            let name = || format!("read --upstream-ca {}", file.display());
-            authorities.extend(fs::read(file).with_context(name)?);
-        }
-        // Many lead to the same file, which the sidecar may read anyway.
-        let mut known: Vec<PathBuf> = Vec::new();
-        known.extend(inherited(READ_ANYWAY).map(PathBuf::from));
-        let names = remora_proxy::tls::VARIABLES.iter().map(|it| it.name);
-        for name in names.filter(|name| ![JAVA, READ_ANYWAY].contains(name)) {
-            let Some(path) = inherited(name).map(PathBuf::from) else {
+        let variables = VARIABLES.iter().map(|it| it.name);
+        for variable in variables.filter(|name| *name != JAVA) {
+            let instead = INSTEAD.iter().find(|(name, _)| *name == variable);
+            let instead = instead.map_or(&[][..], |(_, others)| *others);
+            let mut names = std::iter::once(&variable).chain(instead);
+            let Some(path) = names.find_map(|name| inherited(name)).map(PathBuf::from) else {
                 continue;
             };
-            if !known.contains(&path) {
-                let Some(pem) = read(&path) else {
-                    trust.kept.push(name);
-                    continue;
-                };
-                authorities.push(b'\n');
-                authorities.extend(pem);
-                known.push(path);
+            match read(&path) {
+                Some(pem) => trust.named.push(Named {
+                    variable,
+                    path,
+                    pem,
+                }),
+                None => trust.kept.push(variable),
             }
-            trust.taken_over.push(name);
-        }
-        if !authorities.is_empty() {
-            let path = trust.folder.path().join("upstream.pem");
-            fs::write(&path, authorities).context("write authorities of servers")?;
-            trust.upstream = Some(path);
         }
         Ok(trust)
     }
@@ -78,25 +73,39 @@ impl Trust {
         self.folder.path().to_owned()
     }
 
-    /// Whom servers may be certified by beside those that the system knows.
-    pub(super) fn upstream(&self) -> Option<PathBuf> {
-        self.upstream.clone()
+    /// Files of authorities by which the program trusts servers, with whichever variable.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.named.iter().map(|it| it.path.clone()).collect();
+        files.sort();
+        files.dedup();
+        files
     }
 
-    /// The sidecar's variables, as the program is to have them. What adds to the usual authorities has to bring
-    /// those along that the variable named before.
-    pub(super) fn variables(
-        &self,
-        variables: &[(&'static str, String)],
-    ) -> Vec<(&'static str, String)> {
-        let changed = variables
-            .iter()
-            .filter(|(name, _)| !self.kept.contains(name));
-        let led = changed.map(|(name, value)| match self.taken_over.contains(name) {
-            true => (*name, value.replace("/ca.pem", "/bundle.pem")),
-            false => (*name, value.clone()),
-        });
-        led.collect()
+    /// The sidecar's variables, as the program is to have them: one that led to authorities leads to those and the
+    /// sidecar's.
+    pub(super) fn variables(&self, bundle: &Bundle) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let own = bundle.authority();
+        let own = fs::read(&own).with_context(|| format!("read {}", own.display()))?;
+        let mut led = Vec::new();
+        for (name, value) in bundle.variables() {
+            if self.kept.contains(&name) {
+                continue;
+            }
+            let value = match self.named.iter().find(|it| it.variable == name) {
+                Some(named) => self.write(named, &own)?,
+                None => value,
+            };
+            led.push((name, value));
+        }
+        Ok(led)
+    }
+
+    /// Writes the authorities of a variable and the sidecar's `own`; gives the path.
+    fn write(&self, named: &Named, own: &[u8]) -> anyhow::Result<String> {
+        let path = self.folder.path().join(format!("{}.pem", named.variable));
+        let all = [&named.pem, &b"\n"[..], own].concat();
+        fs::write(&path, all).with_context(|| format!("write {}", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
     }
 }
 
@@ -113,69 +122,68 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn authorities_that_the_environment_names_are_taken_over_and_other_things_stay() {
-        let place = tempfile::tempdir().unwrap();
-        let own = place.path().join("own.pem");
-        fs::write(
-            &own,
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
-        )
-        .unwrap();
-        let inherited = |name: &str| match name {
-            "NODE_EXTRA_CA_CERTS" | "GIT_SSL_CAINFO" => Some(own.clone().into_os_string()),
-            // requests takes a folder too.
-            "REQUESTS_CA_BUNDLE" => Some(place.path().into()),
-            _ => None,
-        };
-        let trust = Trust::gather(None, inherited).unwrap();
-        let upstream = fs::read_to_string(trust.upstream().unwrap()).unwrap();
-        assert_eq!(upstream.matches("BEGIN CERTIFICATE").count(), 1);
-        let variables = [
-            "NODE_EXTRA_CA_CERTS",
-            "DENO_CERT",
-            "REQUESTS_CA_BUNDLE",
-            "CURL_CA_BUNDLE",
-        ]
-        .map(|name| (name, "/x/ca.pem".to_owned()));
-        let led = trust.variables(&variables);
-        let expected = [
-            ("NODE_EXTRA_CA_CERTS", "/x/bundle.pem".to_owned()),
-            ("DENO_CERT", "/x/ca.pem".to_owned()),
-            ("CURL_CA_BUNDLE", "/x/ca.pem".to_owned()),
-        ];
-        assert_eq!(led, expected);
+    const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+
+    /// What the environment says, and what it leads to.
+    struct Place {
+        folder: TempDir,
+        file: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("own.pem");
+            fs::write(&file, AUTHORITY).unwrap();
+            Self { folder, file }
+        }
+
+        /// The variables that are named lead to the file.
+        fn trust(&self, names: &[&str]) -> Trust {
+            let inherited = |name: &str| match name {
+                // requests takes a folder too.
+                "PIP_CERT" => Some(self.folder.path().into()),
+                name => names.contains(&name).then(|| self.file.clone().into()),
+            };
+            Trust::gather(inherited).unwrap()
+        }
+    }
+
+    fn variables_of(trust: &Trust) -> Vec<&'static str> {
+        trust.named.iter().map(|it| it.variable).collect()
     }
 
     #[test]
-    fn what_the_system_trusts_is_not_read_twice() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(&file, "-----BEGIN CERTIFICATE-----").unwrap();
-        let inherited = |name: &str| (name != JAVA).then(|| file.path().into());
-        let trust = Trust::gather(None, inherited).unwrap();
-        assert_eq!(trust.upstream(), None);
-        let led = trust.variables(&[("NODE_EXTRA_CA_CERTS", "/x/ca.pem".to_owned())]);
-        assert_eq!(led, [("NODE_EXTRA_CA_CERTS", "/x/bundle.pem".to_owned())]);
+    fn authorities_that_a_variable_leads_to_are_known_and_other_things_stay() {
+        let place = Place::new();
+        let trust = place.trust(&["NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", JAVA]);
+        assert_eq!(
+            variables_of(&trust),
+            ["GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS"]
+        );
+        assert_eq!(trust.files(), [place.file]);
+        assert_eq!(trust.kept, ["PIP_CERT"]);
     }
 
     #[test]
-    fn nothing_named_is_nothing_added_and_the_folder_goes() {
-        let trust = Trust::gather(None, |_| None).unwrap();
-        assert_eq!(trust.upstream(), None);
+    fn a_client_that_reads_another_variable_finds_the_same_in_its_own() {
+        let place = Place::new();
+        let requests = place.trust(&["CURL_CA_BUNDLE"]);
+        assert_eq!(
+            variables_of(&requests),
+            ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"]
+        );
+        let aws = place.trust(&["REQUESTS_CA_BUNDLE"]);
+        assert_eq!(variables_of(&aws), ["REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"]);
+    }
+
+    #[test]
+    fn nothing_named_is_nothing_known_and_the_folder_goes() {
+        let trust = Trust::gather(|_| None).unwrap();
+        assert_eq!(trust.files(), Vec::<PathBuf>::new());
         let folder = trust.folder();
         assert!(folder.is_dir());
         drop(trust);
         assert!(!folder.exists());
-    }
-
-    #[test]
-    fn a_file_that_is_asked_for_has_to_be_there() {
-        let error = Trust::gather(Some(Path::new("/nowhere.pem")), |_| None)
-            .err()
-            .unwrap();
-        assert!(
-            format!("{error:#}").contains("--upstream-ca /nowhere.pem"),
-            "{error:#}"
-        );
     }
 }

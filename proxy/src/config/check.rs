@@ -95,6 +95,7 @@ impl Check {
         &mut self,
         names: Option<&str>,
         (upstream_ca, upstream_ca_optional): (Option<PathBuf>, bool),
+        clients_ca: Vec<PathBuf>,
         ca_dir: Option<PathBuf>,
     ) -> Option<Settings> {
         if upstream_ca_optional && upstream_ca.is_none() {
@@ -115,6 +116,7 @@ impl Check {
             names: self.take("--intercept-tls", names)?,
             upstream_ca,
             upstream_ca_optional,
+            clients_ca,
             ca_dir,
         })
     }

@@ -142,6 +142,11 @@ impl Bundle {
         })
     }
 
+    /// The file with the sidecar's own authority alone.
+    pub fn authority(&self) -> PathBuf {
+        self.directory.join(CA_FILE)
+    }
+
     /// Name and value of each variable by which a client beside the sidecar finds the certificates. One that is set
     /// already is somebody else's to decide.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {

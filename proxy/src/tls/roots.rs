@@ -64,6 +64,20 @@ impl Roots {
         Ok(Self(roots))
     }
 
+    /// These and the authorities in files; of a file that cannot be used, none.
+    pub(super) fn and_those_in(&self, files: &[PathBuf]) -> Self {
+        let mut roots = self.0.clone();
+        for path in files {
+            match read(path) {
+                Ok(found) => roots.extend(found),
+                Err(error) => {
+                    tracing::debug!(error = %error, "authorities of a client's are left out")
+                }
+            }
+        }
+        Self(roots)
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> &[CertificateDer<'static>] {
         &self.0
