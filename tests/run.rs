@@ -169,6 +169,30 @@ async fn two_runs_of_one_name_count_their_own_calls() {
 }
 
 #[tokio::test]
+async fn a_run_records_as_its_sidecar_is_told_to() {
+    let place = Place::start().await;
+    let url = format!("http://127.0.0.1:{}/a?colour=blue", origin::start().await);
+    let options = [
+        "--engine",
+        "terminate",
+        "--body-limit",
+        "1",
+        "--redact-name",
+        "colour",
+    ];
+    let output = place.run(&options, &program("curl", &["-sS", &url])).await;
+    assert_eq!(said(&output).0, "/a", "{output:?}");
+    let records = place.records("curl").await;
+    assert_eq!(records[0]["engine"], "terminate");
+    assert_eq!(records[0]["response"]["body"], "/");
+    let query = records[0]["query"].as_str().unwrap();
+    assert!(
+        query.starts_with("colour=") && !query.contains("blue"),
+        "{query}"
+    );
+}
+
+#[tokio::test]
 async fn a_call_that_fails_is_recorded_as_what_failed() {
     let place = Place::start().await;
     let port = free_port();

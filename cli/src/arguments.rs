@@ -4,6 +4,7 @@ mod hub;
 mod inject;
 mod mcp;
 mod proxy;
+mod recording;
 mod run;
 mod snapshot;
 mod verify;
@@ -17,6 +18,7 @@ pub(crate) use hub::Hub;
 pub(crate) use inject::{CheckWebhook, Inject, InjectedSidecar, Injector};
 pub(crate) use mcp::Mcp;
 pub(crate) use proxy::Proxy;
+pub(crate) use recording::Recording;
 pub(crate) use run::Run;
 pub(crate) use snapshot::{AtHub, Snapshot, SnapshotStart, SnapshotWait};
 pub(crate) use verify::Verify;
@@ -150,4 +152,23 @@ pub(crate) struct Init {
         value_name = "CIDRS"
     )]
     pub(crate) skip_outbound_cidrs: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use test_case::test_case;
+
+    use super::*;
+
+    /// Variables that happen to be set do not show.
+    #[test_case("proxy")]
+    #[test_case("run")]
+    fn the_help_of_what_records_is_reviewed(name: &str) {
+        let quiet = |command: clap::Command| command.mut_args(|arg| arg.hide_env_values(true));
+        let mut remora = quiet(Remora::command()).mut_subcommand(name, quiet);
+        remora.build();
+        let help = remora.find_subcommand_mut(name).unwrap().render_help();
+        insta::assert_snapshot!(name, help.to_string());
+    }
 }

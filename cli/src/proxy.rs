@@ -25,31 +25,20 @@ pub(crate) fn run(arguments: arguments::Proxy) -> anyhow::Result<ExitCode> {
 
 fn options(arguments: arguments::Proxy) -> Options {
     Options {
-        maps: arguments.maps,
         redirect: arguments.redirect,
         forward: arguments.forward,
         admin: arguments.admin,
-        ingest: arguments.ingest,
-        ingest_ca: arguments.ingest_ca,
-        token_file: arguments.token_file,
         workload: arguments.workload,
         namespace: arguments.namespace,
         pod: arguments.pod,
         pod_uid: arguments.pod_uid,
         pod_ips: arguments.pod_ips,
         revision: arguments.revision,
-        body_limit: arguments.body_limit,
-        capture_budget: arguments.capture_budget,
         spool_dir: arguments.spool,
         spool_limit: arguments.spool_limit,
-        engine: arguments.engine,
-        allow_faults: arguments.allow_faults,
         intercept_tls: arguments.intercept_tls,
-        upstream_ca: arguments.upstream_ca,
-        upstream_ca_optional: arguments.upstream_ca_optional,
         ca_dir: arguments.ca_dir,
         record: arguments.record,
-        redact: arguments.redact,
-        redact_names: arguments.redact_names,
+        ..arguments.recording.options()
     }
 }

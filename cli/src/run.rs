@@ -50,8 +50,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<ExitCode> {
 
 async fn record(options: &Run) -> anyhow::Result<u8> {
     let workload = workload(options)?;
-    let mut maps = maps(&options.listen)?;
-    maps.extend(options.maps.iter().cloned());
+    let listen = maps(&options.listen)?;
     let inherited = |name: &str| std::env::var_os(name);
     // Before there is anything that a signal would leave behind.
     let mut signals = Signals::catch()?;
@@ -63,7 +62,7 @@ async fn record(options: &Run) -> anyhow::Result<u8> {
         place = Place::find(options) => place?,
         signal = signals.next() => return Ok(program::died_of(signal)),
     };
-    let sidecar = sidecar_options(options, &place, maps, &workload, trust.as_ref());
+    let sidecar = sidecar_options(options, &place, listen, &workload, trust.as_ref());
     let code = record_at(&place, options, sidecar, trust.as_ref(), &mut signals).await;
     place.close().await;
     code
@@ -163,25 +162,27 @@ fn maps(listen: &[String]) -> anyhow::Result<Vec<String>> {
 fn sidecar_options(
     options: &Run,
     place: &Place,
-    maps: Vec<String>,
+    listen: Vec<String>,
     workload: &str,
     trust: Option<&Trust>,
 ) -> Options {
+    let recording = options.recording.clone().options();
     let is_own = place.own.is_some();
     Options {
         workload: workload.to_owned(),
-        maps,
+        maps: [listen, recording.maps].concat(),
         forward: Some("0".to_owned()),
         admin: Some("off".to_owned()),
         intercept_tls: trust.map(|_| options.intercept_tls.clone()),
         ca_dir: trust.map(Trust::folder),
-        upstream_ca: options.upstream_ca.clone().filter(|_| trust.is_some()),
+        // Of no use where no TLS is looked into.
+        upstream_ca: recording.upstream_ca.filter(|_| trust.is_some()),
+        upstream_ca_optional: recording.upstream_ca_optional && trust.is_some(),
         clients_ca: trust.map(Trust::files).unwrap_or_default(),
-        allow_faults: options.allow_faults,
         ingest: place.ingest.clone(),
-        ingest_ca: options.ingest_ca.clone().filter(|_| !is_own),
-        token_file: options.token_file.clone().filter(|_| !is_own),
-        ..Options::default()
+        ingest_ca: recording.ingest_ca.filter(|_| !is_own),
+        token_file: recording.token_file.filter(|_| !is_own),
+        ..recording
     }
 }
 

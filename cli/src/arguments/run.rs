@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Recording;
+
 /// Exit codes: the program's own; 128 and the signal where it died of one; 127 there is no such program, 126
 /// it cannot be run, 125 remora itself failed.
 #[derive(Debug, Args)]
@@ -16,14 +18,6 @@ pub(crate) struct Run {
     /// `8080:3000` (repeat)
     #[arg(long = "listen", value_delimiter = ',', value_name = "[IP:]PORT:PORT")]
     pub(crate) listen: Vec<String>,
-    /// Record connections to one server, such as a database, that no proxy is asked for:
-    /// `outbound:127.0.0.1:15432=127.0.0.1:5432` is asked on 15432 (repeat)
-    #[arg(
-        long = "map",
-        value_delimiter = ',',
-        value_name = "inbound|outbound:LISTEN=UPSTREAM"
-    )]
-    pub(crate) maps: Vec<String>,
     /// Look into the TLS of outbound connections to these servers alone: names, and patterns such as
     /// `*.example.com`
     #[arg(
@@ -36,17 +30,10 @@ pub(crate) struct Run {
     /// Pass TLS through, and record its handshake alone
     #[arg(long)]
     pub(crate) no_intercept: bool,
-    /// Authorities, in PEM, that servers may be certified by beside those that the system knows, and those
-    /// that SSL_CERT_FILE and its like name already
-    #[arg(long, env = "REMORA_UPSTREAM_CA", value_name = "FILE")]
-    pub(crate) upstream_ca: Option<PathBuf>,
-    /// Carries out the faults that people switch on for the workload
-    #[arg(long, env = "REMORA_ALLOW_FAULTS")]
-    pub(crate) allow_faults: bool,
     /// Name of the workload [default: the program's name]
     #[arg(long, env = "REMORA_WORKLOAD", value_name = "NAME")]
     pub(crate) workload: Option<String>,
-    /// The hub's API; one is started if none answers there
+    /// The hub's API; one is started if none answers there, and takes the records then
     #[arg(
         long,
         env = "REMORA_HUB",
@@ -54,20 +41,6 @@ pub(crate) struct Run {
         value_name = "URL"
     )]
     pub(crate) hub: String,
-    /// Where records go, if the hub runs already
-    #[arg(
-        long,
-        env = "REMORA_INGEST",
-        default_value = "http://127.0.0.1:8898",
-        value_name = "URL"
-    )]
-    pub(crate) ingest: String,
-    /// Authorities (PEM) that the hub's certificate is checked against, with an https --ingest
-    #[arg(long, env = "REMORA_INGEST_CA", value_name = "FILE")]
-    pub(crate) ingest_ca: Option<PathBuf>,
-    /// File with the token for the hub, if it runs already
-    #[arg(long, env = "REMORA_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
     /// Folder for the records of a hub that is started here; without one they are gone when it ends
     #[arg(long, env = "REMORA_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -77,4 +50,6 @@ pub(crate) struct Run {
     /// Say nothing but what goes wrong
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
 }

@@ -31,10 +31,10 @@ impl Place {
         let url = options.hub.trim_end_matches('/');
         let address = address_of(url)?;
         if is_hub(url).await {
-            reach(&options.ingest).await?;
+            reach(&options.recording.ingest).await?;
             return Ok(Self {
                 api: url.to_owned(),
-                ingest: options.ingest.clone(),
+                ingest: options.recording.ingest.clone(),
                 own: None,
             });
         }
