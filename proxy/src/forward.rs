@@ -108,8 +108,8 @@ impl Session<'_> {
             let arrival = Arrival::now();
             let read = match head {
                 Ok(Head::Whole(head, facts)) => request::read(&head, &facts),
-                Ok(Head::Unreadable(_)) => Err(Refusal::bad_request("that is no HTTP/1 request")),
-                Ok(Head::TooLong(_)) => Err(Refusal::too_long(HEAD_LIMIT_BYTES)),
+                Ok(Head::Unreadable) => Err(Refusal::bad_request("that is no HTTP/1 request")),
+                Ok(Head::TooLong) => Err(Refusal::too_long(HEAD_LIMIT_BYTES)),
                 Ok(Head::Closed(_)) => return self.part().await,
                 Err(_) => return Ending::Reset,
             };
@@ -136,6 +136,12 @@ impl Session<'_> {
                 After::Closed => {
                     hop.near.release();
                     return self.part().await;
+                }
+                // The hop is reset, and with it the connection to the origin.
+                After::Unreadable(why) => {
+                    drop(hop);
+                    let refusal = Refusal::unreadable(&request.origin, why, HEAD_LIMIT_BYTES);
+                    return self.refuse(&refusal, request.is_head()).await;
                 }
                 // Whichever end broke, the other is reset as well; other origins see no more than a close.
                 After::Reset(by) => {

@@ -5,6 +5,7 @@ use std::pin::pin;
 use remora_store::call::Side;
 
 use super::inlet::{Broken, Head, Inlet, closes, write_all};
+use super::refusal::Unreadable;
 use super::request::is_last;
 use crate::link::Link;
 use crate::observe::body::Body;
@@ -22,6 +23,8 @@ pub(super) enum After {
     Closed,
     /// This side broke off.
     Reset(Side),
+    /// The origin sent no response that can be passed on; the client has seen nothing of it.
+    Unreadable(Unreadable),
 }
 
 /// What came back.
@@ -30,6 +33,7 @@ enum Answer {
     Upgraded,
     Closed,
     Reset(Side),
+    Unreadable(Unreadable),
 }
 
 /// Passes a request with this head and its body on, and the response back.
@@ -60,6 +64,7 @@ pub(super) async fn exchange(
                 Err(Broken::Receiver) => return match answer.await {
                     Answer::Closed | Answer::Reset(_) => After::Reset(Side::Server),
                     Answer::Whole { .. } | Answer::Upgraded => After::Closed,
+                    Answer::Unreadable(why) => After::Unreadable(why),
                 },
                 // The origin may be gone too; then reading from it tells.
                 Err(Broken::Cut) => drop(socket::finish_sending(far)),
@@ -101,6 +106,7 @@ fn after_answer(answer: Answer, request_head: &[u8]) -> After {
         Answer::Reset(by) => After::Reset(by),
         Answer::Closed => After::Closed,
         Answer::Upgraded => After::Upgraded,
+        Answer::Unreadable(why) => After::Unreadable(why),
         Answer::Whole { is_last: last } => After::Next {
             is_last: last || is_last(request_head),
         },
@@ -112,9 +118,9 @@ async fn answer(origin: &mut Inlet<'_>, method: Method, to: &tokio::net::TcpStre
     loop {
         let read = origin.head(HeadReader::response()).await;
         let (head, facts) = match read {
-            Ok(Head::Whole(head, facts)) => (head, Some(facts)),
-            // Whatever it is, it is for the client.
-            Ok(Head::Unreadable(bytes) | Head::TooLong(bytes)) => (bytes, None),
+            Ok(Head::Whole(head, facts)) => (head, facts),
+            Ok(Head::Unreadable) => return Answer::Unreadable(Unreadable::NoResponse),
+            Ok(Head::TooLong) => return Answer::Unreadable(Unreadable::TooLong),
             Ok(Head::Closed(bytes)) => {
                 // Whoever has gone needs it no more.
                 let _ = write_all(to, &bytes).await;
@@ -122,22 +128,19 @@ async fn answer(origin: &mut Inlet<'_>, method: Method, to: &tokio::net::TcpStre
             }
             Err(_) => return Answer::Reset(Side::Server),
         };
+        let Start::Response(status) = facts.start else {
+            return Answer::Unreadable(Unreadable::NoResponse);
+        };
         if write_all(to, &head).await.is_err() {
             return Answer::Reset(Side::Client);
         }
-        let status = facts.as_ref().map_or(0, |facts| match facts.start {
-            Start::Response(status) => status,
-            Start::Request(_) => 0,
-        });
         let body = match status {
             101 => return Answer::Upgraded,
             100..200 => continue,
             204 | 304 => Body::Sized(0),
             _ if method == Method::Head => Body::Sized(0),
             // A response that ends nobody knows where is passed on until the origin closes.
-            _ => facts
-                .and_then(|facts| Body::of_response(&facts))
-                .unwrap_or(Body::UntilClose),
+            _ => Body::of_response(&facts).unwrap_or(Body::UntilClose),
         };
         let passed = origin.pass_body(body, to).await;
         return match passed {

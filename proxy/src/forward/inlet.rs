@@ -31,10 +31,10 @@ pub(super) enum Head {
     Whole(Vec<u8>, Facts),
     /// The peer closed; so much of a head had come.
     Closed(Vec<u8>),
-    /// These bytes begin none.
-    Unreadable(Vec<u8>),
-    /// These bytes begin one that is longer than what is read.
-    TooLong(Vec<u8>),
+    /// Something that is none.
+    Unreadable,
+    /// The beginning of one that is longer than what is read.
+    TooLong,
 }
 
 /// Why a body was not passed on to its end.
@@ -70,7 +70,7 @@ impl<'a> Inlet<'a> {
                 let empty = piece.iter().take_while(is_line_end).count();
                 skipped += empty;
                 if skipped > LEADING_BYTES || empty == 0 && !is_token(first) {
-                    return Ok(Head::Unreadable(head));
+                    return Ok(Head::Unreadable);
                 }
                 if empty > 0 {
                     self.take(empty).await?;
@@ -81,8 +81,8 @@ impl<'a> Inlet<'a> {
             head.extend_from_slice(self.take(used).await?);
             match progress {
                 Progress::Done(facts) => return Ok(Head::Whole(head, facts)),
-                Progress::BadStart => return Ok(Head::Unreadable(head)),
-                Progress::More if head.len() > HEAD_LIMIT_BYTES => return Ok(Head::TooLong(head)),
+                Progress::BadStart => return Ok(Head::Unreadable),
+                Progress::More if head.len() > HEAD_LIMIT_BYTES => return Ok(Head::TooLong),
                 Progress::More => {}
             }
         }

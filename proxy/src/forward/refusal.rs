@@ -25,6 +25,15 @@ pub(super) enum Unreached {
     Connect(CallError),
 }
 
+/// Why what an origin answered is not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It does not begin like a response of HTTP/1.
+    NoResponse,
+    /// Its head is longer than what is read.
+    TooLong,
+}
+
 impl Refusal {
     /// The request makes no sense to a proxy.
     pub(super) fn bad_request(text: impl Into<String>) -> Self {
@@ -89,6 +98,28 @@ impl Refusal {
             status,
             kind,
             text: format!("cannot connect to {origin}: {what}"),
+        }
+    }
+
+    /// The origin answered with something else than a response.
+    pub(super) fn unreadable(origin: &Origin, why: Unreadable, limit_bytes: usize) -> Self {
+        let (kind, what) = match why {
+            Unreadable::NoResponse => (
+                "http_protocol_error",
+                "what it answered is no response of HTTP/1".to_owned(),
+            ),
+            Unreadable::TooLong => (
+                "http_response_header_section_size",
+                format!(
+                    "the head of its response is longer than {} KiB",
+                    limit_bytes / 1024
+                ),
+            ),
+        };
+        Self {
+            status: "502 Bad Gateway",
+            kind,
+            text: format!("{origin} was reached, but {what}"),
         }
     }
 

@@ -348,6 +348,50 @@ async fn a_head_without_end_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
+/// A head that is longer than what is read as one.
+fn long_head() -> Vec<u8> {
+    let value = "a".repeat(80 * 1024);
+    format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nLong: {value}\r\n\r\n").into_bytes()
+}
+
+#[test_case("splice", b"", &long_head(), "longer than 64 KiB"; "a head without end")]
+#[test_case("splice", b"", b"220 mail ESMTP\r\n", "no response of HTTP/1"; "another protocol")]
+#[test_case("splice", b"", b"GET / HTTP/1.1\r\n\r\n", "no response of HTTP/1"; "a request")]
+#[test_case("splice", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"\0\0\0\0", "no response of HTTP/1"; "behind an interim response")]
+#[test_case("terminate", b"", &long_head(), "longer than 64 KiB"; "a head without end by the engine that acts")]
+#[test_case("terminate", b"", b"220 mail ESMTP\r\n", "no response of HTTP/1"; "another protocol by it")]
+#[tokio::test]
+async fn an_origin_whose_response_cannot_be_read_is_a_502(
+    engine: &str,
+    passed: &[u8],
+    unreadable: &[u8],
+    says: &str,
+) {
+    let rig = Rig::start_forward(engine).await;
+    let origin = rig.server.local_addr().unwrap();
+    let mut client = client(&rig).await;
+    let request = format!("GET http://{origin}/a HTTP/1.1\r\nHost: {origin}\r\n\r\n");
+    // The second one is told with the end of the connection.
+    client
+        .write_all(request.repeat(2).as_bytes())
+        .await
+        .unwrap();
+    let (mut server, _) = within(rig.server.accept()).await.unwrap();
+    let seen = format!("GET /a HTTP/1.1\r\nHost: {origin}\r\n\r\n");
+    expect(&mut server, seen.as_bytes()).await;
+    server.write_all(passed).await.unwrap();
+    // It is reset before it has sent everything, and stays open till then.
+    let _ = server.write_all(unreadable).await;
+    expect(&mut client, passed).await;
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains(says), "{answer}");
+    let calls = stopped(rig).await;
+    // What is no response may follow as bytes that nobody understands; the second request never left.
+    let lines: Vec<_> = calls.iter().map(start_line).collect();
+    assert_eq!(lines.join(""), "GET /a HTTP/1.1", "{calls:?}");
+}
+
 #[tokio::test]
 async fn an_origin_that_waits_for_continue_is_waited_for() {
     let rig = Rig::start_forward("auto").await;
