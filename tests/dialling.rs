@@ -1,12 +1,11 @@
 //! A name with several addresses is reached by the one that answers, whichever the system prefers.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::process::{REMORA, Running, free_port};
-use crate::support::{eventually, left_out, origin};
+use crate::support::{eventually, hosts, origin};
 
 /// A name of both addresses; the first is tried first.
 const NAME: &str = "two.test";
@@ -33,48 +32,24 @@ impl Full {
     }
 }
 
-/// A sidecar for which names are what `hosts` says; `None` where that takes a right that we do not have.
-fn sidecar(hosts: &Path, options: &[&str]) -> Option<Running> {
-    let apart = |script: &str| {
-        let mut command = Command::new("unshare");
-        command
-            .args(["--mount", "sh", "-c"])
-            .arg(format!("mount --bind \"$0\" /etc/hosts && {script}"))
-            .arg(hosts)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command
-    };
-    if !apart("true").status().is_ok_and(|status| status.success()) {
-        left_out("names of our own need a mount namespace");
-        return None;
-    }
-    let mut command = apart("exec \"$@\"");
-    command.arg(REMORA).args([
-        "proxy",
-        "--workload",
-        "asker",
-        "--record",
-        "off",
-        "--admin",
-        "off",
-    ]);
-    Some(Running::of(command.args(options).spawn().unwrap()))
-}
-
 #[tokio::test]
 async fn an_address_that_answers_nothing_does_not_keep_a_name_from_being_reached() {
     let full = Full::start().await;
     let port = full.port;
     origin::start_on(TcpListener::bind(("127.0.0.3", port)).await.unwrap());
     let (forward, mapped) = (free_port(), free_port());
-    let hosts = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&hosts, format!("127.0.0.2 {NAME}\n127.0.0.3 {NAME}\n")).unwrap();
+    let names = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&names, format!("127.0.0.2 {NAME}\n127.0.0.3 {NAME}\n")).unwrap();
     let map = format!("outbound:127.0.0.1:{mapped}={NAME}:{port}");
-    let options = ["--forward", &forward.to_string(), "--map", &map];
-    let Some(_sidecar) = sidecar(hosts.path(), &options) else {
+    let mut sidecar = Command::new(REMORA);
+    sidecar
+        .args(["proxy", "--workload", "asker", "--record", "off"])
+        .args(["--admin", "off", "--map", &map])
+        .args(["--forward", &forward.to_string()]);
+    let Some(mut sidecar) = hosts::named_by(names.path(), &sidecar) else {
         return;
     };
+    let _sidecar = Running::of(sidecar.spawn().unwrap());
     let curl = async |more: &[&str], url: String| {
         let mut curl = tokio::process::Command::new("curl");
         // The kernel would try the first address for two minutes.

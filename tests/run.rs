@@ -1,5 +1,6 @@
 //! `remora run`: local programs are recorded, and notice nothing of it.
 
+mod compiled;
 mod faults;
 mod https;
 mod programs;

@@ -267,7 +267,7 @@ fn tell_where(place: &Place, sidecar: &Sidecar) {
 fn tell_how_much(options: &Run, place: &Place, tally: Option<Tally>) {
     if let Some(tally) = tally {
         say!(
-            "{}; programs that do not honour HTTP_PROXY are not seen",
+            "{}; programs that do not honour HTTP_PROXY are not seen, nor are calls of Go to localhost",
             in_words(&tally)
         );
     }

@@ -26,17 +26,20 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // OpenSSL takes a leaf of the same name for one that signed itself.
+        // OpenSSL takes a leaf of the same name for one that signed itself, and an authority for any of its name.
         let name = &mut authority.distinguished_name;
-        name.push(DnType::CommonName, "an authority of tests");
+        name.push(
+            DnType::CommonName,
+            format!("authority in {}", folder.path().display()),
+        );
         let authority_key = KeyPair::generate().unwrap();
         let root = authority.self_signed(&authority_key).unwrap();
-        let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), root.pem()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let leaf = CertificateParams::new(["localhost", "api.test"].map(str::to_owned)).unwrap();
         let leaf = leaf
             .signed_by(&key, &Issuer::new(authority, authority_key))
             .unwrap();

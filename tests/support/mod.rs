@@ -1,6 +1,7 @@
 //! Running the program and speaking to it.
 
 pub mod api;
+pub mod hosts;
 pub mod kubernetes;
 pub mod mcp;
 pub mod namespaces;
