@@ -363,6 +363,8 @@ async fn node_is_recorded_where_it_honours_the_variables() {
 
 #[tokio::test]
 async fn a_hub_is_started_where_none_answers_and_nothing_of_it_stays() {
+    // Whoever has the port of ingest, the API is where it was asked for.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:8898");
     let port = origin::start().await;
     let home = tempfile::tempdir().unwrap();
     let api = format!("http://127.0.0.1:{}", free_port());

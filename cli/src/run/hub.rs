@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hyper::Uri;
-use remora_mcp::Hub;
 use remora_mcp::config::{Config, Keep, Options};
+use remora_mcp::{Hub, StartError};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -102,25 +102,35 @@ async fn reach(ingest: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// On the usual ports, or on free ones where those are taken.
+/// On the usual ports, or on a free one for each that is taken.
 async fn start(listen: SocketAddr, options: &Run) -> anyhow::Result<Hub> {
-    let keep = || options.data.clone().map_or(Keep::Memory, Keep::Disk);
-    let usual = Options {
+    let keep = options.data.clone().map_or(Keep::Memory, Keep::Disk);
+    let mut usual = Options {
         listen,
-        ..Options::new(keep())
+        ..Options::new(keep)
     };
-    let taken = match Hub::start(Config::check(usual)?).await {
-        Ok(hub) => return Ok(hub),
-        Err(taken @ remora_mcp::StartError::Listen { .. }) => anyhow::Error::new(taken),
-        Err(other) => return Err(other).context("start a hub"),
-    };
-    if !options.quiet {
-        say!("{taken:#}; free ports are used instead");
+    loop {
+        let failed = match Hub::start(Config::check(usual.clone())?).await {
+            Ok(hub) => return Ok(hub),
+            Err(failed) => failed,
+        };
+        let taken = match &failed {
+            StartError::Listen { address, .. } if *address == usual.listen => &mut usual.listen,
+            StartError::Listen { .. } => &mut usual.ingest,
+            _ => return Err(failed).context("start a hub"),
+        };
+        // There is none free.
+        if taken.port() == 0 {
+            return Err(failed).context("start a hub");
+        }
+        taken.set_port(0);
+        if !options.quiet {
+            say!(
+                "{:#}; a free port is used instead",
+                anyhow::Error::new(failed)
+            );
+        }
     }
-    let free = Options::on_any_port(keep());
-    Hub::start(Config::check(free)?)
-        .await
-        .context("start a hub")
 }
 
 #[cfg(test)]
