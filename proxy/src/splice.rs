@@ -87,10 +87,12 @@ impl Watchers<'_> {
     /// Whether a fault may meet the next call of the connection, and the observer is sure that none is
     /// under way: then it can be carried by its messages from here on.
     pub(crate) fn is_to_change(&self, cx: &Context<'_>) -> bool {
-        let (Some(subject), Some(tap)) = (self.subject, self.tap) else {
+        let Some(subject) = self.subject else {
             return false;
         };
-        subject.is_to_change(cx, || tap.family()) && tap.is_at_rest() && subject.is_concerned()
+        subject.is_to_change(cx, || self.tap?.family())
+            && self.tap.is_some_and(Tap::is_at_rest)
+            && subject.is_concerned()
     }
 
     /// The connection is over.

@@ -54,7 +54,7 @@ fn describe(begun: &FaultAnswer) -> String {
     );
     if begun.not_covered > 0 {
         text.push_str(
-            "not covered are connections of HTTP/2 or TLS that were open before, until they end, and calls under way\n",
+            "not covered, until they end: HTTP/2 that was open before, TLS that passes through, upgrades and tunnels; and calls under way\n",
         );
     }
     for (count, what) in [

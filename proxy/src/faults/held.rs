@@ -123,7 +123,7 @@ impl Held {
             match connection.carrier {
                 Carrier::Terminate => covered += 1,
                 Carrier::Splice => not_covered += 1,
-                Carrier::Foreign => {}
+                Carrier::Undecided | Carrier::Foreign => {}
             }
         }
         HeldFault {

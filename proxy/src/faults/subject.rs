@@ -23,6 +23,8 @@ pub(crate) struct Target {
 /// How a connection is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carrier {
+    /// Nobody knows yet: nothing was passed on, and faults are looked at again before anything is.
+    Undecided,
     /// By its messages, so that faults act on it.
     Terminate,
     /// As bytes: requests on it pass as they are.
@@ -52,6 +54,8 @@ pub(crate) struct Subject {
     may_change: Cell<bool>,
     /// The generation for which `is_concerned` was found out.
     seen: Cell<Option<u64>>,
+    /// What the connection speaks was known by then.
+    is_known: Cell<bool>,
     is_concerned: Cell<bool>,
 }
 
@@ -63,7 +67,7 @@ impl Subject {
         let number = state.last_number;
         let connection = Connection {
             target: target.clone(),
-            carrier: Carrier::Splice,
+            carrier: Carrier::Undecided,
             waker: None,
         };
         state.connections.insert(number, connection);
@@ -74,6 +78,7 @@ impl Subject {
             target,
             may_change: Cell::new(may_change),
             seen: Cell::new(None),
+            is_known: Cell::new(false),
             is_concerned: Cell::new(false),
         }
     }
@@ -110,10 +115,13 @@ impl Subject {
     ) -> bool {
         let generation = self.faults.generation.load(Ordering::Acquire);
         let seen = self.seen.replace(Some(generation));
-        if seen == Some(generation) {
+        let may_tell_more = self.is_concerned.get() && !self.is_known.get();
+        if seen == Some(generation) && !may_tell_more {
             return self.is_concerned.get() && self.may_change.get();
         }
-        let carrier = Carrier::of_spliced(family());
+        let family = family();
+        self.is_known.set(family.is_some());
+        let carrier = Carrier::of_spliced(family);
         if let Some(connection) = self.faults.lock().connections.get_mut(&self.number) {
             connection.carrier = carrier;
             connection.waker = Some(cx.waker().clone());

@@ -136,6 +136,21 @@ async fn one_that_speaks_something_else_goes_on_and_does_not_count() {
     assert_eq!((told.covered, told.not_covered), (0, 0));
 }
 
+/// Nobody knows yet whether it begins HTTP, and it cannot be taken over any more.
+#[tokio::test]
+async fn one_that_has_said_a_part_of_something_counts_until_it_is_clear() {
+    let rig = Rig::start_outbound().await;
+    let (mut client, mut server) = rig.connect().await;
+    client.write_all(b"G").await.unwrap();
+    read(&mut server, 1).await;
+    begin(&rig, "outbound", json!({"status": 503}), json!({}));
+    rig.flush().await;
+    assert_eq!((held(&rig).covered, held(&rig).not_covered), (0, 1));
+    exchange(&mut client, &mut server, b"ood day\r\n", b"Hello\r\n").await;
+    rig.flush().await;
+    assert_eq!((held(&rig).covered, held(&rig).not_covered), (0, 0));
+}
+
 #[tokio::test]
 async fn one_of_http2_is_told_as_not_covered_until_it_ends() {
     let rig = Rig::start_outbound().await;

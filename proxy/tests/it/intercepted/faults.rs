@@ -61,3 +61,29 @@ async fn a_client_that_takes_leave_inside_tls_ends_a_delay() {
     let calls = calls_of(rig).await;
     assert_eq!(calls[0].error, Some(CallError::ClientClosed));
 }
+
+/// What has not said whether it is TLS is covered if it is none, and does not count before.
+#[tokio::test]
+async fn a_connection_that_has_not_begun_counts_once_it_has() {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = intercepting(&pki, listener.local_addr().unwrap(), "auto").await;
+    let mut client = TcpStream::connect(rig.address).await.unwrap();
+    let _server = within(listener.accept()).await.unwrap();
+    begin(&rig, "outbound", json!({"status": 503}), json!({}));
+    let told = async || {
+        rig.flush().await;
+        let report = rig.faults.report();
+        (report.held[0].covered, report.held[0].not_covered)
+    };
+    assert_eq!(told().await, (0, 0));
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    let mut got = vec![0; answer.len()];
+    within(client.read_exact(&mut got)).await.unwrap();
+    assert_eq!(got, answer);
+    assert_eq!(told().await, (1, 0));
+}
