@@ -70,7 +70,8 @@ pub async fn start(
         })
     };
     app.control.wait_for_faults(PATIENCE, answered).await;
-    let fault = app.control.fault(&id).ok_or_else(|| unknown(&id, &[]))?;
+    let fault = app.control.fault(&id);
+    let fault = fault.ok_or_else(|| unknown(app, &caller.scope, &id))?;
     Ok(FaultAnswer::of(&fault, &sidecars))
 }
 
@@ -95,19 +96,17 @@ pub async fn list(app: &App, scope: &Scope) -> Vec<FaultJson> {
     faults.map(|fault| FaultJson::of(&fault, &live)).collect()
 }
 
-/// Stops a fault, and waits until its sidecars have ended it.
+/// Stops a fault, and waits until its sidecars have ended it. One that has ended stays as it is, and is told of.
 ///
 /// # Errors
 ///
 /// There is none of that id that the caller sees, or the caller may not.
 pub async fn stop(app: &App, caller: &Caller, id: &str) -> Result<StoppedAnswer, ApiError> {
-    let seen = seen(app, &caller.scope);
-    let Some(fault) = seen.iter().find(|fault| fault.spec.id == id) else {
-        return Err(unknown(id, &seen));
-    };
+    let fault = find(app, &caller.scope, id).await?;
     caller.check_may_make_faults(&fault.owner.0).await?;
-    app.control.stop_fault(id);
-    note(caller, id, "fault stopped");
+    if app.control.stop_fault(id) {
+        note(caller, id, "fault stopped");
+    }
     let live: HashSet<u128> = live(app, |name| {
         (&name.namespace, &name.workload) == (&fault.owner.0, &fault.owner.1)
     })
@@ -119,8 +118,24 @@ pub async fn stop(app: &App, caller: &Caller, id: &str) -> Result<StoppedAnswer,
         fault.is_some_and(|fault| live.iter().any(|it| fault.acts_in(*it)))
     };
     app.control.wait_for_faults(PATIENCE, || !acts()).await;
-    let fault = app.control.fault(id).ok_or_else(|| unknown(id, &[]))?;
+    let fault = app.control.fault(id).unwrap_or(fault);
     Ok(StoppedAnswer::of(&fault, &live))
+}
+
+/// The fault of an id, where the caller sees it. A hub that began anew may not have heard of it yet, so that
+/// sidecars are asked before there is none.
+async fn find(app: &App, scope: &Scope, id: &str) -> Result<KnownFault, ApiError> {
+    let known = || {
+        let known = app.control.fault(id);
+        known.filter(|fault| scope.sees(&fault.owner.0))
+    };
+    if let Some(fault) = known() {
+        return Ok(fault);
+    }
+    let is_seen = |name: &SidecarName| scope.sees(&name.namespace);
+    let nobody = HashSet::new();
+    app.control.flush_in(is_seen, &nobody, PATIENCE).await;
+    known().ok_or_else(|| unknown(app, scope, id))
 }
 
 /// In whose sidecars the fault is to act.
@@ -235,16 +250,21 @@ fn seen(app: &App, scope: &Scope) -> Vec<KnownFault> {
     known
 }
 
-fn unknown(id: &str, seen: &[KnownFault]) -> ApiError {
+fn unknown(app: &App, scope: &Scope, id: &str) -> ApiError {
     let message = format!(
-        "there is no fault {}: it ended more than ten minutes ago, or never was",
+        "there is no fault {}: it ended more than ten minutes ago or never was, and no sidecar that is connected \
+         holds it",
         quoted(id)
     );
     let error = ApiError::not_found("unknown_fault", message).field("id");
+    let seen = seen(app, scope);
     match nearest(id, seen.iter().map(|fault| fault.spec.id.as_str())) {
         Some(near) => error.hint(format!("did you mean {near}?")),
-        None if seen.is_empty() => error.hint("there are none"),
-        None => error.hint("list the faults"),
+        None if !seen.is_empty() => error.hint("list the faults"),
+        None if live(app, |name| scope.sees(&name.namespace)).is_empty() => error.hint(
+            "no sidecar is connected: of a hub that was just restarted, ask again in a few seconds",
+        ),
+        None => error.hint("there are none"),
     }
 }
 

@@ -119,10 +119,10 @@ impl KnownFault {
         }
     }
 
-    /// Whether some sidecar may still carry it out.
+    /// Whether this sidecar may still carry it out. What one said before its time was over says nothing behind it.
     pub fn acts_in(&self, incarnation: u128) -> bool {
         let held = self.seen.get(&incarnation);
-        held.is_some_and(|held| !held.state.is_over())
+        Instant::now() < self.expires && held.is_some_and(|held| !held.state.is_over())
     }
 }
 
@@ -230,15 +230,20 @@ impl Control {
         begun
     }
 
-    /// Ends a fault: its sidecars are told at once.
-    pub fn stop_fault(&self, id: &str) {
-        if let Some(fault) = self.faults().known.get_mut(id) {
-            fault.stopped.get_or_insert_with(Instant::now);
-        }
+    /// Ends a fault: its sidecars are told at once. One that has ended stays as it is; says whether it had not.
+    pub fn stop_fault(&self, id: &str) -> bool {
+        let ends = match self.faults().known.get_mut(id) {
+            Some(fault) if fault.is_wanted() => {
+                fault.stopped = Some(Instant::now());
+                true
+            }
+            _ => false,
+        };
         self.faults_changed.send_replace(());
+        ends
     }
 
-    /// A fault, also for a while after it has ended.
+    /// A fault; one that has ended for a while, and one that was stopped until it would have ended by itself.
     pub fn fault(&self, id: &str) -> Option<KnownFault> {
         self.faults().known.get(id).cloned()
     }

@@ -82,16 +82,18 @@ pub struct FaultJson {
     pub refused: Vec<String>,
 }
 
-/// A fault that was stopped.
+/// A fault that has ended.
 #[derive(Debug, Clone, Serialize, JsonSchema, ToSchema)]
 pub struct StoppedAnswer {
     /// Its name.
     pub stopped: String,
+    /// `stopped`, or `expired` where it had ended by itself before.
+    pub state: &'static str,
     /// Calls that it met, in all sidecars.
     pub touched: u64,
     /// Sidecars that have not said that it ended there; it does once they hear of it, and at `expires` at the latest.
     pub unanswered: u64,
-    /// When it would have ended by itself.
+    /// When it ended by itself, or would have.
     pub expires: String,
 }
 
@@ -153,6 +155,7 @@ impl StoppedAnswer {
     pub(super) fn of(fault: &KnownFault, live: &HashSet<u128>) -> Self {
         Self {
             stopped: fault.spec.id.clone(),
+            state: fault.state().as_str(),
             touched: touched(fault),
             unanswered: live.iter().filter(|it| fault.acts_in(**it)).count() as u64,
             expires: rfc3339(fault.expires_ns),

@@ -35,8 +35,12 @@ pub async fn run(app: &App, caller: &Caller, input: Input) -> Result<Outcome, To
             stopped.expires
         ),
     };
+    let ended = match stopped.state {
+        "expired" => format!("had ended by itself at {}", stopped.expires),
+        state => format!("is {state}"),
+    };
     Ok(Outcome::text(format!(
-        "fault {} is stopped, it met {} calls{late}\n",
+        "fault {} {ended}, it met {} calls{late}\n",
         stopped.stopped, stopped.touched
     )))
 }

@@ -151,6 +151,37 @@ async fn a_fault_that_is_stopped_is_told_of_until_it_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_that_has_expired_is_not_stopped_any_more() {
+    let control = control();
+    control.begin_fault(spec("f-1"), owner(), LIFE);
+    let active = allowing(vec![held("f-1", FaultState::Active, 2)]);
+    told(&control, 1, "orders", active).await;
+    tokio::time::advance(LIFE).await;
+    assert!(!control.stop_fault("f-1"));
+    let fault = control.fault("f-1").unwrap();
+    assert_eq!(fault.state(), FaultState::Expired);
+    // Its sidecar ends it by its own clock, and may not have said so.
+    assert!(!fault.acts_in(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_is_spent_is_stopped_like_others_and_once() {
+    let control = control();
+    control.begin_fault(spec("f-1"), owner(), LIFE);
+    let spent = allowing(vec![held("f-1", FaultState::Spent, 3)]);
+    told(&control, 1, "orders", spent.clone()).await;
+    assert_eq!(control.fault("f-1").unwrap().state(), FaultState::Spent);
+    assert!(control.stop_fault("f-1"));
+    assert!(!control.stop_fault("f-1"));
+    let orders = told(&control, 1, "orders", spent).await;
+    assert_eq!(orders.stop, ["f-1"]);
+    // One that starts anew has forgotten it, and is not told of it.
+    let orders = told(&control, 2, "orders", allowing(Vec::new())).await;
+    assert!(orders.is_empty(), "{orders:?}");
+    assert_eq!(control.fault("f-1").unwrap().state(), FaultState::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hub_that_starts_anew_learns_of_the_faults_that_act_and_can_stop_them() {
     let control = control();
     let active = || allowing(vec![held("f-1", FaultState::Active, 2)]);

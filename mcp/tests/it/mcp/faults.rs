@@ -17,21 +17,8 @@ async fn sidecar(hub: &TestHub, allowed: bool) {
     let mut held: Vec<Value> = Vec::new();
     let mut epoch = 0;
     loop {
-        let path = format!(
-            "/ingest/v1/control?incarnation={:032x}&workload=checkout&namespace=shop&pod=&epoch={epoch}&sequence=1",
-            0xfa
-        );
-        let report = json!({"allowed": allowed, "held": held}).to_string();
-        let answer = send(
-            hub.ingest_address(),
-            Method::POST,
-            &path,
-            &[],
-            report.into(),
-        )
-        .await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let answer = answer.json();
+        let report = json!({"allowed": allowed, "held": held});
+        let answer = ask(hub, epoch, Some(report)).await;
         epoch = answer["epoch"].as_u64().unwrap();
         for order in answer["faults"]["start"].as_array().unwrap() {
             held.push(json!({
@@ -44,6 +31,21 @@ async fn sidecar(hub: &TestHub, allowed: bool) {
             held.iter_mut().find(is_it).unwrap()["state"] = json!("stopped");
         }
     }
+}
+
+/// What the hub answers to a sidecar of `checkout`, one that says which faults it holds or not.
+async fn ask(hub: &TestHub, epoch: u64, report: Option<Value>) -> Value {
+    let path = format!(
+        "/ingest/v1/control?incarnation={:032x}&workload=checkout&namespace=shop&pod=&epoch={epoch}&sequence=1",
+        0xfa
+    );
+    let (method, body) = match report {
+        Some(report) => (Method::POST, report.to_string()),
+        None => (Method::GET, String::new()),
+    };
+    let answer = send(hub.ingest_address(), method, &path, &[], body.into()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
 }
 
 /// What the tools say, one after the other; `ID` is the fault that was begun.
@@ -87,6 +89,7 @@ async fn the_tools_of_faults_answer_as_reviewed() {
         ("fault_start", fault),
         ("fault_list", json!({})),
         ("fault_stop", json!({"id": "ID"})),
+        ("fault_stop", json!({"id": "ID"})),
         ("fault_stop", json!({"id": "f-0"})),
         ("fault_list", json!({})),
     ];
@@ -109,4 +112,32 @@ async fn a_workload_that_allows_no_faults_says_what_would_allow_them() {
         ),
     ];
     insta::assert_snapshot!(transcript(false, &questions).await);
+}
+
+#[tokio::test]
+async fn a_hub_that_began_anew_asks_its_sidecars_before_it_knows_of_no_fault() {
+    let hub = TestHub::start().await;
+    // To a hub that is new to it, a sidecar says nothing of faults yet.
+    let epoch = |answer: Value| answer["epoch"].as_u64().unwrap();
+    let first = epoch(ask(&hub, 0, None).await);
+    let report = |state: &str| {
+        let fault = json!({"id": "f-00000001", "leg": "outbound", "effect": {"status": 503}});
+        let held = json!({"fault": fault, "left_ms": 60_000, "state": state, "touched": 3,
+            "covered": 1, "not_covered": 0});
+        Some(json!({"allowed": true, "held": [held]}))
+    };
+    let speaking = async {
+        let asked = epoch(ask(&hub, first, None).await);
+        let told = ask(&hub, asked, report("active")).await;
+        assert_eq!(told["faults"]["stop"], json!(["f-00000001"]));
+        ask(&hub, asked, report("stopped")).await
+    };
+    let stopping = call(&hub, "fault_stop", json!({"id": "f-00000001"}));
+    tokio::select! {
+        answer = stopping => {
+            let text = answer["content"][0]["text"].as_str().unwrap();
+            assert_eq!(text, "fault f-00000001 is stopped, it met 3 calls\n");
+        }
+        _ = speaking => panic!("the hub has heard enough to answer"),
+    }
 }
