@@ -23,6 +23,8 @@ pub fn run(port: u16, cell: Cell, length: Duration) -> u64 {
 
 fn wrk(url: &str, seconds: u64) -> u64 {
     let said = output(&["wrk", "-t1", "-c64", &format!("-d{seconds}s"), url]);
+    // A proxy that only says that it cannot reach the server is no contender.
+    assert!(!said.contains("Non-2xx"), "{url}: {said}");
     // "  61234 requests in 2.00s, 76.3MB read"
     number_before(&said, " requests in ")
 }

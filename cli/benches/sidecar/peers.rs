@@ -38,9 +38,11 @@ pub fn authority(folder: &Path) -> PathBuf {
 
 /// Makes that authority, and a certificate of `localhost` for the servers of HTTPS.
 pub fn certify(folder: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a leaf of the same name for one that signed itself.
+    params.distinguished_name.push(DnType::CommonName, "bench");
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     fs::write(authority(folder), certificate.pem()).unwrap();
