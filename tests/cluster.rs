@@ -1,5 +1,5 @@
 //! The whole of it on a cluster with nodes: whatever `KUBECONFIG` names, if `REMORA_CLUSTER_IMAGE` says which image
-//! the chart shall install. `REMORA_CLUSTER_APP` is an image with `sh`, `curl`, `openssl` and busybox for the pods that speak.
+//! the chart shall install. `REMORA_CLUSTER_APP` is an image with `sh`, `curl` and the authorities it looks for, `openssl` and busybox.
 //!
 //! It installs the chart in the namespace `remora`, and takes it away again.
 

@@ -81,7 +81,7 @@ impl Asked {
         let filter = encoded(&format!(
             "src.workload == \"clerk\" && dst.workload == \"{server}\" && leg == \"outbound\""
         ));
-        let path = format!("/api/v1/calls?order=asc&filter={filter}");
+        let path = format!("/api/v1/calls?order=oldest&filter={filter}");
         eventually("every call of the clerk", async || {
             let calls = self.get(&path).await?["calls"].as_array()?.clone();
             (calls.len() == count).then_some(calls)
