@@ -33,6 +33,26 @@ fn a_map_that_cannot_be_read_is_refused_with_the_form_it_should_have() {
 }
 
 #[test]
+fn flags_that_make_no_sense_end_with_the_code_that_the_command_has_for_them() {
+    for (command, code) in [("verify", 3), ("snapshot", 3), ("run", 125), ("hub", 2)] {
+        for before in [&[][..], &["--log", "warn"], &["--log=warn"]] {
+            let arguments = [before, &[command, "--nope"]].concat();
+            let output = remora(&arguments);
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn help_says_what_exit_codes_mean() {
+    for command in ["verify", "snapshot"] {
+        let help = remora(&[command, "--help"]).stdout;
+        let help = String::from_utf8(help).unwrap();
+        assert!(help.contains("Exit codes: 0 "), "{help}");
+    }
+}
+
+#[test]
 fn all_problems_of_a_sidecar_are_told_at_once() {
     let maps = [
         "proxy",

@@ -27,8 +27,8 @@ pub(crate) use verify::Verify;
 #[derive(Debug, Parser)]
 #[command(name = "remora", version, max_term_width = 100)]
 pub(crate) struct Remora {
-    /// What is logged to standard error, such as `debug` or `warn,remora_proxy=debug` [default: info,
-    /// for the demo, run and mcp warn]
+    /// What is logged to standard error, such as `debug` or `warn,remora_proxy=debug` [default: info for
+    /// hub, proxy, injector and init, else warn]
     #[arg(long, global = true, env = "REMORA_LOG", value_name = "FILTER", value_parser = log_filter)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]

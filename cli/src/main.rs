@@ -20,7 +20,7 @@ mod verify;
 use std::process::ExitCode;
 
 use arguments::{Command, Remora};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
     let arguments = match Remora::try_parse() {
@@ -50,8 +50,12 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     // Nobody may read it.
     let _ = error.print();
-    let command = std::env::args_os().nth(1);
-    let is = |name: &str| command.as_ref().is_some_and(|it| it == name);
+    // What is wrong may stand behind the command, and flags of all commands before it.
+    let lenient = Remora::command().ignore_errors(true).try_get_matches();
+    let command = lenient
+        .ok()
+        .and_then(|it| it.subcommand_name().map(str::to_owned));
+    let is = |name: &str| command.as_deref() == Some(name);
     let asks = is("snapshot") || is("verify") || is("check-webhook");
     match u8::try_from(error.exit_code()).unwrap_or(2) {
         0 => ExitCode::SUCCESS,

@@ -52,7 +52,7 @@ snapshot_wait (until all of it is in) -> verify (what should hold) or find_issue
 call_get on the evidence (headers, bodies, timing of up to 3 calls), call_tree for what a call caused -> mend -> again. \
 compare shows what differs between two snapshots or revisions, traffic_summary (groups; cheap) and calls_search (single calls with ids) what there is.
 
-Remora records the real HTTP calls between programs, as sidecars beside them see them on the wire: who called whom, how \
+Remora records the real calls between programs (HTTP, gRPC, WebSocket, PostgreSQL, Redis), as sidecars beside them see them on the wire: who called whom, how \
 often, with what status, latency, headers and bodies. Use it instead of guessing from code or logs.
 
 Good to know:

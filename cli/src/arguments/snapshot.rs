@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Exit codes: 0 done and settled, 1 not settled, 3 asked wrongly or the hub cannot be reached.
 #[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Exit codes: 0 done and settled, 1 not settled, 3 asked wrongly or the hub cannot be reached"
+)]
 pub(crate) enum Snapshot {
     /// Begin a snapshot; prints its id
     Start(SnapshotStart),

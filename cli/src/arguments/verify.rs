@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::AtHub;
 
-/// Exit codes: 0 pass, 1 fail, 2 inconclusive, 3 asked wrongly, no such file, or the hub cannot be reached.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 pass, 1 fail, 2 inconclusive, 3 asked wrongly, no such file, or the hub cannot be reached"
+)]
 pub(crate) struct Verify {
     /// File with the expectations, `-` for standard input
     pub(crate) file: PathBuf,

@@ -82,7 +82,7 @@ pub struct EdgeJson {
     pub src: String,
     /// Id of the callee's node.
     pub dst: String,
-    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `postgresql`, `redis`, `tls` or `opaque`.
     pub protocol: &'static str,
     /// What they come to.
     #[serde(flatten)]

@@ -74,7 +74,7 @@ pub struct GroupJson {
     /// Callee's namespace, the same way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst_namespace: Option<String>,
-    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `postgresql`, `redis`, `tls` or `opaque`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<&'static str>,
     /// Method.

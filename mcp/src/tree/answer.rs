@@ -67,7 +67,7 @@ pub struct BranchJson {
     pub depth: usize,
     /// When its first byte was seen: RFC 3339 in UTC.
     pub time: String,
-    /// `http1`, `http2`, `grpc`, `websocket`, `tls` or `opaque`.
+    /// `http1`, `http2`, `grpc`, `websocket`, `postgresql`, `redis`, `tls` or `opaque`.
     pub protocol: &'static str,
     /// Who called.
     pub src: PartyJson,
