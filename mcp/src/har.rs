@@ -12,7 +12,7 @@ use remora_store::head::{RequestHead, http_version, reason, response_status, sho
 use remora_store::query::FoundCall;
 use serde::Serialize;
 
-use crate::call_json::{MessageCountsJson, PartyJson, PhasesJson};
+use crate::call_json::{FaultMarkJson, MessageCountsJson, PartyJson, PhasesJson};
 use crate::clock::rfc3339;
 use body::{Content, PostData};
 use websocket::WebSocketMessage;
@@ -123,6 +123,9 @@ struct Remora {
     src: PartyJson,
     dst: PartyJson,
     phases_ns: PhasesJson,
+    /// The injected fault that met the call: what it explains says nothing of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultMarkJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trailers: Vec<(String, String)>,
     /// How many messages there were, whether or not they were kept.
@@ -163,6 +166,7 @@ impl Entry {
                 src: PartyJson::new(&found.src),
                 dst: PartyJson::new(&found.dst),
                 phases_ns: PhasesJson::new(&call.phases),
+                fault: call.fault.as_ref().map(FaultMarkJson::new),
                 trailers: shown::trailers(&call.response.trailers),
                 message_counts: call.stream.as_deref().map(MessageCountsJson::of),
             },

@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use remora_store::call::{
-    Call, CallId, Message, MessageKind, Omitted, Protocol, Side, Stream, StreamMessage,
+    Call, CallId, EffectKind, Injected, Message, MessageKind, Omitted, Protocol, Side, Stream,
+    StreamMessage,
 };
 use remora_store::names::Party;
 use remora_store::testing::{any_call, call};
@@ -205,6 +206,19 @@ fn only_http_has_an_entry() {
         call.protocol = protocol;
         assert_eq!(entry(call).is_some(), protocol.is_http(), "{protocol}");
     }
+}
+
+#[test]
+fn a_response_that_a_fault_made_up_says_so() {
+    let mut met = call(0, "/pay", 503);
+    met.fault = Some(Injected {
+        id: "f-1".into(),
+        effect: EffectKind::Status,
+    });
+    let fault = json!({"id": "f-1", "effect": "status"});
+    assert_eq!(entry(met).unwrap()["_remora"]["fault"], fault);
+    let plain = entry(call(0, "/pay", 503)).unwrap();
+    assert_eq!(plain["_remora"].get("fault"), None);
 }
 
 #[test]

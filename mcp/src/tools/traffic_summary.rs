@@ -35,7 +35,7 @@ const MOST: usize = 100;
 const ROOM_BYTES: usize = 1_500;
 /// What a table says of calls that faults met, where there are some.
 const INJECTED_LINE: &str = "injected: calls that a fault of fault_start met; err% and latencies are of the other calls, \
-of which the service is to blame; where=fault != \"\" finds them\n";
+since what a fault did says nothing of a service; where=fault != \"\" finds them\n";
 
 /// What it takes.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,6 +1,8 @@
 //! What a fault did is no fault of a service, and is said.
 
-use remora_store::call::{CallError, EffectKind, Injected};
+use std::net::SocketAddr;
+
+use remora_store::call::{CallError, Digest, EffectKind, Injected};
 use serde_json::{Value, json};
 use test_case::test_case;
 
@@ -137,4 +139,24 @@ fn what_fails_above_a_fault_is_told_with_the_fault() {
         "5 of 5 calls failed (100 %): 5 × 502; 5 of them while an injected fault met what they called"
     );
     assert_eq!(finding.severity.as_str(), "low");
+}
+
+#[test]
+fn a_fault_beside_the_callee_is_seen_through_the_leg_of_the_caller() {
+    let both = |i: u8| {
+        let client = SocketAddr::from(([10, 0, 0, 1], 40_000 + u16::from(i)));
+        let sent = get(i64::from(i) * 10, "/pay", 503).having(|call| {
+            call.connection.forwarded_from = Some(client);
+            call.join_digest = Some(Digest([i; 16]));
+        });
+        let received = sent.clone().received().having(|call| {
+            call.connection.forwarded_from = None;
+            call.src = client;
+        });
+        [sent, by_fault(received, EffectKind::Status)]
+    };
+    let told: Vec<Told> = (0..5).flat_map(both).collect();
+    assert_eq!(findings(Kind::Status, told.clone()), []);
+    let judgement = judge(Kind::Status, json!({"expect": "2xx"}), told, &firm());
+    assert_eq!(judgement.actual, "5 calls, met by an injected fault");
 }
