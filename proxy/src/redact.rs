@@ -156,7 +156,7 @@ impl Redactor {
         let message = &mut call.request;
         let cut = broken || message.truncated();
         let mut found = Edits::default();
-        statements::find(&self.rules, sql, &message.body, &mut found);
+        let told = statements::find(&self.rules, sql, message, &mut found);
         found.absorb(text::scan(&self.rules, &message.body, cut), 0);
         echo::find(
             &self.rules.tagger,
@@ -167,9 +167,16 @@ impl Redactor {
         if let Some(masked) = found.apply(&message.body) {
             message.body = masked;
         }
-        let found = text::scan(&self.rules, sql.fingerprint.as_bytes(), false);
+        let mut found = text::scan(&self.rules, sql.fingerprint.as_bytes(), false);
+        statements::in_fingerprint(&self.rules, sql.fingerprint.as_bytes(), &mut found);
         if let Some(masked) = found.apply(sql.fingerprint.as_bytes()) {
             sql.fingerprint = String::from_utf8_lossy(&masked).into_owned();
+        }
+        if sql.error.is_some() {
+            let answer = &mut call.response.body;
+            let mut found = Edits::default();
+            statements::in_error(&self.rules, answer, &told, &mut found);
+            *answer = found.apply(answer).unwrap_or_else(|| answer.clone());
         }
     }
 

@@ -1,8 +1,8 @@
 //! How the bodies of a call of SQL are written, and read again.
 //!
 //! The body of the request is the statement as it was sent. Where it had bind values, a line follows
-//! with a JSON array of them: texts, numbers, `true`, `false` and `null`, or `{"hex": "…"}` for bytes of
-//! which the type is not known. The body of the response has a line for each row: a JSON object of the
+//! with a JSON array of them: texts, numbers, `true`, `false` and `null`, arrays of these, or
+//! `{"bytes": 12}` for so many bytes that cannot be read as any of them. The body of the response has a line for each row: a JSON object of the
 //! columns in their order, written like the values, or an array where the columns' names were not seen.
 //! An error is a line behind the rows: `{"severity", "code", "message"}` and what else it says. Data of
 //! `COPY` stands as it was sent.
@@ -57,10 +57,21 @@ pub fn split<'a>(sql: &Sql, request: &'a Message) -> Option<(&'a [u8], Option<&'
     // last line of a statement hardly looks like.
     let values = memchr::memrchr(b'\n', body).map(|end| body.split_at(end));
     match values {
-        Some((statement, [b'\n', values @ ..])) if values.first() == Some(&b'[') => {
+        Some((statement, [b'\n', values @ ..])) if begins_values(values) => {
             Some((statement, Some(values)))
         }
         _ => Some((body, None)),
+    }
+}
+
+/// Whether a line begins as an array of values does.
+fn begins_values(line: &[u8]) -> bool {
+    match line {
+        [b'[', first, ..] => matches!(
+            first,
+            b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'{' | b'['
+        ),
+        line => line == b"[",
     }
 }
 
@@ -109,6 +120,7 @@ mod tests {
     #[test_case("SELECT\n[1]", 0, None, ("SELECT\n[1]", false, Some(json!([]))); "what looks like them")]
     #[test_case("SELECT $1,\n$2\n[7,\"a\\nb\"]", 2, None, ("SELECT $1,\n$2", false, Some(json!([7, "a\nb"]))); "values")]
     #[test_case("SELECT $1", 1, Some(Omitted::Limit), ("SELECT $1", true, None); "cut before them")]
+    #[test_case("SELECT $1 = ANY(ARRAY\n['a', b])", 1, Some(Omitted::Limit), ("SELECT $1 = ANY(ARRAY\n['a', b])", true, None); "cut before them, and what looks like them")]
     #[test_case("SELECT $1\n[7,\"a", 2, Some(Omitted::Limit), ("SELECT $1", false, None); "cut within them")]
     fn a_statement_reads(
         body: &'static str,

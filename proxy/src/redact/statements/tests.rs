@@ -5,6 +5,9 @@ use test_case::test_case;
 use crate::keys::RedactionKey;
 use crate::redact::{Redaction, Redactor};
 
+mod errors;
+mod usual;
+
 fn redacted(body: &str, params: u32) -> Call {
     let mut call = sql_call(5, "SELECT ?");
     call.request.body = body.to_owned().into();
@@ -19,8 +22,11 @@ fn redacted(body: &str, params: u32) -> Call {
 
 /// The body with each tag written `#`.
 fn masked(body: &str, params: u32) -> String {
-    let call = redacted(body, params);
-    let text = str::from_utf8(&call.request.body).unwrap();
+    short(&redacted(body, params).request.body)
+}
+
+fn short(body: &[u8]) -> String {
+    let text = str::from_utf8(body).unwrap();
     let mut pieces = text.split("[redacted ");
     let mut short = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
