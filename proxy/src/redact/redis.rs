@@ -5,6 +5,8 @@
 //! known by its form is looked for there as in every other body. Arguments that are credentials by their
 //! place (`AUTH`) were never kept.
 
+mod places;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -39,15 +41,14 @@ pub(super) fn redact(rules: &Rules, call: &mut Call) {
     }
     let arguments = arguments(&call.request.body);
     let mut found = Edits::default();
-    for argument in arguments.iter().skip(1) {
-        if let Some(masked) = key_masked(rules, &argument.bare) {
+    let secret = secret_arguments(rules, redis, &arguments);
+    for (at, argument) in arguments.iter().enumerate().skip(1) {
+        let masked = match secret.binary_search(&at) {
+            Ok(_) => Some(rules.tagger.plain(Kind::Secret, &argument.bare).into()),
+            Err(_) => key_masked(rules, &argument.bare),
+        };
+        if let Some(masked) = masked {
             found.replace(argument.range.clone(), quoted(&masked));
-        }
-    }
-    for at in secret_arguments(rules, redis, &arguments) {
-        if let Some(argument) = arguments.get(at) {
-            let tag = rules.tagger.plain(Kind::Secret, &argument.bare);
-            found.replace(argument.range.clone(), quoted(tag.as_bytes()));
         }
     }
     let secret = secret_replies(rules, redis, &arguments);
@@ -57,7 +58,7 @@ pub(super) fn redact(rules: &Rules, call: &mut Call) {
     let answered = redis.error.is_none() && !call.response.body.is_empty();
     match secret {
         Secrets::None => {}
-        _ if !answered || &call.response.body[..] == b"null" => {}
+        _ if !answered || matches!(&call.response.body[..], b"null" | b"OK" | b"[]") => {}
         Secrets::Whole => {
             let tag = rules.tagger.plain(Kind::Secret, &call.response.body);
             call.response.body = Bytes::from(tag);
@@ -136,7 +137,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     [b"\"", text, b"\""].concat()
 }
 
-/// Arguments whose value stands under the name of a secret.
+/// Arguments whose value stands under the name of a secret, in their order.
 fn secret_arguments(rules: &Rules, redis: &Redis, arguments: &[Argument<'_>]) -> Vec<usize> {
     let behind = |name: usize, by: usize| {
         let argument = arguments
@@ -144,17 +145,29 @@ fn secret_arguments(rules: &Rules, redis: &Redis, arguments: &[Argument<'_>]) ->
             .filter(|argument| is_secret(rules, &argument.bare));
         argument.map(|_| name + by)
     };
-    let pairs = |from: usize| {
+    let pairs = |from: usize| -> Vec<usize> {
         let names = (from..arguments.len()).step_by(2);
         names.filter_map(|name| behind(name, 1)).collect()
     };
-    match redis.command.as_str() {
+    let command = redis.command.as_str();
+    let key = arguments
+        .get(1)
+        .is_some_and(|key| is_secret(rules, &key.bare));
+    if let Some(from) = places::values_behind_key(command).filter(|_| key) {
+        return (from..arguments.len()).collect();
+    }
+    match command {
         "SET" | "SETNX" | "GETSET" | "APPEND" => behind(1, 1).into_iter().collect(),
         "SETEX" | "PSETEX" | "SETRANGE" => behind(1, 2).into_iter().collect(),
         "MSET" | "MSETNX" => pairs(1),
         "HSET" | "HMSET" | "HSETNX" => pairs(2),
         // The fields of an entry stand behind options and its id, with an even number of them left.
-        "XADD" => pairs(3).into_iter().chain(pairs(4)).collect::<Vec<_>>(),
+        "XADD" => {
+            let mut places = [pairs(3), pairs(4)].concat();
+            places.sort_unstable();
+            places
+        }
+        "HSETEX" => pairs(behind_fields(arguments)),
         _ => Vec::new(),
     }
 }
@@ -172,13 +185,25 @@ fn secret_replies(rules: &Rules, redis: &Redis, arguments: &[Argument<'_>]) -> S
             false => Secrets::Elements(places.into_iter().map(|at| at - from).collect()),
         }
     };
-    match redis.command.as_str() {
-        "GET" | "GETDEL" | "GETEX" | "GETRANGE" | "GETSET" if named(1) => Secrets::Whole,
+    let command = redis.command.as_str();
+    match command {
+        _ if places::tells_key(command) && named(1) => Secrets::Whole,
+        _ if places::tells_keys(command) && (1..arguments.len()).any(named) => Secrets::Whole,
         "HGET" if named(2) => Secrets::Whole,
         "MGET" => elements(1),
         "HMGET" => elements(2),
+        "HGETEX" | "HGETDEL" => elements(behind_fields(arguments)),
         _ => Secrets::None,
     }
+}
+
+/// Where the fields begin of a command that says `FIELDS` and how many there are.
+fn behind_fields(arguments: &[Argument<'_>]) -> usize {
+    let word = arguments
+        .iter()
+        .skip(2)
+        .position(|it| it.bare.eq_ignore_ascii_case(b"FIELDS"));
+    word.map_or(arguments.len(), |word| word + 4)
 }
 
 /// Whether the last part of a key, or a field, is the name of a secret.

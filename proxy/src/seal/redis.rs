@@ -4,7 +4,8 @@
 //! A command becomes a line as `redis-cli` takes it: `SET cart:7 "{\"id\": 7}" EX 60`. A reply becomes
 //! its text where it is one: a string without its length, a number, `true`, `null`; an error with its
 //! code. Aggregates become JSON, in it texts as strings, bytes that are no UTF-8 escaped (`\\xff`), maps
-//! and what `HGETALL` answers as objects; attributes are left out. What was cut off ends where it was
+//! as objects, and so are arrays of names and values (`HGETALL`, `HSCAN`, entries of streams), whose names
+//! tell what the values are; attributes are left out. What was cut off ends where it was
 //! cut.
 
 use std::io::Write;
@@ -31,7 +32,7 @@ pub(super) fn write(call: &mut Call) {
         let whole = call.response.omitted.is_none();
         call.response.body = match command {
             "EXEC" if whole => parts(&call.response.body),
-            _ => reply(&call.response.body, command == "HGETALL"),
+            _ => reply(&call.response.body, pairs_in(command, &call.request.body)),
         };
     }
     let messages = call
@@ -39,7 +40,7 @@ pub(super) fn write(call: &mut Call) {
         .iter_mut()
         .flat_map(|stream| &mut stream.messages);
     for message in messages.filter(|message| !message.payload.is_empty()) {
-        message.payload = reply(&message.payload, false);
+        message.payload = reply(&message.payload, Pairs::None);
     }
 }
 
@@ -111,12 +112,42 @@ fn parts(wire: &[u8]) -> Bytes {
             out.extend_from_slice(b" replies, each with its command");
             Bytes::from(out)
         }
-        _ => reply(wire, false),
+        _ => reply(wire, Pairs::None),
     }
 }
 
-/// Replies, each on a line of its own where there are several; an array of pairs as an object.
-fn reply(wire: &[u8], pairs: bool) -> Bytes {
+/// Where in a reply an array has names and values in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    None,
+    /// It is one, or has a pair in each of its elements.
+    All,
+    /// Its second element is one.
+    Second,
+    /// Somewhere in it are entries of streams: an id, and such an array.
+    Entries,
+    /// It is one if it begins with a text.
+    Fields,
+}
+
+/// Where the reply to a command has pairs, by its line.
+fn pairs_in(command: &str, line: &[u8]) -> Pairs {
+    let has = |word: &str| {
+        let mut words = line.split(|byte| *byte == b' ');
+        words.any(|it| it.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    match command {
+        "HGETALL" => Pairs::All,
+        "HRANDFIELD" if has("WITHVALUES") => Pairs::All,
+        "HSCAN" if !has("NOVALUES") => Pairs::Second,
+        "XRANGE" | "XREVRANGE" | "XREAD" | "XREADGROUP" | "XCLAIM" | "XAUTOCLAIM"
+        | "XINFO STREAM" => Pairs::Entries,
+        _ => Pairs::None,
+    }
+}
+
+/// Replies, each on a line of its own where there are several.
+fn reply(wire: &[u8], pairs: Pairs) -> Bytes {
     let mut writer = Writer {
         out: Vec::with_capacity(wire.len()),
         rest: wire,
@@ -139,7 +170,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn value(&mut self, depth: usize, pairs: bool) -> Option<()> {
+    fn value(&mut self, depth: usize, pairs: Pairs) -> Option<()> {
         let (line, whole) = loop {
             let (line, whole) = take_line(&mut self.rest);
             match line.strip_prefix(b"|") {
@@ -154,8 +185,8 @@ impl Writer<'_> {
             b'#' if text == b"t" => self.out.extend_from_slice(b"true"),
             b'#' => self.out.extend_from_slice(b"false"),
             b'$' | b'!' | b'=' => return self.sized(depth, *kind, text),
-            b'*' | b'~' | b'>' => return self.aggregate(depth, text, 1, pairs),
-            b'%' => return self.aggregate(depth, text, 2, true),
+            b'*' | b'~' | b'>' => return self.aggregate(depth, text, false, pairs),
+            b'%' => return self.aggregate(depth, text, true, pairs),
             b':' | b'(' | b',' if is_number(text) => self.out.extend_from_slice(text),
             b'+' | b'-' | b':' | b'(' | b',' => self.text(depth, text, whole),
             _ => return None,
@@ -166,7 +197,7 @@ impl Writer<'_> {
     /// Attributes are about the value behind them, and left out.
     fn attributes(&mut self, depth: usize, count: &[u8]) -> Option<()> {
         let before = self.out.len();
-        let read = self.aggregate(depth, count, 2, true);
+        let read = self.aggregate(depth, count, true, Pairs::None);
         self.out.truncate(before);
         read
     }
@@ -236,7 +267,8 @@ impl Writer<'_> {
         whole.then_some(())
     }
 
-    fn aggregate(&mut self, depth: usize, count: &[u8], each: u64, map: bool) -> Option<()> {
+    fn aggregate(&mut self, depth: usize, count: &[u8], map: bool, pairs: Pairs) -> Option<()> {
+        let each = if map { 2 } else { 1 };
         let elements = match count {
             b"?" => None,
             count => Some(number(count)?.saturating_mul(each)),
@@ -244,8 +276,14 @@ impl Writer<'_> {
         if depth >= DEPTH {
             return None;
         }
-        self.out.push(if map { b'{' } else { b'[' });
+        let is_even = elements.is_none_or(|elements| elements % 2 == 0);
+        let begins_aggregate = self.rest.starts_with(b"*");
+        let is_paired = matches!(pairs, Pairs::All | Pairs::Fields);
+        let map = map || (is_paired && is_even && !begins_aggregate);
+        let nested = !map && pairs == Pairs::All && self.rest.starts_with(b"*2\r\n");
+        self.out.push(if map || nested { b'{' } else { b'[' });
         let mut written = 0;
+        let mut is_entry = false;
         while elements.is_none_or(|elements| written < elements) {
             if elements.is_none() && self.rest.starts_with(b".") {
                 take_line(&mut self.rest);
@@ -255,21 +293,42 @@ impl Writer<'_> {
                 let is_value = map && written % 2 == 1;
                 self.out.push(if is_value { b':' } else { b',' });
             }
-            match map && written % 2 == 0 {
-                true => self.name(depth + 1)?,
-                false => self.value(depth + 1, false)?,
+            let before = self.out.len();
+            let inner = match pairs {
+                Pairs::Second if written == 1 => Pairs::Fields,
+                Pairs::Entries if is_entry => Pairs::Fields,
+                Pairs::Entries | Pairs::Fields => Pairs::Entries,
+                _ => Pairs::None,
+            };
+            match (map && written % 2 == 0, nested) {
+                (true, _) => self.name(depth + 1)?,
+                (_, true) => self.pair(depth + 1)?,
+                _ => self.value(depth + 1, inner)?,
             }
+            let told = self.out.get(before..).unwrap_or_default();
+            is_entry = written == 0 && elements == Some(2) && is_entry_id(told);
             written += 1;
         }
-        self.out.push(if map { b'}' } else { b']' });
+        self.out.push(if map || nested { b'}' } else { b']' });
         Some(())
+    }
+
+    /// A name and its value in an array of their own.
+    fn pair(&mut self, depth: usize) -> Option<()> {
+        if !self.rest.starts_with(b"*2\r\n") {
+            return None;
+        }
+        take_line(&mut self.rest);
+        self.name(depth)?;
+        self.out.push(b':');
+        self.value(depth, Pairs::None)
     }
 
     /// A key of a map, which is a string in JSON whatever it is. Of one with elements only that is told:
     /// what is in it would be escaped once more for each level of keys in keys, and double each time.
     fn name(&mut self, depth: usize) -> Option<()> {
         let before = self.out.len();
-        let read = self.value(depth, false);
+        let read = self.value(depth, Pairs::None);
         match self.out.get(before) {
             Some(b'"') => {}
             Some(b'[') => self.write_over(before, b"\"[...]\""),
@@ -287,6 +346,20 @@ impl Writer<'_> {
         self.out.truncate(start);
         self.out.extend_from_slice(word);
     }
+}
+
+/// Whether a string of JSON is the id of an entry in a stream: `"1526985054069-0"`.
+fn is_entry_id(text: &[u8]) -> bool {
+    let id = text
+        .strip_prefix(b"\"")
+        .and_then(|id| id.strip_suffix(b"\""));
+    let is_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    id.is_some_and(|id| {
+        id.split(|byte| *byte == b'-')
+            .filter(|part| is_digits(part))
+            .count()
+            == 2
+    })
 }
 
 /// Takes a line without its end; says whether that was there.

@@ -184,6 +184,8 @@ impl Command {
             ("ACL", _) => (true, true),
             // A pattern such as `*` is answered with passwords too.
             ("CONFIG", "GET") => (false, true),
+            // The calls of others, with all their arguments.
+            ("SLOWLOG", "GET") => (false, true),
             ("CONFIG" | "SENTINEL", "SET") | ("SENTINEL", "CONFIG") => (true, true),
             ("MODULE", "LOAD" | "LOADEX") => (true, false),
             _ => (false, false),

@@ -37,6 +37,13 @@ const SECRET: &str = "\"[redacted secret #]\"";
 #[test_case("HSET user:1 name bob password hunter2", "HSET user:1 name bob password {}"; "a field")]
 #[test_case("XADD events * user bob token hunter2", "XADD events * user bob token {}"; "of an entry")]
 #[test_case("SET user:1:name bob", "SET user:1:name bob"; "no secret")]
+#[test_case("SADD revoked_tokens hunter2", "SADD revoked_tokens {}"; "a member")]
+#[test_case("SISMEMBER revoked_tokens hunter2", "SISMEMBER revoked_tokens {}"; "a question about a member")]
+#[test_case("LPUSH user:7:api_keys hunter2 hunter3", "LPUSH user:7:api_keys {} {}"; "elements of a list")]
+#[test_case("LREM user:7:api_keys 0 hunter2", "LREM user:7:api_keys 0 {}"; "one to be removed")]
+#[test_case("HSETEX user:1 EX 60 FIELDS 2 name bob password hunter2", "HSETEX user:1 EX 60 FIELDS 2 name bob password {}"; "a field with a time")]
+#[test_case("SET user:1:password session:0123456789abcdef:x", "SET user:1:password {}"; "what looks like a key")]
+#[test_case("LRANGE user:7:api_keys 0 -1", "LRANGE user:7:api_keys 0 -1"; "places alone")]
 #[test_case("INCR tokens", "INCR tokens"; "no value")]
 fn a_value_under_the_name_of_a_secret_is_masked(line: &str, expected: &str) {
     assert_eq!(masked(line, "OK").1, expected.replace("{}", SECRET));
@@ -49,6 +56,14 @@ fn a_value_under_the_name_of_a_secret_is_masked(line: &str, expected: &str) {
 #[test_case("MGET a b:secret", "[\"1\",\"hunt", ""; "cut off")]
 #[test_case("HGETALL user:1", "{\"name\":\"bob\",\"password\":\"hunter2\"}", "{\"name\":\"bob\",\"password\":\"[redacted secret # 7 text]\"}"; "all fields")]
 #[test_case("GET user:1:name", "bob", "bob"; "no secret")]
+#[test_case("SET user:1:password new GET", "hunter2", "[redacted secret #]"; "the value before")]
+#[test_case("SET user:1:password new", "OK", "OK"; "a status")]
+#[test_case("SMEMBERS revoked_tokens", "[\"hunter2\"]", "[redacted secret #]"; "members")]
+#[test_case("BLPOP jobs user:7:tokens 0", "[\"user:7:tokens\",\"hunter2\"]", "[redacted secret #]"; "of one of several lists")]
+#[test_case("LRANGE names 0 -1", "[\"bob\"]", "[\"bob\"]"; "a list")]
+#[test_case("LPUSH user:7:tokens x", "3", "3"; "a count")]
+#[test_case("HSCAN user:1 0", "[\"0\",{\"password\":\"hunter2\"}]", "[\"0\",{\"password\":\"[redacted secret # 7 text]\"}]"; "a part of a hash")]
+#[test_case("HGETEX user:1 PERSIST FIELDS 2 name password", "[\"bob\",\"hunter2\"]", "[\"bob\",\"[redacted secret #]\"]"; "fields with a time")]
 fn a_reply_under_the_name_of_a_secret_is_masked(line: &str, reply: &str, expected: &str) {
     assert_eq!(masked(line, reply).2, expected);
 }

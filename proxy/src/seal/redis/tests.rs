@@ -65,7 +65,7 @@ fn what_was_cut_off_ends_where_it_was_cut(wire: &str, expected: &str) {
 #[test_case("*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n", "[\"a\"]\n[\"b\"]"; "one for each channel")]
 #[test_case("hello\r\n", ""; "no reply")]
 fn a_reply_is_written(wire: &str, expected: &str) {
-    assert_eq!(reply(wire.as_bytes(), false), expected);
+    assert_eq!(reply(wire.as_bytes(), Pairs::None), expected);
 }
 
 #[test]
@@ -84,14 +84,14 @@ fn a_hash_is_an_object_in_both_versions() {
 #[test]
 fn replies_nested_without_end_are_written_within_bounds() {
     let wire = "*1\r\n".repeat(100_000);
-    assert!(reply(wire.as_bytes(), false).len() <= 2 * DEPTH);
+    assert!(reply(wire.as_bytes(), Pairs::None).len() <= 2 * DEPTH);
 }
 
 #[test_case("%1\r\n*2\r\n+a\r\n+b\r\n+c\r\n", "{\"[...]\":\"c\"}"; "an array")]
 #[test_case("%1\r\n%1\r\n+a\r\n+b\r\n+c\r\n", "{\"{...}\":\"c\"}"; "a map")]
 #[test_case("%1\r\n*2\r\n+a\r\n", "{\"[...]\""; "cut off")]
 fn a_key_with_elements_is_written_without_them(wire: &str, expected: &str) {
-    assert_eq!(reply(wire.as_bytes(), false), expected);
+    assert_eq!(reply(wire.as_bytes(), Pairs::None), expected);
 }
 
 #[test_case("%1\r\n"; "maps")]
@@ -99,13 +99,13 @@ fn a_key_with_elements_is_written_without_them(wire: &str, expected: &str) {
 fn keys_nested_in_keys_are_written_within_bounds(level: &str) {
     // So few levels that what doubles with each of them is seen, and does not take all memory.
     let wire = level.repeat(16);
-    assert!(reply(wire.as_bytes(), false).len() <= WRITTEN_FOR_A_BYTE * wire.len());
+    assert!(reply(wire.as_bytes(), Pairs::None).len() <= WRITTEN_FOR_A_BYTE * wire.len());
 }
 
 #[test]
 fn attributes_without_end_are_read_in_a_loop() {
     let wire = "|0\r\n".repeat(100_000) + "+OK\r\n";
-    assert_eq!(reply(wire.as_bytes(), false), "OK");
+    assert_eq!(reply(wire.as_bytes(), Pairs::None), "OK");
 }
 
 /// What a byte of a reply becomes at most: `\u0001`, or a fixed word for an aggregate of three bytes.
@@ -121,7 +121,7 @@ proptest! {
         ][..]), 0..400),
     ) {
         let wire = pieces.concat();
-        prop_assert!(reply(wire.as_bytes(), false).len() <= WRITTEN_FOR_A_BYTE * wire.len());
+        prop_assert!(reply(wire.as_bytes(), Pairs::None).len() <= WRITTEN_FOR_A_BYTE * wire.len());
     }
 }
 
@@ -161,4 +161,20 @@ fn messages_are_written_too() {
     assert_eq!(subscribed.response.body, "[\"subscribe\",\"a\",1]");
     let stream = subscribed.stream.expect("a stream");
     assert_eq!(stream.messages[0].payload, "[\"message\",\"a\",\"b\"]");
+}
+
+#[test_case("HGETALL", "HGETALL u", "*2\r\n+password\r\n+x\r\n", r#"{"password":"x"}"#; "a hash")]
+#[test_case("HSCAN", "HSCAN u 0", "*2\r\n+0\r\n*2\r\n+password\r\n+x\r\n", r#"["0",{"password":"x"}]"#; "a part of a hash")]
+#[test_case("HSCAN", "HSCAN u 0 NOVALUES", "*2\r\n+0\r\n*2\r\n+a\r\n+b\r\n", r#"["0",["a","b"]]"#; "its names alone")]
+#[test_case("HRANDFIELD", "HRANDFIELD u 2 WITHVALUES", "*4\r\n+a\r\n+1\r\n+b\r\n+2\r\n", r#"{"a":"1","b":"2"}"#; "any of a hash")]
+#[test_case("HRANDFIELD", "HRANDFIELD u 2 withvalues", "*2\r\n*2\r\n+a\r\n+1\r\n*2\r\n+b\r\n+2\r\n", r#"{"a":"1","b":"2"}"#; "any of a hash in RESP3")]
+#[test_case("HRANDFIELD", "HRANDFIELD u 2", "*2\r\n+a\r\n+b\r\n", r#"["a","b"]"#; "names of a hash")]
+#[test_case("XRANGE", "XRANGE e - +", "*2\r\n*2\r\n+1-0\r\n*2\r\n+token\r\n+x\r\n*2\r\n+1-1\r\n*-1\r\n", r#"[["1-0",{"token":"x"}],["1-1",null]]"#; "entries")]
+#[test_case("XREADGROUP", "XREADGROUP GROUP g c STREAMS e >", "*1\r\n*2\r\n+e\r\n*1\r\n*2\r\n+1-0\r\n*2\r\n+token\r\n+x\r\n", r#"[["e",[["1-0",{"token":"x"}]]]]"#; "entries of streams")]
+#[test_case("XREAD", "XREAD STREAMS e 0", "%1\r\n+e\r\n*1\r\n*2\r\n+1-0\r\n*2\r\n+token\r\n+x\r\n", r#"{"e":[["1-0",{"token":"x"}]]}"#; "entries of streams in RESP3")]
+#[test_case("XREAD", "XREAD STREAMS 7-7 0", "*1\r\n*2\r\n+7-7\r\n*2\r\n*2\r\n+1-0\r\n*2\r\n+a\r\n+b\r\n*2\r\n+1-1\r\n*0\r\n", r#"[["7-7",[["1-0",{"a":"b"}],["1-1",{}]]]]"#; "of one that is called like an entry")]
+#[test_case("LRANGE", "LRANGE l 0 -1", "*2\r\n+a\r\n+b\r\n", r#"["a","b"]"#; "no pairs")]
+fn names_and_values_are_written_as_such(command: &str, line: &str, wire: &str, expected: &str) {
+    let pairs = pairs_in(command, line.as_bytes());
+    assert_eq!(reply(wire.as_bytes(), pairs), expected);
 }
