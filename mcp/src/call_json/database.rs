@@ -16,8 +16,8 @@ pub struct SqlJson {
     /// The statement with its values written `?`, lists of them folded, without comments.
     #[schema(example = "SELECT * FROM orders WHERE id = ?")]
     pub fingerprint: String,
-    /// Its bind values: texts, numbers, `true`, `false`, `null`, and `{"hex": "…"}` for bytes of which the
-    /// type is not known. `null` where not all were kept.
+    /// Its bind values: texts, numbers, `true`, `false`, `null`, arrays of these, and `{"bytes": 12}` for so
+    /// many bytes that cannot be read as any of them. `null` where not all were kept.
     pub params: Option<Vec<Value>>,
     /// `simple`, `extended`, `prepared`, `function`, or `session` where it is none.
     pub sent: &'static str,

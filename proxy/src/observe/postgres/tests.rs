@@ -462,7 +462,7 @@ fn a_function_that_is_called_by_its_number_is_a_call() {
     watched.server(&[message(b'V', &[0, 0, 0, 1, 5]), ready(b'I')]);
     assert_eq!(
         watched.told(),
-        [json!(["FUNCTION", "FUNCTION 2", [{"hex": "01"}], null, null])]
+        [json!(["FUNCTION", "FUNCTION 2", [{"bytes": 1}], null, null])]
     );
 }
 

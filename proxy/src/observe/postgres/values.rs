@@ -1,12 +1,12 @@
 //! Bind values and columns as JSON: what their types are known by, readable.
 //!
 //! Text stays text. Numbers and truths are written as such where their type was told, and binary forms
-//! are read where they are simple; of others there is the hex.
+//! are read where they are simple, arrays of them included; of others there is the size, since nobody could
+//! look for secrets in them.
 
 use std::io::Write as _;
 
-/// Most bytes that one value takes in hex.
-const HEX_BYTES: usize = 1024;
+use super::fields::Fields;
 
 /// Object identifiers of types (PostgreSQL's `pg_type.dat`).
 mod oid {
@@ -29,6 +29,11 @@ mod oid {
     pub(super) const NUMERIC: u32 = 1700;
     pub(super) const UUID: u32 = 2950;
     pub(super) const JSONB: u32 = 3802;
+    /// Arrays of the types above.
+    pub(super) const ARRAYS: &[u32] = &[
+        199, 1000, 1003, 1005, 1007, 1009, 1014, 1015, 1016, 1021, 1022, 1028, 1115, 1182, 1185,
+        1231, 2951, 3807,
+    ];
 }
 
 /// Format of a value, by the list of formats that was sent: none for text, one for all, or one for each.
@@ -88,16 +93,21 @@ fn write_binary(value: &[u8], oid: u32, json: &mut Vec<u8>) {
             write_float(&float, float.is_finite(), json);
         }
         (oid::DATE, [a, b, c, d]) => {
-            let days = i32::from_be_bytes([*a, *b, *c, *d]);
-            write_string(date(days.into()).as_bytes(), json);
+            let text = match i32::from_be_bytes([*a, *b, *c, *d]) {
+                i32::MAX => INFINITY.to_owned(),
+                i32::MIN => format!("-{INFINITY}"),
+                days => date(days.into()),
+            };
+            write_string(text.as_bytes(), json);
         }
         (oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::JSON | oid::UNKNOWN, text) => {
             write_string(text, json)
         }
+        (array, value) if oid::ARRAYS.contains(&array) => write_array(value, json),
         (oid::JSONB, [1, text @ ..]) => write_string(text, json),
         (oid::NUMERIC, digits) => match numeric(digits) {
             Some(text) => write_string(text.as_bytes(), json),
-            None => write_hex(value, json),
+            None => write_size(value, json),
         },
         (oid::UUID, bytes) if bytes.len() == 16 => {
             let mut text = String::with_capacity(36);
@@ -116,10 +126,14 @@ fn write_binary(value: &[u8], oid: u32, json: &mut Vec<u8>) {
                 write_float(&float, float.is_finite(), json);
             }
             (oid::TIMESTAMP | oid::TIMESTAMPTZ, Ok(bytes)) => {
-                let micros = i64::from_be_bytes(bytes);
-                write_string(timestamp(micros).as_bytes(), json);
+                let text = match i64::from_be_bytes(bytes) {
+                    i64::MAX => INFINITY.to_owned(),
+                    i64::MIN => format!("-{INFINITY}"),
+                    micros => timestamp(micros),
+                };
+                write_string(text.as_bytes(), json);
             }
-            _ => write_hex(value, json),
+            _ => write_size(value, json),
         },
     }
 }
@@ -131,13 +145,39 @@ fn write_float(float: &dyn std::fmt::Display, is_finite: bool, json: &mut Vec<u8
     }
 }
 
-fn write_hex(bytes: &[u8], json: &mut Vec<u8>) {
-    json.extend_from_slice(b"{\"hex\":\"");
-    for byte in bytes.iter().take(HEX_BYTES) {
-        let _ = write!(json, "{byte:02x}");
-    }
-    json.extend_from_slice(b"\"}");
+fn write_size(bytes: &[u8], json: &mut Vec<u8>) {
+    let _ = write!(json, "{{\"bytes\":{}}}", bytes.len());
 }
+
+/// An array of one dimension (`array_send`); what was cut off ends with the last element that is there.
+fn write_array(value: &[u8], json: &mut Vec<u8>) {
+    let mut fields = Fields(value);
+    let head = (fields.int32(), fields.int32(), fields.int32());
+    let (Some(dimensions @ 0..=1), Some(_), Some(element)) = head else {
+        return write_size(value, json);
+    };
+    // Its length and first index, where it has any.
+    let length = (dimensions == 1).then(|| (fields.int32(), fields.int32()));
+    let length = length.and_then(|(length, _)| length).unwrap_or(0);
+    json.push(b'[');
+    for place in 0..length {
+        let Some(value) = fields.value() else {
+            break;
+        };
+        if place > 0 {
+            json.push(b',');
+        }
+        // No type of an array in an array, whatever is told.
+        match oid::ARRAYS.contains(&element) {
+            true => write_size(value.unwrap_or_default(), json),
+            false => write(value, element, true, json),
+        }
+    }
+    json.push(b']');
+}
+
+/// How a time is told that is later than all others.
+const INFINITY: &str = "infinity";
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -262,15 +302,21 @@ mod tests {
     #[test_case(b"\0\x02\0\0\0\0\0\x02\0\x0c\x0d\x48", oid::NUMERIC, "\"12.34\"")]
     #[test_case(b"\0\x01\xff\xff\x40\0\0\x03\x04\xd2", oid::NUMERIC, "\"-0.123\"")]
     #[test_case(b"\0\x01\0\x01\0\0\0\0\0\x05", oid::NUMERIC, "\"50000\"")]
-    #[test_case(b"\x01\xff", 0, "{\"hex\":\"01ff\"}"; "a type that is not known")]
-    #[test_case(b"\x01", oid::INT4, "{\"hex\":\"01\"}"; "a number of another size")]
+    #[test_case(b"\x01\xff", 0, "{\"bytes\":2}"; "a type that is not known")]
+    #[test_case(b"\x01", oid::INT4, "{\"bytes\":1}"; "a number of another size")]
+    #[test_case(&i32::MAX.to_be_bytes(), oid::DATE, "\"infinity\""; "the latest date")]
+    #[test_case(&i64::MIN.to_be_bytes(), oid::TIMESTAMP, "\"-infinity\""; "the earliest time")]
+    #[test_case(b"\0\0\0\x01\0\0\0\x01\0\0\0\x19\0\0\0\x02\0\0\0\x01\0\0\0\x02a\"\xff\xff\xff\xff", 1009, "[\"a\\\"\",null]"; "an array of texts")]
+    #[test_case(b"\0\0\0\x01\0\0\0\0\0\0\0\x17\0\0\0\x02\0\0\0\x01\0\0\0\x04\0\0\0\x07", 1007, "[7]"; "an array that was cut off")]
+    #[test_case(b"\0\0\0\0\0\0\0\0\0\0\0\x17", 1007, "[]"; "an empty array")]
+    #[test_case(b"\0\0\0\x02\0\0\0\0\0\0\0\x19", 1009, "{\"bytes\":12}"; "an array of two dimensions")]
     fn a_binary_form(value: &[u8], oid: u32, expected: &str) {
         assert_eq!(written(Some(value), oid, true), expected);
     }
 
     proptest! {
         #[test]
-        fn whatever_comes_is_json(value in proptest::collection::vec(any::<u8>(), 0..40), oid in prop_oneof![any::<u32>(), 16_u32..30, 1_082..1_200_u32, Just(oid::NUMERIC)], binary: bool) {
+        fn whatever_comes_is_json(value in proptest::collection::vec(any::<u8>(), 0..40), oid in prop_oneof![any::<u32>(), Just(1009_u32), 16_u32..30, 1_082..1_200_u32, Just(oid::NUMERIC)], binary: bool) {
             let json = written(Some(&value), oid, binary);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{}", json);
         }
