@@ -141,7 +141,7 @@ impl Postgres {
                 self.stage = Stage::Cancel(cancel(connection, began, at, packet.size));
             }
             Some(version) if version >> 16 == MAJOR_VERSION => {
-                let session = Session::new(&mut fields, began, at);
+                let session = Session::new(connection, &mut fields, began, at);
                 self.stage = Stage::Session(Box::new(session));
                 self.client.typed = true;
             }

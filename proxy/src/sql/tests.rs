@@ -73,8 +73,14 @@ fn long_statements_that_differ_late_have_fingerprints_that_differ() {
 #[test_case("CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); SELECT 3", &["CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)", " SELECT 3"]; "within brackets")]
 #[test_case("a; b; c; d", &["a", " b", " c; d"]; "too many")]
 #[test_case("/* ; */ -- ;\n", &[]; "comments alone")]
+#[test_case("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; INSERT INTO t VALUES (1)", &["CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END", " INSERT INTO t VALUES (1)"]; "the body of a function")]
+#[test_case("BEGIN; SELECT 1; END", &["BEGIN", " SELECT 1", " END"]; "a transaction")]
 fn a_text_has_statements(text: &str, expected: &[&str]) {
     let found = statements(text.as_bytes(), false, 3);
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|range| &text.as_bytes()[range])
+        .collect();
     let found: Vec<_> = found.iter().map(|it| str::from_utf8(it).unwrap()).collect();
     assert_eq!(found, expected);
 }

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use remora_store::call::{Omitted, Side, SqlSent};
 
-use super::errors::read_error;
+use super::errors::{Refusal, read_error};
 use super::fields::Fields;
 use super::frame::Message;
-use super::pending::{Asked, Running};
+use super::pending::{Asked, Failing, Running, failing};
 use super::session::{Session, detail};
 use super::statement::{Column, Columns};
 use super::values;
@@ -55,11 +55,16 @@ impl Session {
             b'D' => self.row(connection, message),
             b'd' => self.copied_out(message),
             b'V' => self.function_answered(connection, message, at, out),
+            b'G' => self.pending.begin_copy(),
             b'C' | b'I' | b's' => self.complete(connection, message, at, out),
             b'E' => self.failed(connection, message, at, out),
             b'Z' => self.ready(message),
             b'S' => self.told(message),
             _ => {}
+        }
+        if self.pending.is_empty() {
+            // What is asked from now on begins anew.
+            self.began = None;
         }
         let answers = matches!(message.kind, b'T' | b'D' | b'd' | b'G' | b'H' | b'W');
         if answers && let Some(draft) = self.pending.first().and_then(|it| it.draft.as_mut()) {
@@ -92,7 +97,7 @@ impl Session {
             if let Some(prepared) = &described {
                 prepared.learn(types);
             }
-            self.pending.0.push_front(Asked::Describe(described));
+            self.pending.put_back(Asked::Describe(described));
         }
     }
 
@@ -109,11 +114,11 @@ impl Session {
             Some(Asked::Describe(Some(prepared))) => *prepared.columns.borrow_mut() = columns,
             Some(Asked::Execute(mut running)) => {
                 running.columns = columns;
-                self.pending.0.push_front(Asked::Execute(running));
+                self.pending.put_back(Asked::Execute(running));
             }
             Some(Asked::Statement(mut running)) => {
                 running.columns = columns;
-                self.pending.0.push_front(Asked::Statement(running));
+                self.pending.put_back(Asked::Statement(running));
             }
             _ => {}
         }
@@ -146,7 +151,8 @@ impl Session {
             line.push(b'\n');
         }
         let named = columns.of_first(count);
-        write_row(fields, named, formats.as_deref(), &mut line);
+        let formats = formats.as_ref().map(|formats| formats.formats.as_slice());
+        write_row(fields, named, formats, &mut line);
         keep_answer(draft, &line, size, connection);
         if !message.is_whole() || named.len() < count {
             draft.response.omitted.get_or_insert(Omitted::Limit);
@@ -228,10 +234,14 @@ impl Session {
         at: u64,
         out: &mut Vec<Recorded>,
     ) {
-        let (error, line) = read_error(message.body);
+        let Refusal {
+            error,
+            line,
+            position,
+        } = read_error(message.body);
         let draft = match self.login {
             Some(times) => self.begin(connection, &commanded("CONNECT"), SqlSent::Session, times),
-            None => self.take_failed(connection, message.began, at),
+            None => self.take_failed(connection, position, message.began, at),
         };
         let Some(mut draft) = draft else {
             return;
@@ -248,11 +258,11 @@ impl Session {
         out.push(draft.finish(connection));
     }
 
-    /// The call that an error ends: the first that was to be executed, else what could not be parsed.
-    /// What was asked behind it is not looked at by the server.
+    /// The call that an error ends. What was asked behind it is not looked at by the server.
     fn take_failed(
         &mut self,
         connection: &mut Connection,
+        position: Option<u32>,
         began: u64,
         at: u64,
     ) -> Option<Box<Draft>> {
@@ -267,15 +277,15 @@ impl Session {
                 (began, began),
             );
         }
-        let mut parsed = None;
-        for asked in failed {
-            match asked {
-                Asked::Execute(running) | Asked::Statement(running) => return running.draft,
-                Asked::Parse(prepared, began) => parsed = parsed.or(Some((prepared, began))),
-                _ => {}
-            }
-        }
-        let (prepared, began) = parsed?;
+        let (prepared, began) = match failing(failed, position)? {
+            Failing::Run(running) => return running.draft,
+            Failing::Parse(prepared, began) => (prepared, began),
+        };
+        let Some(prepared) = prepared else {
+            connection.pass_over();
+            connection.count_dropped();
+            return None;
+        };
         let sent = match prepared.named {
             true => SqlSent::Prepared,
             false => SqlSent::Extended,

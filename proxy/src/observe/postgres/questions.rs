@@ -9,10 +9,10 @@ use super::fields::Fields;
 use super::frame::Message;
 use super::pending::{Asked, Running};
 use super::session::{Session, detail, keep_question, paid};
-use super::statement::{Portal, Prepared};
+use super::statement::{Formats, Portal, Prepared};
 use super::values;
 use crate::observe::connection::Connection;
-use crate::observe::draft::{Draft, Grant};
+use crate::observe::draft::Draft;
 use crate::sql::{self, About};
 
 /// Most statements of one text that are told apart.
@@ -42,7 +42,8 @@ impl Session {
             }
             return;
         }
-        if is_of_pipeline {
+        // Asking for what was answered so far begins nothing.
+        if is_of_pipeline && message.kind != b'H' {
             self.began.get_or_insert(message.began);
         }
         match message.kind {
@@ -70,12 +71,20 @@ impl Session {
         let missing = message.size.saturating_sub(text.len() + 1);
         let statements = sql::statements(text, self.escapes, MOST_STATEMENTS);
         let last = statements.len().saturating_sub(1);
+        let times = (message.began, at);
         if statements.is_empty() {
-            self.statement(connection, text, 0, (message.began, at));
+            let running = self.statement(connection, text, 0, times);
+            self.pending.push(Asked::Statement(running));
         }
-        for (place, statement) in statements.into_iter().enumerate() {
+        let (mut read, mut characters) = (0, 0);
+        for (place, range) in statements.into_iter().enumerate() {
+            let statement = text.get(range.clone()).unwrap_or_default();
             let missing = if place == last { missing } else { 0 };
-            self.statement(connection, statement, missing, (message.began, at));
+            let mut running = self.statement(connection, statement, missing, times);
+            characters += count_characters(text.get(read..range.end).unwrap_or_default());
+            read = range.end;
+            running.text_end = if place == last { u32::MAX } else { characters };
+            self.pending.push(Asked::Statement(running));
         }
         self.began = None;
         self.pending.push(Asked::Ready);
@@ -88,14 +97,14 @@ impl Session {
         text: &[u8],
         missing: usize,
         times: (u64, u64),
-    ) {
+    ) -> Running {
         let about = sql::about(text, self.escapes);
         let mut draft = self.begin(connection, &about, SqlSent::Simple, times);
         if let Some(draft) = &mut draft {
             let text = text.trim_ascii();
             keep_statement(draft, text, missing, connection);
         }
-        self.pending.push(Asked::Statement(Running::new(draft)));
+        Running::new(draft)
     }
 
     fn parse(&mut self, connection: &mut Connection, message: Message<'_>) {
@@ -104,9 +113,12 @@ impl Session {
         let types = fields.int16().unwrap_or_default();
         let told_types: Vec<u32> = (0..types).map_while(|_| fields.int32()).collect();
         let about = sql::about(text, self.escapes);
-        let kept = text.len() + about.fingerprint.len() + size_of_val(told_types.as_slice());
-        let Some(grant) = paid(connection, kept) else {
-            return self.prepared.remove(name);
+        let about_bytes = about.fingerprint.len() + about.command.len();
+        let kept = text.len() + about_bytes + size_of_val(told_types.as_slice());
+        let Some(grant) = paid(connection, Prepared::bytes(name, kept)) else {
+            self.prepared.remove(name);
+            // It is answered all the same.
+            return self.pending.push(Asked::Parse(None, message.began));
         };
         let prepared = Rc::new(Prepared {
             text: text.into(),
@@ -119,14 +131,21 @@ impl Session {
             grant: RefCell::new(grant),
         });
         self.prepared.insert(name, Rc::clone(&prepared));
-        self.pending.push(Asked::Parse(prepared, message.began));
+        self.pending
+            .push(Asked::Parse(Some(prepared), message.began));
     }
 
     fn bind(&mut self, connection: &mut Connection, message: Message<'_>, at: u64) {
         let mut fields = Fields(message.body);
         let (portal, statement) = (fields.text(), fields.text());
         let prepared = self.prepared.get(statement).cloned();
-        let prepared = prepared.unwrap_or_else(|| unknown(connection, statement));
+        let prepared = prepared.or_else(|| unknown(connection, statement));
+        let Some(prepared) = prepared else {
+            connection.pass_over();
+            connection.count_dropped();
+            self.portals.remove(portal);
+            return self.pending.push(Asked::Bind);
+        };
         let sent = match prepared.named {
             true => SqlSent::Prepared,
             false => SqlSent::Extended,
@@ -153,14 +172,16 @@ impl Session {
             line.add(value, type_of(place, is_binary), is_binary);
         }
         drop(types);
-        let formats: Rc<[u16]> = fields.int16s().unwrap_or_default().into();
+        let formats = fields.int16s().unwrap_or_default();
         if let Some(draft) = &mut draft {
             let missing = usize::from(prepared.cut);
             keep_statement(draft, &prepared.text, missing, connection);
             keep_values(draft, line, count, message.is_whole(), connection);
         }
         self.pending.push(Asked::Bind);
-        let Some(grant) = paid(connection, size_of::<Portal>() + size_of_val(&*formats)) else {
+        let paid =
+            paid(connection, Formats::bytes(&formats)).zip(paid(connection, Portal::bytes(portal)));
+        let Some((for_formats, grant)) = paid else {
             if draft.is_some() {
                 connection.count_dropped();
             }
@@ -170,7 +191,10 @@ impl Session {
             prepared,
             draft,
             executed: false,
-            formats,
+            formats: Rc::new(Formats {
+                formats,
+                _grant: for_formats,
+            }),
             _grant: grant,
         };
         self.portals.insert(portal, bound);
@@ -271,6 +295,12 @@ impl Session {
     }
 }
 
+/// How many characters of UTF-8 begin in a text.
+fn count_characters(text: &[u8]) -> u32 {
+    let begins = text.iter().filter(|byte| (**byte as i8) >= -0x40).count();
+    u32::try_from(begins).unwrap_or(u32::MAX)
+}
+
 /// The line of bind values behind a statement.
 struct Values {
     json: Vec<u8>,
@@ -329,20 +359,23 @@ fn keep_values(
 }
 
 /// What stands for a statement that was prepared before it could be seen, or was forgotten.
-fn unknown(connection: &Connection, name: &[u8]) -> Rc<Prepared> {
+fn unknown(connection: &Connection, name: &[u8]) -> Option<Rc<Prepared>> {
     let name = name.get(..64).unwrap_or(name);
-    let shown = String::from_utf8_lossy(name).into_owned();
-    Rc::new(Prepared {
+    let shown = String::from_utf8_lossy(name);
+    let about = About {
+        command: "EXECUTE".to_owned(),
+        fingerprint: format!("EXECUTE {shown}").trim_end().to_owned(),
+    };
+    let kept = about.command.len() + about.fingerprint.len();
+    let grant = paid(connection, Prepared::bytes(b"", kept))?;
+    Some(Rc::new(Prepared {
         text: Box::default(),
         cut: true,
-        about: About {
-            command: "EXECUTE".to_owned(),
-            fingerprint: format!("EXECUTE {shown}").trim_end().to_owned(),
-        },
+        about,
         named: true,
         told_types: Vec::new(),
         types: RefCell::default(),
         columns: RefCell::default(),
-        grant: RefCell::new(Grant::new(&connection.budget)),
-    })
+        grant: RefCell::new(grant),
+    }))
 }

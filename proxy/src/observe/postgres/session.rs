@@ -22,9 +22,6 @@ const NAME_BYTES: usize = 128;
 /// Most parameters of a startup packet that are looked at.
 const MOST_PARAMETERS: usize = 64;
 
-/// Most questions that may wait for their answers.
-const MOST_PENDING: usize = 64 * 1024;
-
 /// A session, from its startup packet on.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -47,7 +44,12 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the rest of a startup packet, of which the bytes came from `began` to `at`.
-    pub(super) fn new(parameters: &mut Fields<'_>, began: u64, at: u64) -> Self {
+    pub(super) fn new(
+        connection: &Connection,
+        parameters: &mut Fields<'_>,
+        began: u64,
+        at: u64,
+    ) -> Self {
         let (mut user, mut database) = (None, None);
         for _ in 0..MOST_PARAMETERS {
             let (name, value) = (parameters.text(), parameters.text());
@@ -68,7 +70,7 @@ impl Session {
             skipping: false,
             prepared: Named::default(),
             portals: Named::default(),
-            pending: Pending::default(),
+            pending: Pending::new(&connection.budget),
             began: None,
         }
     }
@@ -98,7 +100,7 @@ impl Session {
             (Next::Message(message), _) => self.question(connection, message, at),
         }
         reader.done();
-        match self.pending.0.len() > MOST_PENDING {
+        match self.pending.is_full() {
             true => Err("too much was asked at once"),
             false => Ok(()),
         }
@@ -113,7 +115,9 @@ impl Session {
         (began, at): (u64, u64),
     ) -> Option<Box<Draft>> {
         let mut draft = connection.begin(Protocol::Postgresql)?;
-        if draft.grant.take(about.fingerprint.len()).is_err() {
+        let names = [&self.database, &self.user].map(|name| name.as_ref().map_or(0, String::len));
+        let texts = about.fingerprint.len() + about.command.len() + names.iter().sum::<usize>();
+        if draft.grant.take(texts).is_err() {
             connection.count_dropped();
             return None;
         }
@@ -135,7 +139,7 @@ impl Session {
 
     /// The connection is over, or not read any more: what is open is finished.
     pub(super) fn finish(mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
-        for asked in self.pending.0.drain(..) {
+        for asked in self.pending.drain() {
             let (Asked::Execute(running) | Asked::Statement(running)) = asked else {
                 continue;
             };
@@ -147,7 +151,7 @@ impl Session {
     }
 
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
-        let running = self.pending.0.iter().filter_map(|asked| match asked {
+        let running = self.pending.iter().filter_map(|asked| match asked {
             Asked::Execute(running) | Asked::Statement(running) => running.draft.as_ref(),
             _ => None,
         });
@@ -165,6 +169,7 @@ impl Running {
             columns: None,
             formats: None,
             rows: 0,
+            text_end: 0,
         }
     }
 }

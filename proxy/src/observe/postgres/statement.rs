@@ -38,6 +38,16 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// What one takes from the budget with its place under `name`, with `kept` bytes of texts and types,
+    /// and with the columns that it may come to know.
+    pub(super) fn bytes(name: &[u8], kept: usize) -> usize {
+        SHARED_BYTES
+            + size_of::<Self>()
+            + size_of::<Columns>()
+            + named_bytes::<Rc<Self>>(name)
+            + kept
+    }
+
     /// The server told the types of its values. They are not kept where there is no room for them.
     pub(super) fn learn(&self, types: Vec<u32>) {
         let mut grant = self.grant.borrow_mut();
@@ -79,6 +89,20 @@ impl Columns {
     }
 }
 
+/// Formats in which the client wants the columns, and what pays for them: they may outlive their portal.
+#[derive(Debug)]
+pub(super) struct Formats {
+    pub(super) formats: Vec<u16>,
+    pub(super) _grant: Grant,
+}
+
+impl Formats {
+    /// What they take from the budget.
+    pub(super) fn bytes(formats: &[u16]) -> usize {
+        SHARED_BYTES + size_of::<Self>() + size_of_val(formats)
+    }
+}
+
 /// A statement with its values, ready to be executed.
 #[derive(Debug)]
 pub(super) struct Portal {
@@ -86,10 +110,29 @@ pub(super) struct Portal {
     /// The call that its execution will be; taken by the first.
     pub(super) draft: Option<Box<Draft>>,
     pub(super) executed: bool,
-    /// Formats in which the client wants the columns.
-    pub(super) formats: Rc<[u16]>,
+    pub(super) formats: Rc<Formats>,
     /// Pays for itself.
     pub(super) _grant: Grant,
+}
+
+impl Portal {
+    /// What one takes from the budget with its place under `name`.
+    pub(super) fn bytes(name: &[u8]) -> usize {
+        size_of::<Self>() + named_bytes::<Self>(name)
+    }
+}
+
+/// What sharing takes: two counts each of what is shared, and of what it shares.
+const SHARED_BYTES: usize = 4 * size_of::<usize>();
+
+/// What a place in [`Named`] takes beside the thing itself: its name twice, and both tables with room to
+/// grow.
+fn named_bytes<T>(name: &[u8]) -> usize {
+    let name = cut(name).len();
+    match name {
+        0 => 0,
+        _ => 2 * (name + 2 * size_of::<(Box<[u8]>, T)>()),
+    }
 }
 
 fn cut(name: &[u8]) -> &[u8] {

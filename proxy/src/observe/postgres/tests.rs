@@ -11,6 +11,8 @@ use crate::budget::Budget;
 use crate::observe::Recorded;
 use remora_store::call::{Call, Leg, Protocol, Side};
 
+mod answers;
+mod budget;
 mod kept;
 mod order;
 

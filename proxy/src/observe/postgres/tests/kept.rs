@@ -71,7 +71,7 @@ fn types_and_names_of_a_statement_are_paid_for() {
         &23_u32.to_be_bytes().repeat(4000),
     ];
     let described = message(b't', &described.concat());
-    let mut watched = Watched::new(4096, 160 * 1024);
+    let mut watched = Watched::new(4096, 168 * 1024);
     watched.client(&[startup()]).server(&[welcome()]);
     for number in 0..20 {
         let name = format!("s{number}");

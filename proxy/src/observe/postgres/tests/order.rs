@@ -205,11 +205,11 @@ fn statements_are_numbered_alike_by_who_saw_an_error_before_them_and_who_did_not
 #[test]
 fn an_answer_to_what_stands_far_behind_in_the_queue_is_none() {
     let waiting = |before: usize| {
-        let mut pending = Pending::default();
+        let mut pending = Pending::new(&Budget::new(1 << 20));
         (0..before).for_each(|_| pending.push(Asked::Bind));
         pending.push(Asked::Close);
         let taken = pending.take(|asked| matches!(asked, Asked::Close));
-        (taken.is_some(), pending.0.len())
+        (taken.is_some(), pending.iter().count())
     };
     assert_eq!(waiting(200), (true, 0));
     assert_eq!(waiting(300), (false, 301));
