@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+mod elements;
 mod fingerprint;
 mod tokens;
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use remora_store::call::MAX_ABOUT_BYTES;
 
+use super::elements::Elements;
 use super::tokens::{Kind, Token, Tokens};
 
 /// Most bytes of a statement that are read for its fingerprint.
@@ -109,6 +110,7 @@ fn word(text: &[u8]) -> Option<String> {
 struct Writer {
     text: String,
     last: Last,
+    elements: Elements,
 }
 
 /// What was written last.
@@ -180,7 +182,12 @@ impl Writer {
                 && matches!(self.last, Last::Operator | Last::Open | Last::Comma);
             return match is_value {
                 true => self.add_value(Last::Value),
-                false => self.put(&upper, Last::Keyword),
+                false => {
+                    self.put(&upper, Last::Keyword);
+                    if upper == "VALUES" {
+                        self.elements.restart(&self.text);
+                    }
+                }
             };
         }
         // Names without quotes are the same in any case (of ASCII, here).
@@ -197,16 +204,26 @@ impl Writer {
             _ => "\u{fffd}",
         };
         match sign {
-            "," => self.close(sign, Last::Comma),
+            "," => {
+                self.fold_element();
+                self.close(sign, Last::Comma);
+                self.elements.next(&self.text);
+            }
             ";" => self.close(sign, Last::Operator),
             ")" | "]" => {
+                self.fold_element();
                 self.close(sign, Last::Close);
+                self.elements.close();
                 self.fold_rows();
             }
             "." | "::" => self.close(sign, Last::Open),
-            "[" => self.close(sign, Last::Open),
-            "(" if matches!(self.last, Last::Name) => self.close(sign, Last::Open),
-            "(" => self.put(sign, Last::Open),
+            "[" | "(" => {
+                match sign == "[" || matches!(self.last, Last::Name) {
+                    true => self.close(sign, Last::Open),
+                    false => self.put(sign, Last::Open),
+                }
+                self.elements.open(&self.text);
+            }
             "+" | "-" if !self.is_behind_an_operand() => self.put(sign, Last::Prefix),
             _ => self.put(sign, Last::Operator),
         }
@@ -223,6 +240,17 @@ impl Writer {
     fn fold_rows(&mut self) {
         while self.text.ends_with("(?), (?)") {
             self.text.truncate(self.text.len() - ", (?)".len());
+        }
+        // A row may be told by more than values: `(?, DEFAULT)`.
+        if self.elements.last(&self.text).starts_with('(') {
+            self.fold_element();
+        }
+    }
+
+    /// Of equal elements with values one stands for all.
+    fn fold_element(&mut self) {
+        if let Some(end) = self.elements.fold(&self.text) {
+            self.text.truncate(end);
         }
     }
 

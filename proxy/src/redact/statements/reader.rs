@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
                 });
             }
             Word::End if frame.is_case => self.close_one(),
-            Word::As => (frame.operand, frame.word) = Default::default(),
+            Word::As => (frame.operand, frame.word, frame.next) = Default::default(),
             Word::Type => {
                 frame.operand = frame.operand.or(Holder::Plain);
                 frame.word = Holder::Plain;

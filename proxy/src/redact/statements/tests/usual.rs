@@ -39,6 +39,7 @@ fn a_value_is_masked(statement: &str, expected: &str) {
 }
 
 #[test_case("SELECT \"tokens\".\"id\" FROM \"tokens\" JOIN \"u\" ON \"u\".\"token\" = \"tokens\".\"token\" WHERE \"tokens\".\"user_id\" = 'u-1' ORDER BY 1 LIMIT 500"; "a join")]
+#[test_case("SELECT \"token\" = $1 AS \"same\", CAST(\"token\" AS \"char\") FROM \"t\""; "an alias")]
 #[test_case("SELECT name, password FROM u WHERE 1 = 1 AND created_at > now() - interval '1 day' AND id IN (SELECT id FROM t WHERE kind = 'a')"; "conditions")]
 #[test_case("CREATE TABLE u (id int, name text DEFAULT 'bob', password varchar(255), token numeric(100, 2))"; "a definition")]
 #[test_case("SELECT id FROM runs WHERE status IN ('pass', 'fail') AND action IN ('login', 'reset_password', 'logout') AND grant_type = 'password'"; "words that are values")]
