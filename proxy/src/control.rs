@@ -193,6 +193,9 @@ impl Control {
     ) -> bool {
         let new_key = self.new_key(&orders);
         let mut news = new_key.is_some();
+        if let (Some(key), Some(faults)) = (&new_key, &self.faults) {
+            faults.set_key(key);
+        }
         state.hub_answered(new_key);
         news |= self.follow_faults(orders.faults, flushes).await;
         if orders.epoch <= self.epoch {

@@ -3,6 +3,9 @@
 //! The control channel begins and ends them on its thread, the data plane asks on its own for each request
 //! of a connection that one may meet. A fault ends by itself on the sidecar's monotonic clock, whether or
 //! not the hub is there. While none is active a connection costs one look at a number.
+//!
+//! Filters see of a request what its record shows, secrets masked: else whoever may begin a fault could ask for a
+//! secret letter by letter, by whether it strikes.
 
 mod held;
 mod life;
@@ -11,17 +14,21 @@ mod subject;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use remora_store::fault::{
     Effect, FaultOrder, FaultOrders, FaultReport, FaultSpec, FaultState, MOST_FAULTS, MOST_LIFE,
     RefusedFault,
 };
 use tokio::time::Instant;
 
+use crate::keys::RedactionKey;
+use crate::redact::{Redaction, Redactor};
 use held::Held;
 pub(crate) use life::Life;
 pub(crate) use pace::Pace;
@@ -31,13 +38,14 @@ pub(crate) use subject::{Carrier, Subject, Target};
 const MOST_REFUSED: usize = 16;
 
 /// The faults of one sidecar.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Faults {
     /// One may be active: what is looked at before anything is locked.
     active: AtomicBool,
     /// Goes up whenever one begins or is stopped.
     generation: AtomicU64,
     state: Mutex<State>,
+    redactor: Mutex<Redactor>,
 }
 
 #[derive(Default)]
@@ -67,6 +75,21 @@ pub(crate) struct Injection {
 }
 
 impl Faults {
+    /// None yet; filters see requests under this redaction.
+    pub fn new(redaction: &Redaction) -> Self {
+        Self {
+            active: AtomicBool::default(),
+            generation: AtomicU64::default(),
+            state: Mutex::default(),
+            redactor: Mutex::new(Redactor::new(&RedactionKey::local(), redaction)),
+        }
+    }
+
+    /// Has filters see the tags that records have under `key`.
+    pub(crate) fn set_key(&self, key: &RedactionKey) {
+        lock(&self.redactor).set_key(key);
+    }
+
     /// Does what the hub asks for.
     pub fn follow(&self, orders: FaultOrders) {
         for id in &orders.stop {
@@ -177,7 +200,7 @@ impl Faults {
         if !self.concerns(target) {
             return None;
         }
-        let head = head();
+        let head = self.redacted(head())?;
         let now = Instant::now();
         let mut state = self.lock();
         let held = &mut state.held;
@@ -185,10 +208,20 @@ impl Faults {
             .find_map(|held| held.strike(now, target, &head))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock leaves it half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The head as filters see it; `None` if redaction panicked, and then no fault means it.
+    fn redacted(&self, head: Vec<u8>) -> Option<Bytes> {
+        let redact = || lock(&self.redactor).request_head(head);
+        catch_unwind(AssertUnwindSafe(redact)).ok()
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Nothing that holds one of the locks leaves half a change that matters behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

@@ -125,7 +125,9 @@ impl Proxy {
             }
         }
         let admin = config.admin.map(bind_admin).transpose()?;
-        let faults = config.allow_faults.then(Arc::default);
+        let faults = config
+            .allow_faults
+            .then(|| Arc::new(Faults::new(&redaction(&config))));
         let interception = config
             .interception
             .as_ref()
@@ -331,12 +333,16 @@ fn ship_config(config: &Config, faults: Option<Arc<Faults>>) -> ShipConfig {
         queue_limit_bytes: config.capture_budget_bytes / 2,
         spool_dir: config.spool_dir.clone(),
         spool_limit_bytes: config.spool_limit_bytes,
-        redaction: Redaction {
-            enabled: config.redact,
-            names: config.redact_names.clone(),
-        },
+        redaction: redaction(config),
         answer_timeout: ANSWER_TIMEOUT,
         faults,
+    }
+}
+
+fn redaction(config: &Config) -> Redaction {
+    Redaction {
+        enabled: config.redact,
+        names: config.redact_names.clone(),
     }
 }
 

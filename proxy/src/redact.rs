@@ -180,6 +180,20 @@ impl Redactor {
         }
     }
 
+    /// The head of a request by itself, as its record will show it. What only a body of the call makes known as a
+    /// secret stays.
+    pub(crate) fn request_head(&mut self, head: Vec<u8>) -> Bytes {
+        let mut head = Bytes::from(head);
+        if !self.enabled {
+            return head;
+        }
+        self.rules.tagger.take_remembered();
+        self.head(&mut head, false);
+        let mut found = Edits::default();
+        echo::find(&self.rules.tagger, &head, Part::Head, &mut found);
+        found.apply(&head).unwrap_or(head)
+    }
+
     fn head(&mut self, head: &mut Bytes, cut: bool) {
         if head.is_empty() {
             return;

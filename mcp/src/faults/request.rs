@@ -28,7 +28,7 @@ pub struct FaultRequest {
     pub namespace: Option<String>,
     /// outbound (default): calls it makes; inbound: calls it is sent
     pub leg: Option<String>,
-    /// Which requests: what their heads decide, so neither src, status, min_ms, revision nor namespace
+    /// Which requests: what their heads decide, as records show them, so neither src, status, min_ms, revision nor namespace
     pub filter: Option<FilterInput>,
     /// Exactly one: status (with headers, body), delay_ms, reset or bytes_per_second
     pub effect: EffectInput,

@@ -21,7 +21,7 @@ The calls it meets say so: where fault != \"\".";
 pub fn input_schema() -> Map<String, Value> {
     let mut schema = schema::of_input::<FaultRequest>();
     let filter =
-        "Which requests: dst, method, route, path_prefix, header, trace_id, where (over the head)";
+        "Which requests: dst, method, route, path_prefix, header, trace_id, where (over the head, as records show it)";
     if let Some(known) = schema.get_mut("properties") {
         known["filter"] = json!({"type": "object"});
     }

@@ -29,7 +29,7 @@ fn target() -> Target {
 }
 
 fn with(orders: Vec<FaultOrder>) -> Arc<Faults> {
-    let faults = Arc::new(Faults::default());
+    let faults = Arc::new(Faults::new(&Redaction::default()));
     faults.follow(FaultOrders {
         start: orders,
         stop: Vec::new(),
@@ -130,6 +130,41 @@ async fn a_sidecar_holds_no_more_than_it_can() {
         stop: Vec::new(),
     });
     assert_eq!(faults.report().refused, []);
+}
+
+#[test_case(json!({"where": "request.headers['authorization'].startsWith('Bearer s3cr')"}), false; "the beginning of a secret")]
+#[test_case(json!({"where": "request.headers['x-echo'].contains('s3cr')"}), false; "a secret where it is told again")]
+#[test_case(json!({"where": "request.cookies['session'].matches('^a')"}), false; "a cookie")]
+#[test_case(json!({"where": "query_string['token'].contains('0ff1ce')"}), false; "a parameter")]
+#[test_case(json!({"header": "x-api-key: k3y-of-the-shop"}), false; "a key")]
+#[test_case(json!({"where": "request.headers['authorization'].startsWith('Bearer [redacted bearer #')"}), true; "its mask")]
+#[test_case(json!({"where": "request.headers['x-user'] == '7' && query_string['dry'] == '1'"}), true; "what is no secret")]
+#[tokio::test]
+async fn a_filter_sees_of_a_request_what_its_record_shows(
+    filter: serde_json::Value,
+    expected: bool,
+) {
+    let head = b"GET /orders?dry=1&token=0ff1ce0ff1ce HTTP/1.1\r\nHost: orders\r\nX-User: 7\r\n\
+        Authorization: Bearer s3cret-of-a-user\r\nX-Echo: for s3cret-of-a-user\r\n\
+        Cookie: session=abcdef0123456789\r\nX-Api-Key: k3y-of-the-shop\r\n\r\n";
+    let faults = with(vec![order("f-1", json!({"filter": filter}))]);
+    let is_met = faults.strike(&target(), || head.to_vec()).is_some();
+    assert_eq!(is_met, expected);
+}
+
+#[tokio::test]
+async fn a_filter_tells_a_secret_by_the_tag_that_the_hub_has_of_it() {
+    let key = RedactionKey::new("k-1".to_owned(), &[7; 32]);
+    let head = b"GET / HTTP/1.1\r\nAuthorization: Bearer s3cret-of-a-user\r\n\r\n";
+    let recorded = Redactor::new(&key, &Redaction::default()).request_head(head.to_vec());
+    let recorded = String::from_utf8(recorded.to_vec()).unwrap();
+    let (_, value) = recorded.trim().split_once("Authorization: ").unwrap();
+    let filter = json!({"header": format!("authorization: {value}")});
+    let faults = with(vec![order("f-1", json!({"filter": filter}))]);
+    let is_met = || faults.strike(&target(), || head.to_vec()).is_some();
+    assert!(!is_met(), "under a key of this sidecar's own");
+    faults.set_key(&key);
+    assert!(is_met());
 }
 
 #[tokio::test(start_paused = true)]
