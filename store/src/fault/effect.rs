@@ -32,6 +32,9 @@ const FRAMING: &[&str] = &[
     "upgrade",
 ];
 
+/// Headers by which a client takes its next requests, and what it sends in them, to another server.
+const LEADING_ELSEWHERE: &[&str] = &["alt-svc", "refresh"];
+
 /// An effect as it is written: exactly one of `status`, `delay_ms`, `reset` and `bytes_per_second`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +80,7 @@ pub enum Effect {
 pub struct Answer {
     /// 200 to 599.
     pub status: u16,
-    /// Names in lower case with their values; none that frames the message.
+    /// Names in lower case with their values; none that frames the message or leads to another server.
     pub headers: Vec<(String, String)>,
     /// At most 8 KiB.
     pub body: Bytes,
@@ -227,7 +230,24 @@ fn header(name: &str, value: &str) -> Result<(String, String), FaultError> {
             FaultError::new(&field, "the sidecar frames the answer itself").hint("leave it out"),
         );
     }
-    Ok((name, value.trim().to_owned()))
+    let value = value.trim();
+    let hint = match name.as_str() {
+        name if LEADING_ELSEWHERE.contains(&name) => Some("leave it out"),
+        "location" if !is_path(value) => Some("a path of the same server, such as /later"),
+        _ => None,
+    };
+    if let Some(hint) = hint {
+        let message = "it leads clients to another server, with what they send";
+        return Err(FaultError::new(&field, message).hint(hint));
+    }
+    Ok((name, value.to_owned()))
+}
+
+/// Whether a reference stays at the server that gave it, for browsers too: they take `\` for `/`, and leave tabs out
+/// (URL Standard, section 4.4).
+fn is_path(reference: &str) -> bool {
+    let is_plain = !reference.contains(['\\', '\t']);
+    is_plain && reference.starts_with('/') && !reference.starts_with("//")
 }
 
 fn within(field: &str, given: u64, most: u64) -> Result<(), FaultError> {

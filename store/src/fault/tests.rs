@@ -54,10 +54,40 @@ fn an_answer_has_its_headers_in_lower_case() {
     r#"{"status": 200, "headers": {"a": "7\r\nb: 8"}}"#,
     "effect.headers.a"
 )]
+#[test_case(
+    r#"{"status": 307, "headers": {"Location": "http://elsewhere/"}}"#,
+    "effect.headers.Location"
+)]
+#[test_case(
+    r#"{"status": 307, "headers": {"location": "//elsewhere/"}}"#,
+    "effect.headers.location"; "a server without a scheme"
+)]
+#[test_case(
+    r#"{"status": 307, "headers": {"location": "/\\elsewhere/"}}"#,
+    "effect.headers.location"; "a slash as browsers read it"
+)]
+#[test_case(
+    r#"{"status": 307, "headers": {"location": "/\t/elsewhere/"}}"#,
+    "effect.headers.location"; "a tab that browsers leave out"
+)]
+#[test_case(
+    r#"{"status": 200, "headers": {"Alt-Svc": "h2=\"elsewhere:443\""}}"#,
+    "effect.headers.Alt-Svc"
+)]
+#[test_case(
+    r#"{"status": 200, "headers": {"refresh": "0; url=http://elsewhere/"}}"#,
+    "effect.headers.refresh"
+)]
 fn an_effect_that_cannot_be_is_refused_with_what_would_be_right(effect: &str, field: &str) {
     let error = error(&spec(effect));
     assert_eq!(error.field, field);
     assert!(error.hint.is_some(), "{error}");
+}
+
+#[test]
+fn an_answer_may_lead_to_another_path_of_the_same_server() {
+    let fault = spec(r#"{"status": 307, "headers": {"location": "/later?of=1"}}"#);
+    assert!(fault.check().is_ok());
 }
 
 #[test]
