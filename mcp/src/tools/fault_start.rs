@@ -20,8 +20,7 @@ The calls it meets say so: where fault != \"\".";
 /// What it takes. A filter has other fields as well, which say why they cannot decide over a request.
 pub fn input_schema() -> Map<String, Value> {
     let mut schema = schema::of_input::<FaultRequest>();
-    let filter =
-        "Which requests: dst, method, route, path_prefix, header, trace_id, where (over the head, as records show it)";
+    let filter = "Which requests: dst, method, route, path_prefix, header, trace_id, where (over the head, as records show it; probes only if it says so)";
     if let Some(known) = schema.get_mut("properties") {
         known["filter"] = json!({"type": "object"});
     }

@@ -1,11 +1,13 @@
 //! A filter over a request whose response is still to come: what decides over a fault.
 //!
 //! Only what the request's head and its destination say can be asked. The rest is an error when the
-//! filter is read, and not a fault that never strikes.
+//! filter is read, and not a fault that never strikes. Health checks of a kubelet pass only where the filter asks for
+//! `probe`: a fault is meant for callers, and a pod that fails its probes is one that they do not reach.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::eval::{Facts, Truth, truth};
+use super::expr::Expr;
 use super::facts::{grpc_name, url};
 use super::fields::{cookies, distinct_names, field_names, field_value, query_pairs};
 use super::value::Value;
@@ -20,6 +22,7 @@ use crate::route::route;
 pub struct RequestFilter {
     filter: Filter,
     destination: Option<Destination>,
+    asks_for_probes: bool,
 }
 
 /// Where requests have to go.
@@ -46,12 +49,15 @@ impl RequestFilter {
             ..flat.clone()
         };
         let filter = Filter::from_flat(&rest)?;
-        if let Some(cel) = &flat.r#where {
-            check_fields(&Filter::parse(cel)?)?;
-        }
+        let fields = match &flat.r#where {
+            Some(cel) => fields_of(&Filter::parse(cel)?),
+            None => Vec::new(),
+        };
+        check_fields(&fields)?;
         Ok(Self {
             filter,
             destination,
+            asks_for_probes: fields.contains(&Field::Probe),
         })
     }
 
@@ -74,7 +80,8 @@ impl RequestFilter {
             facts: RequestHead::parse(head),
         };
         let destination = self.destination.as_ref();
-        destination.is_none_or(|it| it.is(address, called, &request.facts.host))
+        (self.asks_for_probes || !request.is_probe())
+            && destination.is_none_or(|it| it.is(address, called, &request.facts.host))
             && self
                 .filter
                 .expr()
@@ -183,23 +190,28 @@ fn is_decidable(field: Field) -> bool {
             | Field::RequestHeadSize
             | Field::GrpcService
             | Field::GrpcMethod
+            | Field::Probe
     )
 }
 
-fn check_fields(filter: &Filter) -> Result<(), FilterError> {
-    let mut wrong = None;
+/// What a filter asks for.
+fn fields_of(filter: &Filter) -> Vec<Field> {
+    let mut fields = Vec::new();
     if let Some(expr) = filter.expr() {
-        expr.walk(&mut |part| match part {
-            super::expr::Expr::Field(field) if !is_decidable(*field) => {
-                wrong.get_or_insert(*field);
+        expr.walk(&mut |part| {
+            if let Expr::Field(field) = part {
+                fields.push(*field);
             }
-            _ => {}
         });
     }
-    let Some(field) = wrong else {
+    fields
+}
+
+fn check_fields(fields: &[Field]) -> Result<(), FilterError> {
+    let Some(field) = fields.iter().find(|field| !is_decidable(**field)) else {
         return Ok(());
     };
-    let name = NAMES.iter().find(|known| known.field == field);
+    let name = NAMES.iter().find(|known| known.field == *field);
     let name = name.map_or("it", |known| known.name);
     Err(FilterError::new(format!(
         "filter.where: `{name}` is not known when a request has to be decided about"
@@ -225,6 +237,11 @@ impl Request<'_> {
             _ => Protocol::Http1,
         }
     }
+
+    /// Whether a kubelet asks for the pod's health, as records tell it.
+    fn is_probe(&self) -> bool {
+        find_field(self.head, b"user-agent").is_some_and(|agent| agent.starts_with(b"kube-probe/"))
+    }
 }
 
 impl Facts for Request<'_> {
@@ -243,6 +260,7 @@ impl Facts for Request<'_> {
             Field::Route => Value::owned(route(&facts.path)),
             Field::HttpVersion => Value::text(http_version(self.head)),
             Field::RequestHeadSize => Value::int(self.head.len() as u64),
+            Field::Probe => Value::Bool(self.is_probe()),
             Field::GrpcService | Field::GrpcMethod => grpc_name(field, self.protocol(), &facts.path),
             Field::QueryString
             | Field::RequestHeaders

@@ -46,6 +46,21 @@ fn a_request_of_http2_passes(json: &str, expected: bool) {
     assert_eq!(passes(json, GRPC), expected);
 }
 
+#[test_case("{}", false; "a filter that asks for anything")]
+#[test_case(r#"{"path_prefix": "/healthz"}"#, false; "a filter that asks for the same path")]
+#[test_case(r#"{"where": "probe"}"#, true; "a filter that asks for health checks")]
+#[test_case(r#"{"where": "probe || method == \"POST\""}"#, true; "a filter that asks for them too")]
+#[test_case(r#"{"where": "!probe"}"#, false; "a filter that asks for what is none")]
+fn a_health_check_passes_where_it_is_asked_for(json: &str, expected: bool) {
+    let of_http1 =
+        b"GET /healthz HTTP/1.1\r\nHost: 10.0.0.7\r\nUser-Agent: kube-probe/1.33\r\n\r\n";
+    let of_http2 = b":method: GET\r\n:path: /healthz\r\nuser-agent: kube-probe/1.33\r\n";
+    assert_eq!(passes(json, of_http1), expected);
+    assert_eq!(passes(json, of_http2), expected);
+    let of_a_client = b"GET /healthz HTTP/1.1\r\nUser-Agent: curl/8 kube-probe/1.33\r\n\r\n";
+    assert!(passes("{}", of_a_client), "a client that only names one");
+}
+
 #[test]
 fn a_connection_is_known_not_to_meet_an_address_but_not_a_name() {
     let place = "10.0.0.7:8080".parse().unwrap();
