@@ -5,7 +5,9 @@
 
 use crate::annotations::{INJECT, STATUS};
 use crate::config::{Config, Sidecars, Token};
-use crate::patch::{HUB_VOLUME, INIT_CONTAINER, OWN_PORTS, PROXY_CONTAINER, SPOOL_VOLUME};
+use crate::patch::{
+    CA_VOLUME, HUB_VOLUME, INIT_CONTAINER, OWN_PORTS, PROXY_CONTAINER, SPOOL_VOLUME,
+};
 use crate::pod::{Pod, name_of};
 
 mod mesh;
@@ -251,7 +253,7 @@ fn has_refused_runtime(pod: Pod<'_>, config: &Config) -> bool {
 
 fn has_our_names(pod: Pod<'_>) -> bool {
     let containers = [INIT_CONTAINER, PROXY_CONTAINER];
-    let volumes = [HUB_VOLUME, SPOOL_VOLUME];
+    let volumes = [HUB_VOLUME, SPOOL_VOLUME, CA_VOLUME];
     pod.all_containers()
         .any(|container| containers.contains(&name_of(container)))
         || pod

@@ -83,6 +83,7 @@ fn the_labels_of_pod_and_namespace_say(on_pod: Option<&str>, on_namespace: Optio
 #[test_case(json!({"annotations": {"dapr.io/enabled": "true"}}), json!({"initContainers": [{"name": "daprd"}]}) => "inject"; "dapr redirects nothing")]
 #[test_case(json!({}), json!({"initContainers": [{"name": "remora-init"}]}) => "name_clash"; "a container with our name")]
 #[test_case(json!({}), json!({"volumes": [{"name": "remora-spool"}]}) => "name_clash"; "a volume with our name")]
+#[test_case(json!({}), json!({"volumes": [{"name": "remora-ca"}]}) => "name_clash"; "a volume with the name of our certificates'")]
 #[test_case(json!({}), json!({"containers": [{"name": "web", "ports": [{"containerPort": 15106}]}]}) => "port_clash")]
 #[test_case(json!({}), json!({"containers": [{"name": "web", "ports": [{"containerPort": 8080}]}]}) => "inject"; "a port of its own")]
 #[test_case(
