@@ -18,6 +18,7 @@ pub(crate) mod hello;
 mod intercept;
 mod keystore;
 mod memory;
+mod name_hash;
 mod names;
 mod roots;
 mod session;

@@ -12,7 +12,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -43,8 +42,6 @@ pub struct AuthorityError(#[from] rcgen::Error);
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
-    /// What the authority is called.
-    name: String,
     good_until: SystemTime,
     /// One key for all servers: whoever has it is this process.
     leaf_key: KeyPair,
@@ -80,7 +77,6 @@ impl Authority {
         Ok(Self {
             issuer: Issuer::new(params, key),
             certificate,
-            name,
             good_until: now + AUTHORITY_LIFETIME,
             signer: signer.ok_or(rcgen::Error::CouldNotParseKeyPair)?,
             leaf_key,
@@ -97,22 +93,6 @@ impl Authority {
     #[cfg(test)]
     pub(super) fn secret(&self) -> Vec<u8> {
         self.issuer.key().serialize_der()
-    }
-
-    /// The number by which OpenSSL finds it in a directory: the beginning of a digest over its name, in lower case
-    /// and as a sequence of one attribute, the common name (`X509_NAME_hash`).
-    pub(super) fn openssl_hash(&self) -> u32 {
-        const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
-        let within = |tag: u8, content: &[u8]| {
-            let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
-            [&[tag, length][..], content].concat()
-        };
-        let value = within(0x0c, self.name.as_bytes());
-        let attribute = within(0x30, &[COMMON_NAME, &value].concat());
-        let name = within(0x31, &attribute);
-        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &name);
-        let first = digest.as_ref().first_chunk::<4>();
-        first.map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
     /// Whether it can still sign.

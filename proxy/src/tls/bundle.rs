@@ -1,6 +1,7 @@
 //! What the application's clients need in order to trust a sidecar: certificates in the forms that they read, and
 //! the variables that lead them there. No key is among them.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::authority::Authority;
 use super::folder::{Folder, FolderError};
-use super::keystore;
+use super::{keystore, name_hash};
 
 /// The sidecar's own authority alone, for clients that add it to what they trust.
 const CA_FILE: &str = "ca.pem";
@@ -19,7 +20,8 @@ const CA_FILE: &str = "ca.pem";
 const BUNDLE_FILE: &str = "bundle.pem";
 /// The same for Java.
 const KEYSTORE_FILE: &str = "truststore.jks";
-/// Directory with the authority alone, under the name by which OpenSSL looks for it.
+/// Directory with all of them, each under the name by which OpenSSL looks for it: clients that are told of it may look
+/// nowhere else.
 const HASHED_DIR: &str = "certs";
 
 /// Columns of a line in PEM (RFC 7468 section 2).
@@ -63,7 +65,8 @@ pub const VARIABLES: &[Variable] = {
         variable(Beside, "CURL_CA_BUNDLE", "{dir}/bundle.pem"),
         variable(Beside, "GIT_SSL_CAINFO", "{dir}/bundle.pem"),
         variable(Beside, "NIX_SSL_CERT_FILE", "{dir}/bundle.pem"),
-        // The same; an image's file of authorities stays what it is, and so does the usual directory.
+        // The same. Most go on reading the image's file of authorities, and its directory counts where OpenSSL finds
+        // them in it; for others those in ours are what they have.
         variable(Apart, "SSL_CERT_DIR", "{dir}/certs:/etc/ssl/certs"),
         variable(Apart, "GIT_SSL_CAPATH", "{dir}/certs"),
         variable(Any, "NODE_EXTRA_CA_CERTS", "{dir}/ca.pem"),
@@ -116,19 +119,20 @@ impl Bundle {
         authority: &Authority,
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, BundleError> {
-        let hash = authority.openssl_hash();
         let authority = authority.certificate();
         let all = [std::slice::from_ref(authority), roots].concat();
         let bundle: String = all.iter().map(|certificate| pem(certificate)).collect();
-        let hashed = format!("{HASHED_DIR}/{hash:08x}.0");
         let files = [
             (CA_FILE, pem(authority).into_bytes()),
-            (&hashed, pem(authority).into_bytes()),
             (BUNDLE_FILE, bundle.into_bytes()),
             (KEYSTORE_FILE, keystore::trusting(&all)),
         ];
+        let hashed = hashed(&all);
         let ours = [CA_FILE, BUNDLE_FILE, KEYSTORE_FILE];
         let written = Folder::take(directory, &ours, HASHED_DIR).and_then(|folder| {
+            for (name, certificate) in &hashed {
+                folder.write_certificate(name, &pem(certificate))?;
+            }
             files
                 .iter()
                 .try_for_each(|(name, it)| folder.write(name, it))
@@ -159,6 +163,24 @@ impl Bundle {
     }
 }
 
+/// Names of files by which OpenSSL finds the certificates: of several with one number, each has its place.
+fn hashed<'a, 'b>(all: &'a [CertificateDer<'b>]) -> Vec<(String, &'a CertificateDer<'b>)> {
+    let mut places: HashMap<u32, Vec<&CertificateDer<'_>>> = HashMap::new();
+    let mut named = Vec::new();
+    for certificate in all {
+        let Some(hash) = name_hash::of(certificate) else {
+            continue;
+        };
+        let alike = places.entry(hash).or_default();
+        if !alike.contains(&certificate) {
+            let name = format!("{HASHED_DIR}/{hash:08x}.{}", alike.len());
+            named.push((name, certificate));
+            alike.push(certificate);
+        }
+    }
+    named
+}
+
 /// Reads a file of at most `most` bytes.
 pub(super) fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
@@ -169,7 +191,7 @@ pub(super) fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-fn pem(certificate: &CertificateDer<'_>) -> String {
+pub(super) fn pem(certificate: &CertificateDer<'_>) -> String {
     let text = STANDARD.encode(certificate);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in text.as_bytes().chunks(PEM_COLUMNS) {
@@ -217,7 +239,7 @@ mod tests {
         files.sort();
         assert_eq!(files, [BUNDLE_FILE, CA_FILE, HASHED_DIR, KEYSTORE_FILE]);
         let hashed = fs::read_dir(path.join(HASHED_DIR)).unwrap();
-        assert_eq!(hashed.count(), 1);
+        assert_eq!(hashed.count(), 2);
         let secret = authority.secret();
         for file in [BUNDLE_FILE, CA_FILE, KEYSTORE_FILE] {
             let content = fs::read(path.join(file)).unwrap();
@@ -226,18 +248,33 @@ mod tests {
     }
 
     #[test]
-    fn openssl_finds_the_authority_by_its_name() {
+    fn openssl_trusts_everybody_in_the_directory_and_needs_no_other() {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::new().unwrap();
-        Bundle::write(directory.path(), &authority, &[]).unwrap();
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        // Some are there twice where the system knows what a file names too.
+        let roots = [roots, roots].concat();
+        Bundle::write(directory.path(), &authority, &roots).unwrap();
         let output = std::process::Command::new("openssl")
-            .args(["x509", "-noout", "-hash", "-in"])
+            .args([
+                "verify",
+                "-no_check_time",
+                "-no-CAfile",
+                "-no-CAstore",
+                "-CApath",
+            ])
+            .arg(directory.path().join(HASHED_DIR))
+            .args(
+                hashed(&roots)
+                    .iter()
+                    .map(|(name, _)| directory.path().join(name)),
+            )
             .arg(directory.path().join(CA_FILE))
             .output()
             .expect("openssl is installed");
-        let hash = String::from_utf8(output.stdout).unwrap();
-        let file = format!("{HASHED_DIR}/{}.0", hash.trim());
-        assert!(directory.path().join(&file).exists(), "{file} is missing");
+        assert!(output.status.success(), "{output:?}");
+        let files = fs::read_dir(directory.path().join(HASHED_DIR)).unwrap();
+        assert_eq!(files.count(), roots.len() / 2 + 1);
     }
 
     #[test]

@@ -20,6 +20,10 @@ const FILE_MODE: u32 = 0o644;
 /// What a file is called until it is whole.
 const UNFINISHED: &str = "unfinished";
 
+/// What the files with other certificates begin with: by it a later run knows that a sidecar wrote them. Readers of PEM pass
+/// over what stands before a certificate (RFC 7468 section 2).
+const MARK: &str = "# trusted together with a Remora sidecar\n";
+
 /// Most that one certificate takes up.
 const CERTIFICATE_BYTES: u64 = 64 * 1024;
 
@@ -49,7 +53,7 @@ pub(super) struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    /// Makes `directory`, and in it `hashed`, or takes those that an earlier run made: its authorities, which are
+    /// Makes `directory`, and in it `hashed`, or takes those that an earlier run made: its certificates, which may be
     /// trusted for nothing any more, are taken out of `hashed`. Before that, everything there and every one of
     /// `files` is looked at: if one is not a sidecar's, nothing is touched.
     pub(super) fn take(
@@ -59,7 +63,7 @@ impl<'a> Folder<'a> {
     ) -> Result<Self, FolderError> {
         make(directory).map_err(|source| failed(directory, source))?;
         let hashed = directory.join(hashed);
-        let old = match authorities(&hashed)? {
+        let old = match certificates(&hashed)? {
             Some(old) => old,
             // It is made first: without it, no sidecar wrote the others.
             None => {
@@ -76,6 +80,11 @@ impl<'a> Folder<'a> {
             fs::remove_file(&path).map_err(|source| failed(&path, source))?;
         }
         Ok(Self { directory })
+    }
+
+    /// Puts one certificate, in PEM, into the directory of those that a later run may take out.
+    pub(super) fn write_certificate(&self, name: &str, pem: &str) -> Result<(), FolderError> {
+        self.write(name, [MARK, pem].concat().as_bytes())
     }
 
     /// Puts a file in the place of the one that may be there.
@@ -99,8 +108,8 @@ fn make(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE))
 }
 
-/// The authorities of earlier runs in a directory, which holds nothing else; `None` if it is not there.
-fn authorities(directory: &Path) -> Result<Option<Vec<PathBuf>>, FolderError> {
+/// The certificates of earlier runs in a directory, which holds nothing else; `None` if it is not there.
+fn certificates(directory: &Path) -> Result<Option<Vec<PathBuf>>, FolderError> {
     let foreign = |path: &Path| FolderError::Foreign {
         path: path.to_owned(),
     };
@@ -114,7 +123,7 @@ fn authorities(directory: &Path) -> Result<Option<Vec<PathBuf>>, FolderError> {
     let entries = fs::read_dir(directory).map_err(|source| failed(directory, source))?;
     for entry in entries {
         let path = entry.map_err(|source| failed(directory, source))?.path();
-        if !is_authority(&path) {
+        if !is_of_a_sidecar(&path) {
             return Err(foreign(&path));
         }
         found.push(path);
@@ -122,17 +131,23 @@ fn authorities(directory: &Path) -> Result<Option<Vec<PathBuf>>, FolderError> {
     Ok(Some(found))
 }
 
-/// Whether a file is the authority of a sidecar, under the name by which OpenSSL looks for it.
-fn is_authority(path: &Path) -> bool {
+/// Whether a file is one certificate that a sidecar wrote, under a name by which OpenSSL looks for it.
+fn is_of_a_sidecar(path: &Path) -> bool {
     let is_file = path.symlink_metadata().is_ok_and(|about| about.is_file());
     let name = path.file_name().and_then(OsStr::to_str);
-    let hash = name.and_then(|name| name.strip_suffix(".0"));
-    if !is_file || hash.is_none_or(|hash| u32::from_str_radix(hash, 16).is_err()) {
+    let parts = name.and_then(|name| name.split_once('.'));
+    let is_hash = parts.is_some_and(|(hash, place)| {
+        u32::from_str_radix(hash, 16).is_ok() && place.parse::<usize>().is_ok()
+    });
+    if !is_file || !is_hash {
         return false;
     }
     let content = read_up_to(path, CERTIFICATE_BYTES).unwrap_or_default();
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-    certificates.is_ok_and(|them| matches!(&them[..], [one] if authority::is_one(one)))
+    // An older sidecar wrote its authority alone, and without the mark.
+    let is_ours =
+        |one: &CertificateDer<'_>| content.starts_with(MARK.as_bytes()) || authority::is_one(one);
+    certificates.is_ok_and(|them| matches!(&them[..], [one] if is_ours(one)))
 }
 
 fn replace(path: &Path, unfinished: &Path, content: &[u8]) -> io::Result<()> {
