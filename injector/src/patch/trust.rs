@@ -34,10 +34,37 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Variables of ours that would take the place of another one, of which the container may say more.
-const YIELDING: &[(&str, &str)] = &[
-    ("SSL_CERT_DIR", "SSL_CERT_FILE"),
-    ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+/// Variables of ours, each with those that its clients would not look at any more for it, of which the container may say
+/// more.
+const YIELDING: &[(&str, &[&str])] = &[
+    // curl and httpx.
+    ("SSL_CERT_DIR", &["SSL_CERT_FILE"]),
+    // requests.
+    ("REQUESTS_CA_BUNDLE", &["CURL_CA_BUNDLE"]),
+    // pip, by requests and, since it asks the system, by OpenSSL.
+    (
+        "PIP_CERT",
+        &[
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+        ],
+    ),
+    // botocore asks requests' variable second; the SDKs for Go and Ruby ask their system.
+    (
+        "AWS_CA_BUNDLE",
+        &["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+    ),
+    // gcloud goes by requests, and by httplib2.
+    (
+        "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+        &["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPLIB2_CA_CERTS"],
+    ),
+    (
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+        &["GRPC_SYSTEM_SSL_ROOTS_DIR"],
+    ),
 ];
 
 /// The volume that the sidecar writes to.
@@ -94,7 +121,7 @@ fn add(list: &str, index: usize, container: &Value, edits: &mut Edits<'_>) {
     let yields = |name: &str| {
         YIELDING
             .iter()
-            .any(|(ours, theirs)| *ours == name && is_set(theirs))
+            .any(|(ours, theirs)| *ours == name && theirs.iter().any(|theirs| is_set(theirs)))
     };
     let variables = VARIABLES
         .iter()
