@@ -60,6 +60,8 @@ fn resources(set: impl Fn(&mut ResourceOptions)) -> Options {
 #[test_case(ENGINE, "diesel-electric", "it is auto, splice or terminate"; "no engine")]
 #[test_case(INTERCEPT_TLS, "https://api.example.com", "names look like api.example.com"; "a URL")]
 #[test_case(INTERCEPT_TLS, "enabled", "did you mean *?"; "a switch")]
+#[test_case(INTERCEPT_TLS, "False", "leave the annotation out"; "a switch that is off")]
+#[test_case(INTERCEPT_TLS, "api.example.com,none", "leave the annotation out"; "a server and none")]
 #[test_case(INTERCEPT_TLS, "10.0.0.1", "is not a server name"; "an address")]
 #[test_case(INTERCEPT_TLS, "*example.com", "patterns like *.example.com"; "a star without its dot")]
 #[test_case(UPSTREAM_CA, "/etc/ca.pem", "names look like kube-root-ca.crt"; "a file")]

@@ -12,6 +12,8 @@ const MOST_ITEMS: usize = 64;
 const MOST_SHOWN_CHARS: usize = 40;
 /// Least memory that the sidecar runs in: its capture budget of 32 MiB, its own pages, and connections.
 const LEAST_MEMORY_LIMIT: &str = "64Mi";
+/// Words that mean no server to whoever writes them where servers are named.
+const SWITCHES_OFF: [&str; 7] = ["disabled", "off", "false", "no", "none", "never", "null"];
 /// Most edits between a name and the one that was meant.
 const MOST_EDITS: usize = 3;
 
@@ -142,7 +144,12 @@ pub(super) fn server_names(text: &str) -> Result<String, String> {
         let host = name.strip_prefix("*.").unwrap_or(&name);
         let is_address = name.parse::<IpAddr>().is_ok();
         let is_switch = ["enabled", "on", "true", "yes", "all"].contains(&name.as_str());
+        let is_off = SWITCHES_OFF.contains(&name.as_str());
         match name == "*" || is_host(host) && !is_address {
+            _ if is_off => Err(format!(
+                "{} names no server; leave the annotation out to look into none",
+                shown(item)
+            )),
             _ if is_switch => Err(format!("{} names no server, did you mean *?", shown(item))),
             true => Ok(name),
             false => Err(format!(

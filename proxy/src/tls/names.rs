@@ -10,6 +10,9 @@ const NAME_BYTES: usize = 253;
 /// Words that mean all servers to whoever writes them.
 const SWITCHES: [&str; 5] = ["enabled", "on", "true", "yes", "all"];
 
+/// Words that mean none.
+const SWITCHES_OFF: [&str; 7] = ["disabled", "off", "false", "no", "none", "never", "null"];
+
 /// A list of server names and patterns. Cheap to ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -58,6 +61,11 @@ impl Names {
         if SWITCHES.contains(&name.as_str()) {
             return Err(NamesError(format!(
                 "{item:?} names no server, did you mean *?"
+            )));
+        }
+        if SWITCHES_OFF.contains(&name.as_str()) {
+            return Err(NamesError(format!(
+                "{item:?} names no server, and switches nothing off; leave the names out"
             )));
         }
         match name.strip_prefix('*') {
@@ -166,6 +174,7 @@ mod tests {
     #[test_case("*example.com", "did you mean *.example.com?")]
     #[test_case(".example.com", "did you mean *.example.com?")]
     #[test_case("enabled", "did you mean *?")]
+    #[test_case("OFF", "switches nothing off")]
     #[test_case("10.0.0.1", "is an address")]
     #[test_case("api..com", "is not a server name; names look like")]
     #[test_case("b\u{fc}cher.example", "is not a server name; names look like")]
