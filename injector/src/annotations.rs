@@ -171,28 +171,38 @@ impl Reader<'_> {
     }
 }
 
-/// Warns of names that have no effect: reserved, misspelt, or the label where it does nothing.
+/// Warns of names that have no effect: reserved, misspelt, or a label for an annotation and the other way round.
 fn warn_of_names(pod: Pod<'_>, warnings: &mut Vec<String>) {
-    for (name, _) in pod.annotations() {
-        let Some(word) = name.strip_prefix(PREFIX) else {
-            continue;
-        };
-        if name == INJECT {
-            warnings.push(format!(
+    for name in pod.annotations().filter(|name| name.starts_with(PREFIX)) {
+        match name {
+            INJECT => warnings.push(format!(
                 "{INJECT} is a label; as an annotation it has no effect"
-            ));
-        } else if RESERVED.contains(&name) {
-            warnings.push(format!("{name} has no effect in this version"));
-        } else if !KNOWN.contains(&name) {
-            let known = KNOWN.iter().filter_map(|name| name.strip_prefix(PREFIX));
-            warnings.push(match values::nearest(word, known) {
-                Some(right) => format!(
-                    "{} is not known, did you mean {PREFIX}{right}?",
-                    values::shown(name)
-                ),
-                None => format!("{} is not known and has no effect", values::shown(name)),
-            });
+            )),
+            _ if KNOWN.contains(&name) => {}
+            _ => warnings.push(without_effect(name)),
         }
+    }
+    let labels = pod.labels().filter(|name| name.starts_with(PREFIX));
+    for name in labels.filter(|name| ![INJECT, CHECK].contains(name)) {
+        warnings.push(match KNOWN.contains(&name) {
+            true => format!("{name} is an annotation; as a label it has no effect"),
+            false => without_effect(name),
+        });
+    }
+}
+
+/// What is said of a name that nothing is done for.
+fn without_effect(name: &str) -> String {
+    if RESERVED.contains(&name) {
+        return format!("{name} has no effect in this version");
+    }
+    let word = name.strip_prefix(PREFIX).unwrap_or(name);
+    let known = KNOWN.iter().chain([&INJECT]);
+    let known = known.filter_map(|name| name.strip_prefix(PREFIX));
+    let shown = values::shown(name);
+    match values::nearest(word, known) {
+        Some(right) => format!("{shown} is not known, did you mean {PREFIX}{right}?"),
+        None => format!("{shown} is not known and has no effect"),
     }
 }
 

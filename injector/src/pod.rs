@@ -37,13 +37,23 @@ impl<'a> Pod<'a> {
         self.at("/metadata/annotations")?.get(name)?.as_str()
     }
 
-    /// All annotations that are strings, in their order.
-    pub fn annotations(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let annotations = self.at("/metadata/annotations").and_then(Value::as_object);
-        annotations
+    /// The names of all annotations that are strings, in their order.
+    pub fn annotations(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.names("/metadata/annotations")
+    }
+
+    /// The names of all labels that are strings, in their order.
+    pub fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.names("/metadata/labels")
+    }
+
+    fn names(&self, pointer: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let entries = self.at(pointer).and_then(Value::as_object);
+        let texts = entries
             .into_iter()
             .flatten()
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+            .filter(|(_, value)| value.is_string());
+        texts.map(|(name, _)| name.as_str())
     }
 
     /// The containers of the application.

@@ -104,6 +104,21 @@ fn a_name_without_effect_is_told(name: &str, said: &str) {
     assert!(warnings.concat().contains(said), "{warnings:?}");
 }
 
+#[test_case("remora.dev/faults", "is an annotation; as a label"; "an annotation as a label")]
+#[test_case("remora.dev/injekt", "did you mean remora.dev/inject?"; "misspelt")]
+#[test_case("remora.dev/opaque-ports", "no effect in this version"; "reserved")]
+fn a_label_without_effect_is_told(name: &str, said: &str) {
+    let pod = json!({
+        "metadata": {"labels": {name: "allowed", INJECT: "enabled", CHECK: "true", "app": "web"}},
+        "spec": {"containers": [{}]},
+    });
+    let mut warnings = Vec::new();
+    let options = Options::read(Pod::new(&pod).unwrap(), &mut warnings);
+    assert_eq!(options, Options::default());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings.concat().contains(said), "{warnings:?}");
+}
+
 #[test]
 fn a_warning_repeats_no_more_than_a_few_words_and_no_control_characters() {
     let (_, warnings) = read(BODY_LIMIT, &"\u{1b}[2J".repeat(10_000));
