@@ -6,6 +6,8 @@
 
 mod values;
 
+pub(crate) use values::shown;
+
 use crate::pod::Pod;
 use crate::quantity::Quantity;
 

@@ -231,7 +231,7 @@ pub(super) fn memory_limit(text: &str) -> Result<Quantity, String> {
 }
 
 /// A foreign text as a warning repeats it: quoted, escaped, short.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(MOST_SHOWN_CHARS).collect();
     if short.len() < text.len() {
         short.push('…');

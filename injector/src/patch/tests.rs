@@ -244,6 +244,34 @@ fn a_container_that_may_say_otherwise_is_left_alone_and_that_is_told(container: 
     assert!(warnings.concat().contains(said), "{warnings:?}");
 }
 
+#[test_case("/var/run/remora/ca/", &json!({"emptyDir": {}}), false => false; "at the same place")]
+#[test_case("/var/run/remora/ca/certs", &json!({"emptyDir": {}}), false => false; "below")]
+#[test_case("/run/remora/ca", &json!({"emptyDir": {}}), false => false; "at the same place by another name")]
+#[test_case("/var/run", &json!({"hostPath": {"path": "/var/run"}}), true => false; "above, to be read only")]
+#[test_case("/run", &json!({"hostPath": {"path": "/run"}}), false => false; "above, on the node")]
+#[test_case("/var/run/remora", &json!({"configMap": {"name": "remora"}}), false => false; "above, in what is never written to")]
+#[test_case("/var", &json!({"emptyDir": {}}), true => false; "above, of the pod, to be read only")]
+#[test_case("/var", &json!({"emptyDir": {}}), false => true; "above, of the pod, to be written to")]
+#[test_case("/var/run/secrets", &json!({"configMap": {"name": "web"}}), true => true; "beside")]
+#[test_case("/var/runner", &json!({"configMap": {"name": "web"}}), true => true; "with a name that only begins alike")]
+fn certificates_are_mounted_beside_a_mount(path: &str, volume: &Value, is_read_only: bool) -> bool {
+    let mut volume = volume.clone();
+    volume["name"] = "mine".into();
+    let mount = json!({"name": "mine", "mountPath": path, "readOnly": is_read_only});
+    let pod = json!({
+        "metadata": {"annotations": {"remora.dev/intercept-tls": "*"}},
+        "spec": {"containers": [{"name": "web", "volumeMounts": [mount]}], "volumes": [volume]},
+    });
+    let (patched, injection) = injected(&pod, &config());
+    let is_mounted = at(&patched, "/spec/containers/0/volumeMounts/1/name") == "remora-ca";
+    assert_eq!(is_mounted, injection.warnings.is_empty());
+    assert_eq!(
+        is_mounted,
+        !at(&patched, "/spec/containers/0/env").is_null()
+    );
+    is_mounted
+}
+
 #[test]
 fn init_containers_are_told_only_where_the_sidecar_runs_before_them() {
     let pod = json!({

@@ -1,16 +1,20 @@
 //! What has the application's clients trust a sidecar that looks into their TLS: certificates that it writes into
 //! a volume, and the variables that lead there. Nothing that a container sets itself is touched.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::edits::Edits;
 use super::{CA_VOLUME, PROXY_CONTAINER};
-use crate::annotations::INTERCEPT_TLS;
+use crate::annotations::{INTERCEPT_TLS, shown};
 use crate::config::Sidecars;
 use crate::pod::{Pod, name_of};
 
 /// Where the certificates are mounted, in the sidecar and beside it.
 pub(super) const CA_DIR: &str = "/var/run/remora/ca";
+/// The same place in images whose `/var/run` leads to `/run`, as most do.
+const CA_DIR_BY_LINK: &str = "/run/remora/ca";
 /// Most that they may take up.
 const CA_SIZE: &str = "8Mi";
 
@@ -90,7 +94,7 @@ pub(super) fn give(
     };
     for (list, containers) in lists {
         for (index, container) in containers.iter().enumerate() {
-            match obstacle(container) {
+            match obstacle(pod, container) {
                 None => add(list, index, container, edits),
                 Some(obstacle) => warnings.push(format!(
                     "{INTERCEPT_TLS}: container {:?} {obstacle}; its clients are not told to trust {PROXY_CONTAINER}",
@@ -102,17 +106,36 @@ pub(super) fn give(
 }
 
 /// Why a container is left as it is.
-fn obstacle(container: &Value) -> Option<&'static str> {
+fn obstacle(pod: Pod<'_>, container: &Value) -> Option<String> {
     let list = |name| container.get(name).and_then(Value::as_array);
     // What they set is not known here, and a variable of ours would win.
     if list("envFrom").is_some_and(|sources| !sources.is_empty()) {
-        return Some("takes variables from elsewhere (envFrom)");
+        return Some("takes variables from elsewhere (envFrom)".to_owned());
     }
-    let path = |mount: &Value| mount.get("mountPath").and_then(Value::as_str) == Some(CA_DIR);
-    if list("volumeMounts").is_some_and(|mounts| mounts.iter().any(path)) {
-        return Some("mounts a volume of its own at that place");
-    }
-    None
+    let mut mounts = list("volumeMounts").into_iter().flatten();
+    let in_the_way = mounts.find(|mount| is_in_the_way(pod, mount))?;
+    let path = shown(in_the_way.get("mountPath")?.as_str()?);
+    Some(format!(
+        "mounts a volume of its own at {path}, so that {CA_DIR} cannot be mounted"
+    ))
+}
+
+/// Whether a mount is at the place of ours or below, or above it and no folder can be made in it for ours: the container
+/// would not start, or something of somebody else's would be changed.
+fn is_in_the_way(pod: Pod<'_>, mount: &Value) -> bool {
+    let path = mount.get("mountPath").and_then(Value::as_str);
+    let path = Path::new(path.unwrap_or_default());
+    let ours = [Path::new(CA_DIR), Path::new(CA_DIR_BY_LINK)];
+    let is_above = ours.iter().any(|ours| ours.starts_with(path));
+    ours.iter().any(|ours| path.starts_with(ours)) || is_above && !is_scratch(pod, mount)
+}
+
+/// Whether it is of a volume that is made for the pod alone, and may be written to.
+fn is_scratch(pod: Pod<'_>, mount: &Value) -> bool {
+    let mut volumes = pod.list("/spec/volumes").iter();
+    let volume = volumes.find(|volume| name_of(volume) == name_of(mount));
+    let is_read_only = mount.get("readOnly").and_then(Value::as_bool) == Some(true);
+    volume.is_some_and(|volume| volume.get("emptyDir").is_some()) && !is_read_only
 }
 
 fn add(list: &str, index: usize, container: &Value, edits: &mut Edits<'_>) {
