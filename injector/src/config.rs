@@ -20,6 +20,11 @@ pub const DEFAULT_OWN_NAMESPACE: &str = "remora";
 /// Where the hub of the chart takes blocks.
 pub const DEFAULT_INGEST: &str = "https://remora-hub.remora.svc:8898";
 
+/// Least memory that a sidecar runs in: its capture budget of 32 MiB, its own pages, and connections.
+pub(crate) const LEAST_MEMORY_LIMIT: &str = "64Mi";
+/// Most memory of a sidecar where nothing is said.
+const DEFAULT_MEMORY_LIMIT: &str = "128Mi";
+
 /// What was asked for, as it was written. The defaults are those of the command line.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -41,7 +46,8 @@ pub struct Options {
     pub cpu_limit: String,
     /// Memory that a sidecar asks for. Default `32Mi`.
     pub memory_request: String,
-    /// Most memory of a sidecar. Default `128Mi`.
+    /// Most memory of a sidecar, at least `64Mi`; empty for the default: `128Mi`, or as much as it asks for where that is
+    /// more.
     pub memory_limit: String,
     /// Runtime classes whose pods are left alone, because their kernel has no nftables.
     pub refused_runtime_classes: Vec<String>,
@@ -59,7 +65,7 @@ impl Default for Options {
             cpu_request: "10m".to_owned(),
             cpu_limit: String::new(),
             memory_request: "32Mi".to_owned(),
-            memory_limit: "128Mi".to_owned(),
+            memory_limit: String::new(),
             refused_runtime_classes: vec!["gvisor".to_owned()],
         }
     }
@@ -226,7 +232,10 @@ fn resources(options: &Options, problems: &mut Vec<String>) -> Option<Resources>
     };
     let cpu_request = read("--sidecar-cpu-request", &options.cpu_request);
     let memory_request = read("--sidecar-memory-request", &options.memory_request);
-    let memory_limit = read("--sidecar-memory-limit", &options.memory_limit);
+    let memory_limit = match options.memory_limit.as_str() {
+        "" => Quantity::parse(DEFAULT_MEMORY_LIMIT).max(memory_request.clone()),
+        text => read("--sidecar-memory-limit", text),
+    };
     let cpu_limit = match options.cpu_limit.as_str() {
         "" => None,
         text => read("--sidecar-cpu-limit", text),
@@ -234,7 +243,14 @@ fn resources(options: &Options, problems: &mut Vec<String>) -> Option<Resources>
     if cpu_limit.is_some() && cpu_request > cpu_limit {
         problems.push("--sidecar-cpu-request: it is more than --sidecar-cpu-limit".to_owned());
     }
-    if memory_request > memory_limit {
+    if let Some(limit) = &memory_limit
+        && Some(limit) < Quantity::parse(LEAST_MEMORY_LIMIT).as_ref()
+    {
+        problems.push(format!(
+            "--sidecar-memory-limit: {limit} is too little; the least is {LEAST_MEMORY_LIMIT}"
+        ));
+    }
+    if memory_limit.is_some() && memory_request > memory_limit {
         problems
             .push("--sidecar-memory-request: it is more than --sidecar-memory-limit".to_owned());
     }
@@ -259,6 +275,8 @@ fn is_name(text: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+    use test_case::test_case;
+
     use super::*;
 
     #[test]
@@ -270,6 +288,23 @@ mod tests {
         let config = Config::check(options).unwrap();
         assert_eq!(config.token, Token::Projected("remora-hub".to_owned()));
         assert_eq!(config.sidecars, Sidecars::Native);
+    }
+
+    #[test_case("32Mi", "" => Ok("128Mi".to_owned()); "the default")]
+    #[test_case("256Mi", "" => Ok("256Mi".to_owned()); "a request beyond the default raises it")]
+    #[test_case("32Mi", "64Mi" => Ok("64Mi".to_owned()); "the least")]
+    #[test_case("32Mi", "33Mi" => Err("--sidecar-memory-limit: 33Mi is too little; the least is 64Mi".to_owned()); "too little to run in")]
+    #[test_case("128Mi", "64Mi" => Err("--sidecar-memory-request: it is more than --sidecar-memory-limit".to_owned()); "less than is asked for")]
+    fn the_memory_of_a_sidecar_is_at_most(request: &str, limit: &str) -> Result<String, String> {
+        let checked = Config::check(Options {
+            image: "registry.example/remora:1".to_owned(),
+            memory_request: request.to_owned(),
+            memory_limit: limit.to_owned(),
+            ..Options::default()
+        });
+        checked
+            .map(|config| config.resources.memory_limit.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

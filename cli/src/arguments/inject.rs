@@ -88,11 +88,12 @@ pub(crate) struct InjectedSidecar {
         value_name = "QUANTITY"
     )]
     pub(crate) sidecar_memory_request: String,
-    /// Most memory of a sidecar
+    /// Most memory of a sidecar, at least 64Mi [default: 128Mi, or the request where that is more]
     #[arg(
         long,
         env = "REMORA_SIDECAR_MEMORY_LIMIT",
-        default_value = "128Mi",
+        default_value = "",
+        hide_default_value = true,
         value_name = "QUANTITY"
     )]
     pub(crate) sidecar_memory_limit: String,

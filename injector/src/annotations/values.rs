@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::config::LEAST_MEMORY_LIMIT;
 use crate::quantity::Quantity;
 
 /// Most that a sidecar keeps of a body, in bytes; it refuses to start with more.
@@ -10,8 +11,6 @@ const MOST_BODY_LIMIT_BYTES: u64 = 1024 * 1024;
 const MOST_ITEMS: usize = 64;
 /// Most of a foreign text that a warning repeats, in characters.
 const MOST_SHOWN_CHARS: usize = 40;
-/// Least memory that the sidecar runs in: its capture budget of 32 MiB, its own pages, and connections.
-const LEAST_MEMORY_LIMIT: &str = "64Mi";
 /// Words that mean no server to whoever writes them where servers are named.
 const SWITCHES_OFF: [&str; 7] = ["disabled", "off", "false", "no", "none", "never", "null"];
 /// Most edits between a name and the one that was meant.

@@ -155,9 +155,43 @@ fn sidecars_under_an_api_server_of(version: &str) -> String {
     sidecars["value"].as_str().unwrap().to_owned()
 }
 
+/// What the injector is told of the sidecar's resources.
+#[test_case(&[], "CPU_REQUEST=10m MEMORY_REQUEST=32Mi"; "the defaults")]
+#[test_case(&["sidecar.resources.limits=null", "sidecar.resources.requests.memory=256Mi"], "CPU_REQUEST=10m MEMORY_REQUEST=256Mi"; "no limits")]
+#[test_case(&["sidecar.resources.limits.memory=64Mi", "sidecar.resources.limits.cpu=1"], "CPU_REQUEST=10m MEMORY_REQUEST=32Mi CPU_LIMIT=1 MEMORY_LIMIT=64Mi"; "limits")]
+fn the_injector_is_told_of_resources(values: &[&str], expected: &str) {
+    let mut arguments = vec![
+        "1.34.0",
+        "--show-only",
+        "templates/injector-deployment.yaml",
+    ];
+    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+    let Some(output) = template(&arguments) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let deployment = &objects(&format!("\n{}", text(&output.stdout)))[0];
+    let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array();
+    let said = env.unwrap().iter().filter_map(|variable| {
+        let name = variable["name"].as_str()?.strip_prefix("REMORA_SIDECAR_")?;
+        Some(format!("{name}={}", variable["value"].as_str()?))
+    });
+    assert_eq!(said.collect::<Vec<_>>().join(" "), expected);
+}
+
 #[test_case("test.namespace=Shop", "/test/namespace"; "a namespace that can have no such name")]
 #[test_case("hub.ingress.enabled=true", "/hub/ingress/host"; "an Ingress without a host")]
 #[test_case("sidecar.mode=ambient", "/sidecar/mode"; "a mode that is none")]
+#[test_case("hub.ingress.host=*.example.com", "/hub/ingress/host"; "an Ingress for many hosts")]
+#[test_case("hub.allowedHosts={https://hub.example.com}", "/hub/allowedHosts/0"; "a URL as the name of a host")]
+#[test_case("hub.retainAge=one week", "/hub/retainAge"; "a time in words")]
+#[test_case("hub.retainAge=0d", "/hub/retainAge"; "no time")]
+#[test_case("hub.retainBytes=1.2.3GiB", "/hub/retainBytes"; "a version as a size")]
+#[test_case("sidecar.resources.limits.memory=63Mi", "/sidecar/resources/limits/memory"; "too little memory")]
+#[test_case("sidecar.resources.limits.memory=33554432", "/sidecar/resources/limits/memory"; "too little memory in bytes")]
+#[test_case("sidecar.resources.limits.memory=lots", "/sidecar/resources/limits/memory"; "no amount of memory")]
+#[test_case("sidecar.resources.requests.memory=", "/sidecar/resources/requests/memory"; "an empty request")]
+#[test_case("sidecar.resources.requests.ephemeral-storage=100Mi", "ephemeral-storage"; "a resource that nothing is done with")]
 #[test_case("hub.retianAge=1d", "retianAge"; "a value that is misspelt")]
 fn values_that_cannot_be_meant_are_refused(values: &str, named: &str) {
     let Some(output) = template(&["1.34.0", "--set", values]) else {
