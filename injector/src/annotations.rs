@@ -124,6 +124,20 @@ pub struct ResourceOptions {
     pub memory_limit: Option<Quantity>,
 }
 
+impl ResourceOptions {
+    /// What was asked for, each by its annotation.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &Quantity)> {
+        let all = [
+            (CPU_REQUEST, &self.cpu_request),
+            (CPU_LIMIT, &self.cpu_limit),
+            (MEMORY_REQUEST, &self.memory_request),
+            (MEMORY_LIMIT, &self.memory_limit),
+        ];
+        all.into_iter()
+            .filter_map(|(name, quantity)| Some((name, quantity.as_ref()?)))
+    }
+}
+
 impl Options {
     /// Reads the annotations of `pod`, and adds to `warnings` what is wrong with them.
     pub fn read(pod: Pod<'_>, warnings: &mut Vec<String>) -> Self {

@@ -21,18 +21,26 @@ pub(super) fn of_sidecar(
 ) -> Value {
     // The pod has one budget for all, and our share would have to fit into it.
     if pod.at("/spec/resources").is_some() {
+        for (annotation, _) in asked.given() {
+            warnings.push(format!(
+                "{annotation} has no effect where the pod has one budget for all its containers (spec.resources)"
+            ));
+        }
         return json!({});
     }
     let guaranteed = is_guaranteed(pod);
     let defaults = &config.resources;
     let (cpu, memory) = if guaranteed {
         let cpu = asked.cpu_limit.as_ref().or(asked.cpu_request.as_ref());
-        let memory = asked
-            .memory_limit
-            .as_ref()
-            .unwrap_or(&defaults.memory_limit);
         let cpu = cpu.map_or(GUARANTEED_CPU, Quantity::as_str);
-        ((cpu, Some(cpu)), (memory.as_str(), Some(memory.as_str())))
+        let memory = match (&asked.memory_limit, &asked.memory_request) {
+            (Some(limit), _) => limit,
+            (None, Some(request)) => request.max(&defaults.memory_limit),
+            (None, None) => &defaults.memory_limit,
+        };
+        let memory = memory.as_str();
+        warn_of_requests(asked, [cpu, memory], warnings);
+        ((cpu, Some(cpu)), (memory, Some(memory)))
     } else {
         let cpu = fit(
             CPU_REQUEST,
@@ -59,6 +67,23 @@ pub(super) fn of_sidecar(
         limits.insert("ephemeral-storage".to_owned(), SPOOL_SIZE.into());
     }
     json!({"requests": {"cpu": cpu.0, "memory": memory.0}, "limits": limits})
+}
+
+/// In a Guaranteed pod a request that is not the limit would change what the pod is.
+fn warn_of_requests(asked: &ResourceOptions, used: [&str; 2], warnings: &mut Vec<String>) {
+    let requests = [
+        (CPU_REQUEST, &asked.cpu_request),
+        (MEMORY_REQUEST, &asked.memory_request),
+    ];
+    for ((annotation, request), used) in requests.into_iter().zip(used) {
+        if let Some(request) = request
+            && Quantity::parse(used).as_ref() != Some(request)
+        {
+            warnings.push(format!(
+                "{annotation}: {request} is not used, since the pod is Guaranteed and asks for its limits; {used} is used"
+            ));
+        }
+    }
 }
 
 /// Request and limit of one resource. A limit that was asked for bounds the default request; a request that

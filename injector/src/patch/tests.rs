@@ -52,6 +52,7 @@ fn resources(annotations: Value, resources: Value) -> (Value, Vec<String>) {
 #[test_case(json!({"remora.dev/cpu-limit": "5m"}), json!({}) => json!({"requests": {"cpu": "5m", "memory": "32Mi"}, "limits": {"cpu": "5m", "memory": "128Mi"}}); "a limit below the default request lowers it")]
 #[test_case(json!({}), json!({"limits": {"cpu": 1, "memory": "1Gi"}}) => json!({"requests": {"cpu": "200m", "memory": "128Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}); "guaranteed stays guaranteed")]
 #[test_case(json!({"remora.dev/cpu-limit": "1"}), json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}) => json!({"requests": {"cpu": "1", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}); "guaranteed in other words, with a limit asked for")]
+#[test_case(json!({"remora.dev/memory-request": "256Mi", "remora.dev/cpu-request": "300m"}), json!({"limits": {"cpu": 1, "memory": "1Gi"}}) => json!({"requests": {"cpu": "300m", "memory": "256Mi"}, "limits": {"cpu": "300m", "memory": "256Mi"}}); "guaranteed, with requests that are limits then")]
 #[test_case(json!({}), json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}) => json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}); "burstable stays burstable")]
 #[test_case(json!({}), json!({"limits": {"ephemeral-storage": "1Gi"}}) => json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi", "ephemeral-storage": "128Mi"}}); "the spool brings its own storage")]
 fn the_sidecar_asks_for(annotations: Value, of_container: Value) -> Value {
@@ -72,14 +73,31 @@ fn a_request_beyond_the_limit_that_was_asked_for_too_is_lowered_and_told() {
     );
 }
 
+#[test_case(json!({"remora.dev/memory-request": "48Mi"}), "48Mi is not used"; "less memory than the default limit")]
+#[test_case(json!({"remora.dev/cpu-request": "10m", "remora.dev/cpu-limit": "100m"}), "10m is not used"; "less CPU than the limit that was asked for")]
+fn a_request_that_a_guaranteed_pod_cannot_have_is_told(annotations: Value, said: &str) {
+    let (_, warnings) = resources(annotations, json!({"limits": {"cpu": 1, "memory": "1Gi"}}));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings.concat().contains(said), "{warnings:?}");
+}
+
 #[test]
-fn a_pod_with_one_budget_for_all_keeps_it() {
-    let pod = json!({"spec": {
-        "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
-        "containers": [{"name": "web"}],
-    }});
-    let (patched, _) = injected(&pod, &config());
+fn a_pod_with_one_budget_for_all_keeps_it_and_that_is_told() {
+    let pod = json!({
+        "metadata": {"annotations": {"remora.dev/cpu-limit": "1", "remora.dev/memory-request": "256Mi"}},
+        "spec": {
+            "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+            "containers": [{"name": "web"}],
+        },
+    });
+    let (patched, injection) = injected(&pod, &config());
     assert_eq!(at(&patched, "/spec/initContainers/1/resources"), &json!({}));
+    assert_eq!(injection.warnings.len(), 2, "{:?}", injection.warnings);
+    let said = injection.warnings.concat();
+    assert!(
+        said.contains("cpu-limit") && said.contains("memory-request"),
+        "{said}"
+    );
 }
 
 #[test_case(json!({"containers": [{"name": "web"}]}) => 15100; "the first choice")]
