@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
-use tokio::sync::{Semaphore, mpsc};
+use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use super::{Selected, SelectedBy, SelectedPodSecurity, answer, answer_check};
 use crate::config::Config;
@@ -88,17 +88,16 @@ async fn check(State(webhook): State<Webhook>, body: Body) -> Response {
 impl Webhook {
     /// Has a review answered that is not too large, comes in time, and has room.
     async fn serve(&self, body: Body, answer: impl FnOnce(&[u8]) -> Vec<u8>) -> Response {
-        let Ok(_held) = self.room.try_acquire_many(most_kib(&body)) else {
-            self.metrics.count(Outcome::Busy);
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        };
-        match arrived(body).await {
-            Ok(body) => {
+        match arrived(body, &self.room).await {
+            Ok(review) => {
                 let content_type = [(header::CONTENT_TYPE, "application/json")];
-                (content_type, answer(&body)).into_response()
+                (content_type, answer(&review.bytes)).into_response()
             }
             Err(status) => {
-                self.metrics.count(Outcome::Unreadable);
+                self.metrics.count(match status {
+                    StatusCode::SERVICE_UNAVAILABLE => Outcome::Busy,
+                    _ => Outcome::Unreadable,
+                });
                 status.into_response()
             }
         }
@@ -135,24 +134,52 @@ impl Webhook {
     }
 }
 
-/// How large a body may become.
-fn most_kib(body: &Body) -> u32 {
-    let announced = body.size_hint().upper().unwrap_or(u64::MAX);
-    let most = announced.min(MAX_REVIEW_BYTES as u64);
-    u32::try_from(most / 1024 + 1).unwrap_or(u32::MAX)
+/// A review that has arrived, or is about to.
+struct Arrived<'a> {
+    bytes: Vec<u8>,
+    /// The room that it takes up.
+    held: SemaphorePermit<'a>,
+    held_kib: u32,
 }
 
-/// The whole body, if it comes in time and is not too large.
-async fn arrived(body: Body) -> Result<Bytes, StatusCode> {
-    let whole = Limited::new(body, MAX_REVIEW_BYTES).collect();
+impl<'a> Arrived<'a> {
+    /// Takes in more, if it is not too much and there is room. Only what has come takes any: a request that says nothing
+    /// more keeps others from nothing.
+    fn push(&mut self, more: &[u8], room: &'a Semaphore) -> Result<(), StatusCode> {
+        let length = self.bytes.len() + more.len();
+        if length > MAX_REVIEW_BYTES {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+        let added = kib.saturating_sub(self.held_kib);
+        let added = room.try_acquire_many(added);
+        self.held
+            .merge(added.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?);
+        self.held_kib = kib;
+        self.bytes.extend_from_slice(more);
+        Ok(())
+    }
+}
+
+/// The whole body, if it comes in time.
+async fn arrived(mut body: Body, room: &Semaphore) -> Result<Arrived<'_>, StatusCode> {
+    let busy = |_| StatusCode::SERVICE_UNAVAILABLE;
+    let mut review = Arrived {
+        bytes: Vec::new(),
+        held: room.try_acquire_many(0).map_err(busy)?,
+        held_kib: 0,
+    };
+    let whole = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+            if let Some(more) = frame.data_ref() {
+                review.push(more, room)?;
+            }
+        }
+        Ok(review)
+    };
     let whole = tokio::time::timeout(MAX_ARRIVAL, whole).await;
-    let whole = whole.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
-    whole
-        .map(Collected::to_bytes)
-        .map_err(|error| match error.is::<LengthLimitError>() {
-            true => StatusCode::PAYLOAD_TOO_LARGE,
-            false => StatusCode::BAD_REQUEST,
-        })
+    whole.map_err(|_| StatusCode::REQUEST_TIMEOUT)?
 }
 
 #[cfg(test)]

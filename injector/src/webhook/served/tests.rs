@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 
 use super::super::tests::{config, request};
@@ -55,10 +59,42 @@ impl Heard {
 
 #[tokio::test]
 async fn a_review_that_is_too_large_is_told_so() {
-    let whole = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES])).await;
-    assert_eq!(whole.map(|body| body.len()), Ok(MAX_REVIEW_BYTES));
-    let larger = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES + 1])).await;
-    assert_eq!(larger, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    let room = Semaphore::new(MAX_HELD_KIB);
+    let length = |arrived: Result<Arrived<'_>, _>| arrived.map(|review| review.bytes.len());
+    let whole = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES]), &room).await;
+    assert_eq!(length(whole), Ok(MAX_REVIEW_BYTES));
+    let larger = arrived(Body::from(vec![b' '; MAX_REVIEW_BYTES + 1]), &room).await;
+    assert_eq!(length(larger), Err(StatusCode::PAYLOAD_TOO_LARGE));
+    assert_eq!(room.available_permits(), MAX_HELD_KIB);
+}
+
+#[tokio::test]
+async fn reviews_take_as_much_room_as_has_come_of_them() {
+    let room = Semaphore::new(8);
+    let five = || Body::from(vec![b' '; 4 * 1024 + 1]);
+    let held = arrived(five(), &room).await.unwrap();
+    assert_eq!(room.available_permits(), 3);
+    let second = arrived(five(), &room).await;
+    assert_eq!(second.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    drop(held);
+    assert!(arrived(five(), &room).await.is_ok());
+}
+
+#[tokio::test]
+async fn requests_that_send_nothing_keep_no_pod_from_its_sidecar() {
+    let mut heard = Heard::new();
+    let mut silent = Vec::new();
+    for _ in 0..2 * MAX_HELD_KIB * 1024 / MAX_REVIEW_BYTES {
+        let (sender, body) = Channel::<Bytes, Infallible>::new(1);
+        let asked = axum::http::Request::post("/inject/namespace/permits")
+            .body(Body::new(body))
+            .unwrap();
+        tokio::spawn(tower::Service::call(&mut heard.router, asked));
+        silent.push(sender);
+    }
+    // They run until they wait for what does not come.
+    tokio::task::yield_now().await;
+    assert_eq!(heard.ask(&json!({}), false).await, "null");
 }
 
 #[tokio::test]
