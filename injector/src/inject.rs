@@ -27,7 +27,8 @@ pub struct Injection {
 }
 
 /// Decides about `pod` and says what to add. `workload` is known where the pod is a template in a manifest;
-/// else the pod's owner tells. The same pod gives the same bytes; a pod that was patched gives an empty patch.
+/// else the pod's owner tells. The same pod gives the same bytes; a pod that was patched gives an empty patch, unless somebody has put init
+/// containers behind ours that have to run before it.
 pub fn inject(
     pod: &Value,
     namespace: Namespace<'_>,
@@ -71,6 +72,9 @@ pub fn skip(pod: Pod<'_>, reason: Reason) -> Injection {
         patch: Patch::default(),
         warnings: Vec::new(),
     };
+    if reason == Reason::AlreadyInjected {
+        injection.patch = patch::keep_order(pod);
+    }
     if reason.is_news() {
         let warning = format!("not recorded ({}): {}", reason.code(), reason.message());
         injection.warnings = bounded(vec![warning]);

@@ -88,6 +88,25 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
     edits.finish()
 }
 
+/// The patch that keeps the order of a pod that has its sidecar. A webhook behind ours may have put init containers behind
+/// the one that writes the rules; where the sidecar does not run before them, they would find nobody behind the rules, and
+/// the pod would never start.
+pub fn keep_order(pod: Pod<'_>) -> Patch {
+    let mut edits = Edits::new(pod);
+    let mut containers = pod.containers().iter();
+    let is_classic = containers.any(|container| name_of(container) == PROXY_CONTAINER);
+    let init_containers = pod.init_containers();
+    let mut places = init_containers.iter().enumerate();
+    let init = places.find(|(_, container)| name_of(container) == INIT_CONTAINER);
+    if let (true, Some((place, init))) = (is_classic, init)
+        && place + 1 < init_containers.len()
+    {
+        edits.remove(["spec", "initContainers", &place.to_string()]);
+        edits.add(["spec", "initContainers", "-"], init.clone());
+    }
+    edits.finish()
+}
+
 /// The patch that says on `pod` why it has no sidecar.
 pub fn mark_skipped(pod: Pod<'_>, reason: Reason) -> Patch {
     let status = json!({"injected": false, "reason": reason.code(), "message": reason.message()});

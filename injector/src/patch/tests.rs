@@ -315,6 +315,40 @@ fn init_containers_are_told_only_where_the_sidecar_runs_before_them() {
     );
 }
 
+#[test_case("classic" => vec!["migrate", "vault-agent-init", "remora-init"]; "without native sidecars the rules come last")]
+#[test_case("native" => vec!["remora-init", "remora-proxy", "migrate", "vault-agent-init"]; "with native ones the sidecar is there before")]
+fn with_an_init_container_of_a_later_webhook_they_run_as(sidecars: &str) -> Vec<String> {
+    let config = Config::check(Options {
+        image: "registry.example/remora:1".to_owned(),
+        sidecars: sidecars.to_owned(),
+        ..Options::default()
+    });
+    let config = config.unwrap();
+    let pod = json!({"metadata": {}, "spec": {
+        "initContainers": [{"name": "migrate"}], "containers": [{"name": "web"}],
+    }});
+    let (mut pod, _) = injected(&pod, &config);
+    let later = json!({"name": "vault-agent-init"});
+    pod["spec"]["initContainers"]
+        .as_array_mut()
+        .unwrap()
+        .push(later);
+    let again = |pod: &Value| {
+        let namespace = Namespace {
+            name: "shop",
+            inject: Some("enabled"),
+            pod_security: PodSecurity::Permits,
+        };
+        inject(pod, namespace, None, &config).patch
+    };
+    let patch = again(&pod);
+    json_patch::patch(&mut pod, &patch).unwrap();
+    assert!(again(&pod).is_empty(), "once is enough");
+    let containers = pod["spec"]["initContainers"].as_array().unwrap();
+    let names = containers.iter().map(|one| one["name"].as_str().unwrap());
+    names.map(ToOwned::to_owned).collect()
+}
+
 #[test]
 fn authorities_of_servers_come_from_beside_the_pod_and_it_starts_without_them() {
     let pod = json!({
