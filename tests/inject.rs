@@ -70,6 +70,7 @@ fn the_sidecar_and_the_init_container_understand_every_flag_and_variable_they_ge
         "metadata": {"name": "web", "labels": {"app.kubernetes.io/version": "3"}, "annotations": {
             "remora.dev/skip-inbound-ports": "22,80-90", "remora.dev/body-limit": "1MiB", "remora.dev/engine": "terminate",
             "remora.dev/intercept-tls": "api.example.com,*.example.org", "remora.dev/upstream-ca": "corporate",
+            "remora.dev/faults": "allowed",
             "remora.dev/skip-outbound-ports": "5432", "remora.dev/skip-outbound-cidrs": "10.0.0.0/8",
         }},
         "spec": {"containers": [{"name": "web"}]},
