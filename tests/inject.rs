@@ -88,17 +88,24 @@ fn the_sidecar_and_the_init_container_understand_every_flag_and_variable_they_ge
     for part in ["15100", "22", "80-90", "5432", "10.0.0.0/8"] {
         assert!(rules.contains(part), "{part} is missing in {rules}");
     }
-    // A last flag that is wrong ends it, and is all that it complains of.
-    let proxy = run(
+    let classic = inject(
+        &["--image", "remora:1", "--sidecars", "classic"],
+        &pod.to_string(),
+    );
+    let classic: serde_json::Value = serde_json::from_slice(&classic.stdout).unwrap();
+    for proxy in [
         &injected["spec"]["initContainers"][1],
-        &["--spool-limit", "wrong"],
-    );
-    assert_eq!(proxy.status.code(), Some(2));
-    let said = text(&proxy.stderr);
-    assert!(
-        said.contains("--spool-limit") && said.trim_end().lines().count() == 1,
-        "{said}"
-    );
+        &classic["spec"]["containers"][0],
+    ] {
+        // A last flag that is wrong ends it, and is all that it complains of.
+        let proxy = run(proxy, &["--spool-limit", "wrong"]);
+        assert_eq!(proxy.status.code(), Some(2));
+        let said = text(&proxy.stderr);
+        assert!(
+            said.contains("--spool-limit") && said.trim_end().lines().count() == 1,
+            "{said}"
+        );
+    }
 }
 
 /// Runs a container of ours here, with its environment as a kubelet would make it.

@@ -38,6 +38,7 @@ fn options(arguments: arguments::Proxy) -> Options {
         spool_limit: arguments.spool_limit,
         intercept_tls: arguments.intercept_tls,
         ca_dir: arguments.ca_dir,
+        linger: arguments.linger.into(),
         record: arguments.record,
         ..arguments.recording.options()
     }

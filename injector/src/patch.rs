@@ -62,7 +62,7 @@ pub fn inject(pod: Pod<'_>, plan: &Plan, config: &Config, warnings: &mut Vec<Str
     let uid = uid::choose(pod);
     let resources = resources::of_sidecar(pod, &plan.options.resources, config, warnings);
     let init = containers::init(plan, config, uid, &resources);
-    let proxy = containers::proxy(plan, config, uid, &resources);
+    let proxy = containers::proxy(pod, plan, config, uid, &resources);
     let mut edits = Edits::new(pod);
     // Before containers are inserted, since these name containers by their place.
     if let Some(original) = probes::rewrite(pod, &mut edits) {

@@ -97,6 +97,9 @@ pub struct Options {
     pub clients_ca: Vec<PathBuf>,
     /// Directory for the certificates that the application's clients have to trust then.
     pub ca_dir: Option<PathBuf>,
+    /// How long at most the sidecar serves on once it is asked to stop, for an application that is asked at the same time:
+    /// until nothing was open for 5 s. Default 0.
+    pub linger: Duration,
     /// `on` or `off`: off makes the sidecar a plain relay. Default `on`.
     pub record: String,
     /// `on` or `off`: off ships secrets as they are. Default `on`.
@@ -132,6 +135,7 @@ impl Default for Options {
             upstream_ca_optional: false,
             clients_ca: Vec::new(),
             ca_dir: None,
+            linger: Duration::ZERO,
             record: "on".to_owned(),
             redact: "on".to_owned(),
             redact_names: Vec::new(),
@@ -178,7 +182,9 @@ pub struct Config {
     pub redact: bool,
     /// Further names whose values are secret.
     pub redact_names: Vec<String>,
-    /// How long open connections may go on once the sidecar is asked to stop. Default 1 s.
+    /// How long at most the sidecar serves on, once it is asked to stop, as if it were not. Default 0.
+    pub linger: Duration,
+    /// How long open connections may go on after that. Default 1 s.
     pub drain_timeout: Duration,
     /// How long the last blocks may take to be shipped or spooled after that. Default 2 s.
     pub flush_timeout: Duration,
@@ -334,6 +340,7 @@ impl Config {
                 .take("--redact", switch(&options.redact))
                 .unwrap_or_default(),
             redact_names: options.redact_names,
+            linger: options.linger,
             drain_timeout: Duration::from_secs(1),
             flush_timeout: Duration::from_secs(2),
         };

@@ -52,6 +52,8 @@ pub(crate) struct Plane {
     pub(crate) metrics: Metrics,
     last_id: Cell<u64>,
     open: Cell<usize>,
+    /// How many have been opened.
+    opened: Cell<u64>,
     /// The sidecar's own ends of its connections to servers.
     dialled: RefCell<HashSet<SocketAddr>>,
     emptied: Notify,
@@ -75,6 +77,7 @@ impl Plane {
             metrics,
             last_id: Cell::new(0),
             open: Cell::new(0),
+            opened: Cell::new(0),
             dialled: RefCell::default(),
             emptied: Notify::new(),
         })
@@ -89,6 +92,18 @@ impl Plane {
     pub(crate) async fn wait_until_empty(&self) {
         while self.open.get() > 0 {
             self.emptied.notified().await;
+        }
+    }
+
+    /// Returns when no connection was open for `quiet`.
+    pub(crate) async fn wait_until_quiet(&self, quiet: Duration) {
+        loop {
+            self.wait_until_empty().await;
+            let opened = self.opened.get();
+            tokio::time::sleep(quiet).await;
+            if self.opened.get() == opened {
+                return;
+            }
         }
     }
 
@@ -314,6 +329,7 @@ impl<'a> Open<'a> {
     /// One more is open.
     pub(crate) fn new(plane: &'a Plane) -> Self {
         plane.open.update(|open| open + 1);
+        plane.opened.update(|opened| opened + 1);
         plane.metrics.open_connections.inc();
         Self(plane)
     }

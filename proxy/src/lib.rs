@@ -181,8 +181,8 @@ impl Proxy {
 
     /// Runs until `shutdown`, shipping what is recorded to the hub. Gives how much that was.
     ///
-    /// Stops gracefully: no new connections, [`Config::drain_timeout`] for the open ones, then
-    /// [`Config::flush_timeout`] to ship the rest. What the hub does not take goes to the spool.
+    /// Stops gracefully: at most [`Config::linger`] as before, then no new connections,
+    /// [`Config::drain_timeout`] for the open ones, then [`Config::flush_timeout`] to ship the rest. What the hub does not take goes to the spool.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Tally, Error> {
         let mut registry = metrics::registry();
         let budget = Budget::new(self.config.capture_budget_bytes);
@@ -213,7 +213,8 @@ impl Proxy {
 
     /// Runs until `shutdown`, handing what is recorded to `outlet`; without one, it only relays.
     ///
-    /// Stops gracefully: no new connections, [`Config::drain_timeout`] for the open ones, and all
+    /// Stops gracefully: at most [`Config::linger`] as before, then no new connections,
+    /// [`Config::drain_timeout`] for the open ones, and all
     /// that was observed is handed over before this returns.
     pub async fn run_into(
         self,
@@ -247,6 +248,7 @@ impl Proxy {
             budget,
             metrics: Metrics::register(&mut registry),
             readiness: readiness.clone(),
+            linger: self.config.linger,
             drain_timeout: self.config.drain_timeout,
         }
         .start()?;

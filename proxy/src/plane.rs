@@ -24,6 +24,9 @@ use crate::observe::Limits;
 use crate::record::{Outlet, Recorder};
 use crate::tls::Interception;
 
+/// How long nothing has to be open before a sidecar that lingers takes it that the application has ended.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// What a data-plane thread works with.
 pub(crate) struct DataPlane {
     pub(crate) listeners: Vec<Listener>,
@@ -40,6 +43,7 @@ pub(crate) struct DataPlane {
     pub(crate) budget: Budget,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
+    pub(crate) linger: Duration,
     pub(crate) drain_timeout: Duration,
 }
 
@@ -103,6 +107,13 @@ impl DataPlane {
         // A sender that is gone asks to stop as well.
         let _ = stopped.await;
         self.readiness.set(false);
+        // Whoever is asked to stop at the same time may still have work, or get some, and nobody tells when it is over.
+        if timeout(self.linger, plane.wait_until_quiet(QUIET))
+            .await
+            .is_ok()
+        {
+            tracing::info!(quiet_ms = QUIET.as_millis(), "nothing is open any more");
+        }
         for task in accepting {
             task.abort();
         }

@@ -82,6 +82,15 @@ pub(crate) struct Proxy {
     /// Folder for the certificates that clients have to trust: ca.pem, bundle.pem and truststore.jks; no key is in it
     #[arg(long, env = "REMORA_CA_DIR", value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
+    /// How long at most to serve on once told to stop, for an application that is told so at the same time: until nothing
+    /// was open for 5 s
+    #[arg(
+        long,
+        env = "REMORA_LINGER",
+        default_value = "0s",
+        value_name = "DURATION"
+    )]
+    pub(crate) linger: humantime::Duration,
     /// `off` passes traffic on without looking at it
     #[arg(
         long,

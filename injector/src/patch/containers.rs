@@ -11,6 +11,7 @@ use super::{
     UPSTREAM_CA_FILE,
 };
 use crate::config::{CA_KEY, Config, Sidecars, TOKEN_KEY};
+use crate::pod::Pod;
 
 /// Where token and authorities are mounted.
 const HUB_DIR: &str = "/var/run/secrets/remora";
@@ -19,6 +20,12 @@ const SPOOL_DIR: &str = "/var/lib/remora/spool";
 /// How often the kubelet asks, a second apart, whether the sidecar listens. It does so within milliseconds;
 /// the rest is for a node that has no time.
 const STARTUP_ATTEMPTS: u32 = 120;
+
+/// How long a pod is given to end where it does not say.
+const GRACE_SECONDS: u64 = 30;
+/// What a sidecar needs of that for itself, so that it ships what it has: a classic one is told to end together with the
+/// application, and serves on for it until then.
+const STOP_SECONDS: u64 = 5;
 
 /// The container that writes the redirect rules and ends.
 pub(super) fn init(plan: &Plan, config: &Config, uid: u32, resources: &Value) -> Value {
@@ -46,7 +53,13 @@ pub(super) fn init(plan: &Plan, config: &Config, uid: u32, resources: &Value) ->
 }
 
 /// The sidecar.
-pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -> Value {
+pub(super) fn proxy(
+    pod: Pod<'_>,
+    plan: &Plan,
+    config: &Config,
+    uid: u32,
+    resources: &Value,
+) -> Value {
     let mut mounts = vec![
         json!({"name": HUB_VOLUME, "mountPath": HUB_DIR, "readOnly": true}),
         json!({"name": SPOOL_VOLUME, "mountPath": SPOOL_DIR}),
@@ -59,7 +72,7 @@ pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -
         "image": config.image,
         "imagePullPolicy": config.image_pull_policy,
         "args": ["proxy", "--redirect"],
-        "env": proxy_env(plan, config),
+        "env": proxy_env(pod, plan, config),
         "resources": resources,
         "securityContext": security_context(uid, &[]),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -78,7 +91,7 @@ pub(super) fn proxy(plan: &Plan, config: &Config, uid: u32, resources: &Value) -
     container
 }
 
-fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
+fn proxy_env(pod: Pod<'_>, plan: &Plan, config: &Config) -> Vec<Value> {
     let mut env = vec![
         literal("REMORA_INGEST", &config.ingest),
         literal("REMORA_TOKEN_FILE", &format!("{HUB_DIR}/{TOKEN_KEY}")),
@@ -116,6 +129,12 @@ fn proxy_env(plan: &Plan, config: &Config) -> Vec<Value> {
     }
     if plan.options.faults_allowed {
         env.push(literal("REMORA_ALLOW_FAULTS", "true"));
+    }
+    if config.sidecars == Sidecars::Classic {
+        let grace = pod.at("/spec/terminationGracePeriodSeconds");
+        let grace = grace.and_then(Value::as_u64).unwrap_or(GRACE_SECONDS);
+        let linger = grace.saturating_sub(STOP_SECONDS);
+        env.push(literal("REMORA_LINGER", &format!("{linger}s")));
     }
     env
 }

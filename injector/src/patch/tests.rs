@@ -349,6 +349,22 @@ fn with_an_init_container_of_a_later_webhook_they_run_as(sidecars: &str) -> Vec<
     names.map(ToOwned::to_owned).collect()
 }
 
+#[test_case(json!({}) => "25s"; "by the usual grace period")]
+#[test_case(json!({"terminationGracePeriodSeconds": 120}) => "115s"; "by that of the pod")]
+#[test_case(json!({"terminationGracePeriodSeconds": 2}) => "0s"; "not at all where there is no time")]
+fn a_classic_sidecar_serves_on_for_an_application_that_ends(mut spec: Value) -> String {
+    let config = Config::check(Options {
+        image: "registry.example/remora:1".to_owned(),
+        sidecars: "classic".to_owned(),
+        ..Options::default()
+    });
+    spec["containers"] = json!([{"name": "web"}]);
+    let (patched, _) = injected(&json!({"metadata": {}, "spec": spec}), &config.unwrap());
+    let env = at(&patched, "/spec/containers/0/env").as_array().unwrap();
+    let linger = env.iter().find(|one| one["name"] == "REMORA_LINGER");
+    linger.unwrap()["value"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn authorities_of_servers_come_from_beside_the_pod_and_it_starts_without_them() {
     let pod = json!({
