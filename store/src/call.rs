@@ -172,7 +172,7 @@ pub struct Phases {
     pub response_first: Option<u64>,
     /// Last byte of the response was read.
     pub response_last: Option<u64>,
-    /// The connection closed, if it did so within this call.
+    /// The connection closed, or the stream of HTTP/2 was given up, if it was so within this call.
     pub closed: Option<u64>,
 }
 

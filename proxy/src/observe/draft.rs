@@ -133,7 +133,7 @@ impl Draft {
     pub(super) fn finish(mut self, connection: &Connection) -> Recorded {
         let end = connection.first_end();
         if let Some((_, at)) = end {
-            self.phases.closed = Some(at);
+            self.phases.closed.get_or_insert(at);
         }
         self.note_omitted_messages();
         let stream = self

@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::draft::Draft;
 use super::opaque::Opaque;
 use frame::{Event, FrameReader, Section};
-use stream::Stream;
+use stream::{Failure, Stream};
 
 /// Most streams of one connection that are recorded at a time; those beyond are counted as dropped.
 /// Servers allow 100 to 250.
@@ -143,8 +143,8 @@ impl Http2 {
             }
             Event::Reset { stream, code } => {
                 if let Some(mut stream) = streams.take(stream) {
-                    stream.reset(from, code);
-                    stream.finish(connection, connection.failure(), out);
+                    stream.reset(from, code, at);
+                    stream.finish(connection, Failure::of(connection), out);
                 }
             }
             Event::GoAway { last } if from == Side::Server => {
@@ -152,12 +152,12 @@ impl Http2 {
                 streams.finish_where(
                     connection,
                     |id, stream| id > last && id % 2 == 1 && !stream.is_answered(),
-                    Some(CallError::ServerRefused),
+                    Some(Failure::alone(CallError::ServerRefused, at)),
                     out,
                 );
             }
             Event::GoAway { .. } => {}
-            Event::Malformed(reason) => self.go_blind(connection, from, reason, out),
+            Event::Malformed(reason) => self.go_blind(connection, from, reason, at, out),
         }
     }
 
@@ -168,6 +168,7 @@ impl Http2 {
         connection: &Connection,
         from: Side,
         reason: &'static str,
+        at: u64,
         out: &mut Vec<Recorded>,
     ) {
         self.client = Direction::Blind;
@@ -175,7 +176,7 @@ impl Http2 {
         streams.closed = true;
         if from == Side::Server {
             self.server = Direction::Blind;
-            let failure = Some(CallError::MalformedResponse);
+            let failure = Some(Failure::alone(CallError::MalformedResponse, at));
             streams.finish_where(connection, |_, _| true, failure, out);
         } else {
             for (_, stream) in &mut streams.running {
@@ -207,14 +208,14 @@ impl Http2 {
         self.streams.finish_where(
             connection,
             |_, stream| stream.is_over(connection),
-            connection.failure(),
+            Failure::of(connection),
             out,
         );
     }
 
     /// The connection is over: everything open is finished.
     pub(super) fn finish(&mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
-        let failure = connection.failure();
+        let failure = Failure::of(connection);
         self.streams
             .finish_where(connection, |_, _| true, failure, out);
         if let Some(rest) = &mut self.rest {
@@ -277,7 +278,11 @@ impl Streams {
                 let mut stream = Stream::open(connection, id, &section.facts);
                 stream.fields(connection, from, section, text, at);
                 if self.last_taken.is_some_and(|last| id > last) {
-                    return stream.finish(connection, Some(CallError::ServerRefused), out);
+                    return stream.finish(
+                        connection,
+                        Some(Failure::alone(CallError::ServerRefused, at)),
+                        out,
+                    );
                 }
                 self.run(connection, id, stream);
             }
@@ -306,7 +311,7 @@ impl Streams {
             && stream.is_over(connection)
             && let Some(stream) = self.take(id)
         {
-            stream.finish(connection, connection.failure(), out);
+            stream.finish(connection, Failure::of(connection), out);
         }
     }
 
@@ -315,7 +320,7 @@ impl Streams {
         &mut self,
         connection: &Connection,
         wanted: impl Fn(u32, &Stream) -> bool,
-        failure: Option<CallError>,
+        failure: Option<Failure>,
         out: &mut Vec<Recorded>,
     ) {
         for (id, stream) in std::mem::take(&mut self.running) {

@@ -41,6 +41,28 @@ enum Tunnel {
     WebSocket(Box<WebSocket>),
 }
 
+/// Why a stream ends before its response was complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure {
+    error: CallError,
+    /// When, where the connection goes on without it.
+    at: Option<u64>,
+}
+
+impl Failure {
+    /// The stream is given up, and the connection goes on.
+    pub(super) fn alone(error: CallError, at: u64) -> Self {
+        let at = Some(at);
+        Self { error, at }
+    }
+
+    /// What failed the connection, if something did, fails its streams.
+    pub(super) fn of(connection: &Connection) -> Option<Self> {
+        let error = connection.failure()?;
+        Some(Self { error, at: None })
+    }
+}
+
 /// One direction of it.
 #[derive(Debug, Default)]
 struct Half {
@@ -268,7 +290,7 @@ impl Stream {
 
     /// One side gave the stream up. What was complete by then stays so, such as a response to a
     /// request of which the server did not want to see the rest.
-    pub(super) fn reset(&mut self, by: Side, code: u32) {
+    pub(super) fn reset(&mut self, by: Side, code: u32, at: u64) {
         let Some(draft) = &mut self.draft else {
             return;
         };
@@ -282,6 +304,7 @@ impl Stream {
             pushed,
         });
         if !self.response.ended {
+            draft.phases.closed = Some(at);
             draft.error.get_or_insert(match (by, code) {
                 (Side::Server, REFUSED_STREAM) => CallError::ServerRefused,
                 (Side::Server, _) => CallError::ServerCancelled,
@@ -316,13 +339,15 @@ impl Stream {
     pub(super) fn finish(
         self,
         connection: &Connection,
-        failure: Option<CallError>,
+        failure: Option<Failure>,
         out: &mut Vec<Recorded>,
     ) {
         let Some(mut draft) = self.draft else {
             return;
         };
         let failure = failure.filter(|_| !self.response.ended);
+        draft.phases.closed = draft.phases.closed.or(failure.and_then(|it| it.at));
+        let failure = failure.map(|it| it.error);
         if let Tunnel::WebSocket(websocket) = self.tunnel {
             websocket.finish(&mut draft, failure);
         } else {

@@ -209,6 +209,33 @@ fn streams_that_a_goaway_leaves_out_were_refused() {
 }
 
 #[test]
+fn a_stream_that_is_given_up_ends_then_though_its_connection_goes_on() {
+    let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+    let mut watched = Watched::new();
+    for stream in [1, 3, 5, 7] {
+        watched.client(&get(stream));
+    }
+    watched.client(&reset(1));
+    watched.server(&reset(3));
+    let goaway_at = watched.now + 10;
+    watched.server(&frame(GOAWAY, 0, 0, &[0, 0, 0, 5, 0, 0, 0, 0]));
+    watched.server(&frame(HEADERS, END_HEADERS, 5, &[0x80]));
+    watched
+        .observer
+        .closed(Side::Client, 1000, &mut watched.out);
+    let ended: Vec<_> = watched
+        .out
+        .iter()
+        .map(|it| (it.call.connection.ordinal, it.call.phases.closed))
+        .collect();
+    let at = |since: u64| Some(goaway_at + since - 20);
+    assert_eq!(
+        ended[..4],
+        [(1, at(0)), (3, at(10)), (7, at(20)), (5, at(30))]
+    );
+}
+
+#[test]
 fn what_comes_for_a_stream_that_is_over_belongs_to_no_call() {
     let mut watched = Watched::new();
     watched.client(&get(1));
