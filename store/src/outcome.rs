@@ -2,7 +2,11 @@
 //!
 //! Told alike from a call and from the columns of its block.
 
+mod refusal;
+
 use std::fmt;
+
+pub use refusal::Refusal;
 
 use crate::block::Columns;
 use crate::call::{Call, CallError, Detail, ErrorCode, Protocol};
@@ -47,6 +51,9 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, Copy)]
 pub struct Ending {
     is_grpc: bool,
+    is_sql: bool,
+    /// Whether it lasts as long as somebody wants to listen ([`Call::is_stream`]).
+    is_stream: bool,
     /// Whether a database answered.
     is_answered: bool,
     /// What error it answered.
@@ -64,6 +71,8 @@ impl Ending {
     pub fn of(call: &Call) -> Self {
         Self {
             is_grpc: call.protocol == Protocol::Grpc,
+            is_sql: call.protocol == Protocol::Postgresql,
+            is_stream: call.is_stream(),
             is_answered: call.protocol.is_database() && call.phases.latency_ns().is_some(),
             refused: refused(call),
             status: response_status(&call.response.head).unwrap_or_default(),
@@ -79,6 +88,8 @@ impl Ending {
         let is = |protocol: Protocol| code == Some(protocol.code());
         Self {
             is_grpc: is(Protocol::Grpc),
+            is_sql: is(Protocol::Postgresql),
+            is_stream: columns.streams.get(row).copied().unwrap_or_default(),
             is_answered: (is(Protocol::Postgresql) || is(Protocol::Redis))
                 && columns.latency_ns.get(row).is_some_and(|&ns| ns != 0),
             refused: columns
@@ -93,21 +104,39 @@ impl Ending {
     }
 
     /// Whether the call failed: a status of 500 or above, a gRPC status that stands for one
-    /// ([`grpc::is_server_failure`]), an error that a database answered, or one below the protocol. A
-    /// 404 or a NOT_FOUND is an answer, and so is what clients of Redis ask for on their way ([`POINTERS`]).
+    /// ([`grpc::is_server_failure`]), an error of a database that is no answer ([`Refusal`]), or an error below
+    /// the protocol. A 404 or a NOT_FOUND is an answer, and so is a key that is there already. A stream is over
+    /// when its client has heard enough.
     pub fn failed(self) -> bool {
         let grpc_status = self.grpc_status.checked_sub(1);
         self.status >= 500
-            || self.error != 0
-            || self
-                .refused
-                .is_some_and(|code| !POINTERS.contains(&code.as_str()))
+            || self.is_broken()
+            || self.refusal() == Some(Refusal::Failure)
             || grpc_status.is_some_and(grpc::is_server_failure)
+    }
+
+    /// What the error says that a database answered.
+    pub fn refusal(self) -> Option<Refusal> {
+        let code = self.refused?;
+        Some(match self.is_sql {
+            true => Refusal::of_sql(code),
+            false => Refusal::of_redis(code),
+        })
+    }
+
+    /// Whether something ended it that should not have, perhaps something that only newer sidecars know.
+    fn is_broken(self) -> bool {
+        let left = self.error().is_some_and(CallError::is_client_leaving);
+        self.error != 0 && !(self.is_stream && left)
+    }
+
+    fn error(self) -> Option<CallError> {
+        CallError::from_code(self.error.checked_sub(1)?)
     }
 
     /// How the call ended, in a word.
     pub fn outcome(self) -> Outcome {
-        let error = match self.error.checked_sub(1).and_then(CallError::from_code) {
+        let error = match self.error() {
             Some(error) => Outcome::Error(error),
             None if self.is_answered => Outcome::Answered,
             None => Outcome::Nothing,
@@ -123,10 +152,6 @@ impl Ending {
         }
     }
 }
-
-/// Errors of Redis that tell a client where or how to ask instead, or that there is nothing left to do: the key
-/// is on another node of the cluster, the script has to be sent whole, the group of consumers is there already.
-const POINTERS: &[&str] = &["MOVED", "ASK", "NOSCRIPT", "BUSYGROUP"];
 
 /// Code of the error that a database answered.
 pub fn refused(call: &Call) -> Option<ErrorCode> {
@@ -160,6 +185,18 @@ mod tests {
         assert_ends(&call, word, fails);
     }
 
+    #[test_case(CallError::ClientClosed, false; "closed")]
+    #[test_case(CallError::ClientReset, false; "closed with something on its way")]
+    #[test_case(CallError::ClientCancelled, false; "cancelled")]
+    #[test_case(CallError::ServerClosed, true; "by the server")]
+    fn a_stream_is_over_when_its_client_has_heard_enough(error: CallError, fails: bool) {
+        let mut events = call(5, "/events", 200);
+        events.error = Some(error);
+        assert_ends(&events, "200", true);
+        events.stream = Some(Box::default());
+        assert_ends(&events, "200", fails);
+    }
+
     #[test_case(Some(0), None, "OK", false)]
     #[test_case(Some(5), None, "NOT_FOUND", false)]
     #[test_case(Some(13), None, "INTERNAL", true)]
@@ -177,12 +214,14 @@ mod tests {
     fn a_database_call_ends() {
         let mut call = sql_call(5, "SELECT ?");
         assert_ends(&call, "ok", false);
-        let code = ErrorCode::read(b"23505").expect("a code");
         let severity = crate::call::Severity::Error;
-        if let Detail::Sql(sql) = &mut call.detail {
-            sql.error = Some(crate::call::SqlError { code, severity });
+        for (word, fails) in [("23505", false), ("42601", true)] {
+            let code = ErrorCode::read(word.as_bytes()).expect("a code");
+            if let Detail::Sql(sql) = &mut call.detail {
+                sql.error = Some(crate::call::SqlError { code, severity });
+            }
+            assert_ends(&call, word, fails);
         }
-        assert_ends(&call, "23505", true);
         let mut call = redis_call(5, "GET", "order:17");
         for (word, fails) in [("MOVED", false), ("WRONGTYPE", true)] {
             if let Detail::Redis(redis) = &mut call.detail {

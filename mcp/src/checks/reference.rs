@@ -105,7 +105,10 @@ const fn about(kind: Kind) -> &'static str {
              p99) a percentile that is too long is `inconclusive`."
         }
         Kind::Status => {
-            "How every call ends. A connection that could not be made has no status, and is no success."
+            "How every call ends. A status is asked of the calls that have one: one of HTTP not of databases, a name of gRPC's of \
+             calls of gRPC alone. A call that failed is no 2xx, whatever its status says: a 200 that was cut off, a call of gRPC with \
+             another status than OK, a connection that could not be made. Without `expect` it asks whether calls failed, as the filter \
+             `failed` has it ([filters](filters.md)); statements that were cancelled (57014) leave that open: `inconclusive`."
         }
         Kind::Count => "How many calls there are.",
         Kind::NoCall => "That there is none.",

@@ -1,9 +1,13 @@
 //! How calls end.
 
+mod wanted;
+
 use std::collections::BTreeMap;
 
 use remora_store::call::State;
 use remora_store::filter::{Filter, FlatFilter, StatusFilter};
+use remora_store::outcome::Refusal;
+use remora_store::query::Outcome;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,6 +18,7 @@ use super::{Finding, Judgement, Kind, Severity, Verdict};
 use crate::error::ApiError;
 use crate::tools::filter::FilterInput;
 use crate::traffic::{Observed, View};
+use wanted::Wanted;
 
 /// From this share of failures on, something is broken and not only unlucky.
 const BROKEN_SHARE: f64 = 0.05;
@@ -40,8 +45,8 @@ pub struct Expectation {
     pub filter: Option<FilterInput>,
     /// How every one of them ends, in words.
     expected: String,
-    /// What each of them matches; `None` for any that does not fail.
-    ends_so: Option<Filter>,
+    /// The status of each; `None` for any that does not fail.
+    status: Option<Wanted>,
 }
 
 impl Args {
@@ -51,10 +56,11 @@ impl Args {
     ///
     /// There is no such status.
     pub fn read(self) -> Result<Expectation, ApiError> {
-        let ends_so = self.filter_of_expected()?;
+        let filter = self.filter_of_expected()?;
+        let expect = self.expect.as_ref();
         Ok(Expectation {
             expected: self.expected(),
-            ends_so: self.expect.is_some().then_some(ends_so),
+            status: expect.map(|status| Wanted::new(status, filter)),
             filter: self.filter,
         })
     }
@@ -83,47 +89,76 @@ impl Args {
     }
 }
 
-/// Whether every call in `view` ended as it should.
+/// Whether every call in `view` ended as it should. A status is asked of those that have one; whether a statement
+/// that was cancelled failed, only who cancelled it could tell.
 pub fn judge(view: &View<'_>, expectation: &Expectation) -> Judgement {
     let expected = expectation.expected.clone();
     if view.is_empty() {
         return Judgement::nothing_matched(expected);
     }
-    let is_right = |call: &&Observed| match &expectation.ends_so {
+    let status = expectation.status.as_ref();
+    let is_meant = |call: &&Observed| status.is_none_or(|status| status.is_about(call));
+    let (calls, others): (Vec<&Observed>, Vec<&Observed>) = view.calls().partition(is_meant);
+    let left_out = status.filter(|_| !others.is_empty());
+    let left_out = left_out.map(|status| status.left_out(others.len()));
+    if let (true, Some(left_out)) = (calls.is_empty(), &left_out) {
+        return Judgement {
+            expected,
+            actual: left_out.clone(),
+            ..Judgement::inconclusive("no call that matched has such a status")
+        };
+    }
+    let is_right = |call: &Observed| match status {
         None => !call.ending.failed(),
-        Some(filter) => filter.matches(&call.found).unwrap_or(false),
+        Some(status) => status.is_met_by(call),
     };
-    let has_ended = |call: &&Observed| call.found.call.state != State::Open;
-    let ended = || view.calls().filter(has_ended);
-    let wrong: Vec<&Observed> = ended().filter(|call| !is_right(call)).collect();
-    let running = view.len() - ended().count();
-    let verdict = match (wrong.is_empty(), running) {
-        (true, 0) => Verdict::Pass,
-        (true, _) => Verdict::Inconclusive,
-        (false, _) => Verdict::Fail,
+    let ended = calls.iter().copied().filter(|call| has_ended(call));
+    let (right, wrong): (Vec<&Observed>, Vec<&Observed>) = ended.partition(|call| is_right(call));
+    let running = calls.len() - right.len() - wrong.len();
+    let cancelled = right.iter().filter(|call| is_cancelled(call)).count();
+    let mut actual = match wrong.len() {
+        0 => format!("{}, all so", counted(calls.len(), "call")),
+        n => format!(
+            "{n} of {} did not: {}",
+            counted(calls.len(), "call"),
+            endings(&wrong)
+        ),
     };
-    let shown = match wrong.is_empty() {
-        true => evidence(view.calls().map(Observed::id)),
-        false => evidence(wrong.iter().map(|call| call.id())),
+    if let Some(left_out) = left_out {
+        actual = format!("{actual}; {left_out}");
+    }
+    let open: Vec<String> = [
+        (running, "still running"),
+        (cancelled, "cancelled, by a timeout or on demand"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, how)| format!("{} {how}", counted(n, "call")))
+    .collect();
+    let (verdict, shown) = match (wrong.is_empty(), open.is_empty()) {
+        (true, true) => (Verdict::Pass, &calls),
+        (true, false) => (Verdict::Inconclusive, &calls),
+        (false, _) => (Verdict::Fail, &wrong),
     };
     Judgement {
         verdict,
         expected,
-        actual: match wrong.len() {
-            0 => format!("{}, all so", counted(view.len(), "call")),
-            n => format!(
-                "{n} of {} did not: {}",
-                counted(view.len(), "call"),
-                endings(&wrong)
-            ),
-        },
-        n: view.len() as u64,
-        evidence: shown,
-        why: match (wrong.is_empty(), running) {
-            (true, 1..) => format!("{} still running", counted(running, "call")),
-            _ => String::new(),
+        actual,
+        n: calls.len() as u64,
+        evidence: evidence(shown.iter().map(|call| call.id())),
+        why: match verdict {
+            Verdict::Inconclusive => open.join(", "),
+            Verdict::Pass | Verdict::Fail => String::new(),
         },
     }
+}
+
+fn has_ended(call: &Observed) -> bool {
+    call.found.call.state != State::Open
+}
+
+fn is_cancelled(call: &Observed) -> bool {
+    call.ending.refusal() == Some(Refusal::Cancelled)
 }
 
 /// Requests of a kind.
@@ -133,9 +168,10 @@ struct Group<'a> {
     failed: Vec<&'a Observed>,
     /// How many of those that failed caused a call that an injected fault met.
     above: usize,
+    cancelled: Vec<&'a Observed>,
 }
 
-/// Requests that fail, by kind.
+/// Requests that fail, and statements that were cancelled, by kind.
 pub fn find(view: &View<'_>) -> Vec<Finding> {
     let traffic = view.traffic();
     let mut groups: BTreeMap<String, Group<'_>> = BTreeMap::new();
@@ -145,6 +181,9 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
         };
         let group = groups.entry(subject(call)).or_default();
         group.total += 1;
+        if is_cancelled(call) {
+            group.cancelled.push(call);
+        }
         if call.ending.failed() {
             group.failed.push(call);
             group.above += usize::from(traffic.is_touched_below(exchange));
@@ -152,14 +191,17 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
     }
     groups
         .into_iter()
-        .filter(|(_, group)| !group.failed.is_empty())
-        .map(|(subject, group)| group.finding(subject))
+        .flat_map(|(subject, group)| [group.failing(&subject), group.cancelled(&subject)])
+        .flatten()
         .collect()
 }
 
 impl Group<'_> {
-    fn finding(&self, subject: String) -> Finding {
+    fn failing(&self, subject: &str) -> Option<Finding> {
         let (total, failed) = (self.total, self.failed.len());
+        if failed == 0 {
+            return None;
+        }
         let share = failed as f64 / total as f64;
         let severity = match failed {
             n if n < FEW_FAILURES || n == self.above => Severity::Low,
@@ -171,11 +213,11 @@ impl Group<'_> {
             0 => String::new(),
             n => format!("; {n} of them while an injected fault met what they called"),
         };
-        Finding {
+        Some(Finding {
             kind: Kind::Status,
             code: "failing",
             severity,
-            subject,
+            subject: subject.to_owned(),
             seen: format!(
                 "{failed} of {} failed ({}): {}{above}",
                 counted(total, "call"),
@@ -184,7 +226,25 @@ impl Group<'_> {
             ),
             n: failed as u64,
             evidence: evidence(self.failed.iter().map(|call| call.id())),
-        }
+        })
+    }
+
+    fn cancelled(&self, subject: &str) -> Option<Finding> {
+        let cancelled = &self.cancelled;
+        (!cancelled.is_empty()).then(|| Finding {
+            kind: Kind::Status,
+            code: "cancelled",
+            severity: Severity::Low,
+            subject: subject.to_owned(),
+            seen: format!(
+                "{} of {} cancelled, by a timeout or on demand: {}",
+                cancelled.len(),
+                counted(self.total, "call"),
+                endings(cancelled)
+            ),
+            n: cancelled.len() as u64,
+            evidence: evidence(cancelled.iter().map(|call| call.id())),
+        })
     }
 }
 
@@ -193,7 +253,7 @@ fn endings(calls: &[&Observed]) -> String {
     const SHOWN: usize = 4;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for call in calls {
-        *counts.entry(call.outcome().to_string()).or_default() += 1;
+        *counts.entry(ending(call)).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -209,88 +269,13 @@ fn endings(calls: &[&Observed]) -> String {
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use remora_store::call::{Call, Detail, ErrorCode};
-    use serde_json::{Value, json};
-    use test_case::test_case;
-
-    use super::super::testing::{findings, firm, judge, refused_field};
-    use super::*;
-    use crate::traffic::testing::{command, get, refused};
-
-    fn ending(statuses: &[u16]) -> Vec<crate::traffic::testing::Told> {
-        let calls = (0..).zip(statuses);
-        calls
-            .map(|(at_ms, status)| get(at_ms, "/pay", *status))
-            .collect()
-    }
-
-    #[test_case("CLIENT SETINFO", &[]; "an older server does not know what a newer client says of itself")]
-    #[test_case("HGETALL", &[("failing", "high")]; "a question")]
-    fn commands_that_redis_refuses(command_name: &str, expected: &[(&str, &str)]) {
-        let refuse = |call: &mut Call| {
-            if let Detail::Redis(redis) = &mut call.detail {
-                redis.error = ErrorCode::read(b"ERR");
-            }
-        };
-        let told = (0..5).map(|at_ms| command(at_ms, command_name, "k").having(refuse));
-        let found = findings(Kind::Status, told.collect());
-        let found: Vec<_> = found
-            .iter()
-            .map(|it| (it.code, it.severity.as_str()))
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test_case(json!({"expect": "2xx"}), &[200, 204], Verdict::Pass)]
-    #[test_case(json!({"expect": "2xx"}), &[200, 404], Verdict::Fail)]
-    #[test_case(json!({"expect": 404}), &[404], Verdict::Pass)]
-    #[test_case(json!({}), &[200, 404], Verdict::Pass; "a 404 is no failure")]
-    #[test_case(json!({}), &[200, 500], Verdict::Fail)]
-    #[test_case(json!({"expect": "2xx"}), &[], Verdict::Inconclusive)]
-    fn every_call_ends_so(args: Value, statuses: &[u16], expected: Verdict) {
-        let judgement = judge(Kind::Status, args, ending(statuses), &firm());
-        assert_eq!(judgement.verdict, expected, "{judgement:?}");
-    }
-
-    #[test]
-    fn a_call_that_runs_is_neither_right_nor_wrong() {
-        let running = get(1, "/pay", 200).having(|call| {
-            call.state = State::Open;
-            call.response = Default::default();
-        });
-        let told = vec![get(0, "/pay", 200), running];
-        let judgement = judge(Kind::Status, json!({"expect": "2xx"}), told, &firm());
-        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
-        assert_eq!(judgement.why, "1 call still running");
-    }
-
-    #[test]
-    fn a_connection_that_never_was_is_no_success() {
-        let told = vec![get(0, "/pay", 200), refused(1)];
-        let judgement = judge(Kind::Status, json!({"expect": "2xx"}), told, &firm());
-        assert_eq!(judgement.verdict, Verdict::Fail);
-        assert_eq!(
-            judgement.actual,
-            "1 of 2 calls did not: 1 × connect_refused"
-        );
-    }
-
-    #[test_case(&[500; 3], Some(Severity::High); "all")]
-    #[test_case(&[500, 500, 500, 200, 200, 200], Some(Severity::Medium); "half")]
-    #[test_case(&[500, 200, 200, 200], Some(Severity::Low); "one is bad luck")]
-    #[test_case(&[404, 429, 200], None; "answers")]
-    fn failures_are_found(statuses: &[u16], expected: Option<Severity>) {
-        let found = findings(Kind::Status, ending(statuses));
-        assert_eq!(found.first().map(|it| it.severity), expected, "{found:?}");
-    }
-
-    #[test]
-    fn a_status_that_is_none_is_refused() {
-        assert_eq!(
-            refused_field(Kind::Status, json!({"expect": "2x"})),
-            "args.expect"
-        );
+/// How a call ended: by its status, and by what went wrong behind it.
+fn ending(call: &Observed) -> String {
+    match (call.outcome(), call.error()) {
+        (outcome @ Outcome::Error(_), _) | (outcome, None) => outcome.to_string(),
+        (outcome, Some(error)) => format!("{outcome} {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

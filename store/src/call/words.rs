@@ -198,6 +198,16 @@ words! {
     }
 }
 
+impl CallError {
+    /// Whether the client left by itself: it closed, reset or cancelled.
+    pub const fn is_client_leaving(self) -> bool {
+        matches!(
+            self,
+            Self::ClientClosed | Self::ClientReset | Self::ClientCancelled
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -158,10 +158,9 @@ impl<'a> WholeCall<'a> {
 
     /// Whether a database answered, and no error; absent while nothing came.
     fn success(&self) -> Value<'_> {
-        let ending = Ending::of(self.call());
-        match ending.failed() || ending.outcome() == Outcome::Answered {
-            true => Value::Bool(!ending.failed()),
-            false => Value::Absent,
+        match Ending::of(self.call()).outcome() {
+            Outcome::Nothing => Value::Absent,
+            outcome => Value::Bool(outcome == Outcome::Answered),
         }
     }
 }

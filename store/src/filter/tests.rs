@@ -345,7 +345,7 @@ fn databases() -> Vec<FoundCall> {
 #[test_case("!postgresql_success", &[1]; "of one that runs nothing is known")]
 #[test_case("postgresql_error_code == \"23505\"", &[1])]
 #[test_case("postgresql_error_message.contains(\"there\")", &[1])]
-#[test_case("failed", &[1])]
+#[test_case("failed", &[]; "that a key is there already is an answer")]
 #[test_case("response.json.id == 7", &[0]; "one row is one object")]
 #[test_case("redis && redis_type == \"GET\"", &[2])]
 #[test_case("redis_command == \"GET\" && redis_key == \"order:17\"", &[2])]

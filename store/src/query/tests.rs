@@ -477,7 +477,9 @@ fn expected_summary(calls: &[FoundCall], by: &[GroupKey]) -> BTreeMap<Vec<String
         let group = groups.entry(key).or_default();
         group.calls += 1;
         let broken = matches!(grpc, Some(2 | 4 | 12..=15 | 17..));
-        let failed = status.is_some_and(|status| status >= 500) || error.is_some() || broken;
+        let left = found.call.is_stream() && error.is_some_and(CallError::is_client_leaving);
+        let cut_off = error.is_some() && !left;
+        let failed = status.is_some_and(|status| status >= 500) || cut_off || broken;
         let injected = found.call.fault.is_some();
         group.injected += u64::from(injected);
         group.errors += u64::from(failed && !injected);

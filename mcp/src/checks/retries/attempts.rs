@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use remora_store::call::{CallError, Leg, State};
 use remora_store::head::find_field;
+use remora_store::outcome::Refusal;
 use remora_store::query::Outcome;
 
 use super::rhythm::Rhythm;
@@ -91,19 +92,23 @@ pub fn delay_ns(failed: &Observed, next: &Observed) -> Option<i64> {
     Some(waited.max(0))
 }
 
-/// Whether a client has reason to try again: a failure, or an answer that says "later".
+/// Whether a client has reason to try again: a failure, an answer that says "later", or a statement that was
+/// cancelled.
 pub fn has_failed(call: &Observed) -> bool {
     let says_later = match call.outcome() {
         Outcome::Status(status) => matches!(status, 408 | 425 | 429),
         // RESOURCE_EXHAUSTED and ABORTED.
         Outcome::Grpc(status) => matches!(status, 8 | 10),
-        _ => false,
+        _ => matches!(
+            call.ending.refusal(),
+            Some(Refusal::Later | Refusal::Cancelled)
+        ),
     };
     call.ending.failed() || says_later
 }
 
 /// Whether a call is a connection to the server that never was.
-fn is_unconnected(call: &Observed) -> bool {
+pub(in crate::checks) fn is_unconnected(call: &Observed) -> bool {
     matches!(
         call.error(),
         Some(
