@@ -89,6 +89,17 @@ pub struct Question<'a> {
     body_size: u64,
 }
 
+impl Question<'_> {
+    /// The same as far as it is known before all of it was sent.
+    pub fn without_body(self) -> Self {
+        Self {
+            body: None,
+            body_size: 0,
+            ..self
+        }
+    }
+}
+
 /// Some of the calls of a stretch of time: what one check is about.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {

@@ -76,10 +76,13 @@ fn arguments(kind: Kind) -> Map<String, Value> {
 const fn about(kind: Kind) -> &'static str {
     match kind {
         Kind::Retries => {
-            "Attempts are calls with the same source, destination, method, path, query and body, each made when the one before it \
-             had failed: a status of 500 or above, 408, 425 or 429, a gRPC status that stands for one, or no answer at all. A delay \
-             runs from the end of the failed attempt to the first byte of the next. Without `expect_…` it asks whether anything is \
-             wrong: delays that do not grow, `Retry-After` passed over, retries that hide a fault, more than six of them."
+            "Attempts are calls with the same source, destination, method, path, query and body, and where that is sure the same \
+             [cause](causality.md), each made when the one before it had failed: a status of 500 or above, 408, 425 or 429, a gRPC \
+             status that stands for one, an error of a database that is a failure, says \"later\" (40001, 40P01, TRYAGAIN) or that the \
+             statement was cancelled (57014), or no answer at all. A delay runs from the end of the failed attempt to the first byte \
+             of the next. That there was no further retry can be told once it would have been due: before, `inconclusive`. Without \
+             `expect_…` it asks whether anything is wrong: delays that do not grow, `Retry-After` passed over, retries that hide a \
+             fault, more than six of them."
         }
         Kind::NPlusOne => {
             "How many calls with the same destination, method and route one call caused, counting those of which that is sure \

@@ -1,8 +1,8 @@
 //! Which calls are attempts at the same thing.
 //!
-//! Attempts have the same source, destination, method, path, query and body; one is made when the one
-//! before it has failed. A connection that could not be made is an attempt at the call that came
-//! through in the end.
+//! Attempts have the same source, destination, method, path, query and body, and where that is sure, the same
+//! cause; one is made when the one before it has failed. A connection that could not be made is an attempt at
+//! the call that came through in the end.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -32,8 +32,19 @@ const WAITING: usize = 256;
 pub struct Chain<'a> {
     /// The attempts, in order; all but the last have failed.
     pub attempts: Vec<&'a Observed>,
+    /// Whether another one has begun, and runs.
+    pub is_running: bool,
     /// The longest delay between them.
     longest_ns: i64,
+    /// The inbound leg that surely caused them.
+    cause: Option<usize>,
+}
+
+/// A call, and the inbound leg that surely caused it.
+#[derive(Clone, Copy)]
+struct Caused<'a> {
+    call: &'a Observed,
+    cause: Option<usize>,
 }
 
 /// What attempts have in common.
@@ -63,10 +74,29 @@ enum Destination<'a> {
 }
 
 impl<'a> Chain<'a> {
-    fn add(&mut self, call: &'a Observed) {
-        let delay = self.attempts.last().and_then(|last| delay_ns(last, call));
+    fn begin(first: Caused<'a>) -> Self {
+        Self {
+            attempts: vec![first.call],
+            is_running: false,
+            longest_ns: 0,
+            cause: first.cause,
+        }
+    }
+
+    fn add(&mut self, next: Caused<'a>) {
+        let delay = self
+            .attempts
+            .last()
+            .and_then(|last| delay_ns(last, next.call));
         self.longest_ns = self.longest_ns.max(delay.unwrap_or_default());
-        self.attempts.push(call);
+        self.attempts.push(next.call);
+        self.cause = self.cause.or(next.cause);
+    }
+
+    /// Whether a call has, or may have, the same cause: who is asked twice asks twice.
+    fn may_share_cause(&self, call: Caused<'_>) -> bool {
+        let both = self.cause.zip(call.cause);
+        both.is_none_or(|(one, other)| one == other)
     }
 
     /// How many times it was tried again.
@@ -122,51 +152,106 @@ pub(in crate::checks) fn is_unconnected(call: &Observed) -> bool {
 
 /// The requests of `view` whose first attempt failed, in the order in which they began.
 pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
-    let mut chains: Vec<Chain<'a>> = Vec::new();
-    let mut waiting: HashMap<Same<'a>, VecDeque<usize>> = HashMap::new();
-    let mut rhythms: HashMap<Same<'a>, Rhythm> = HashMap::new();
-    for call in view.calls() {
-        let unconnected = is_unconnected(call);
-        let takes_part = unconnected || (call.is_request() && !call.found.call.is_stream());
-        if !takes_part || is_greeting(call) || call.found.call.state == State::Open {
-            continue;
+    let mut following = Following::default();
+    let mut running = Vec::new();
+    for call in attempts(view) {
+        match call.call.found.call.state {
+            State::Open => running.push(call),
+            State::Complete | State::Lost => following.hear(call),
         }
-        let failed = has_failed(call);
-        let rhythm = rhythms.entry(Same::of(call, unconnected)).or_default();
-        let mut goes_on = waiting
-            .get_mut(&Same::of(call, unconnected))
-            .and_then(|places| take_next(places, &chains, call, rhythm));
-        rhythm.hear(call.began_ns(), failed);
-        if goes_on.is_none() && !unconnected && call.is_first_on_connection() {
-            goes_on = waiting
-                .get_mut(&Same::of(call, true))
-                .and_then(|places| take_next(places, &chains, call, &Rhythm::default()));
-        }
-        let place = match goes_on {
-            Some(place) => {
-                if let Some(chain) = chains.get_mut(place) {
-                    chain.add(call);
-                }
-                place
-            }
-            None if failed => {
-                chains.push(Chain {
-                    attempts: vec![call],
-                    longest_ns: 0,
-                });
-                chains.len() - 1
-            }
-            None => continue,
+    }
+    note_running(&mut following.chains, &running);
+    following.chains
+}
+
+/// The calls of `view` that may be attempts at something.
+fn attempts<'a>(view: &View<'a>) -> impl Iterator<Item = Caused<'a>> {
+    let traffic = view.traffic();
+    let calls = view.exchanges().filter_map(|exchange| {
+        Some(Caused {
+            call: traffic.told(exchange)?,
+            cause: exchange.outbound.and_then(|leg| traffic.cause(leg)),
+        })
+    });
+    calls.filter(|Caused { call, .. }| {
+        let is_attempt = call.is_request() && !call.found.call.is_stream();
+        (is_attempt || is_unconnected(call)) && !is_greeting(call)
+    })
+}
+
+/// What was tried so far, and what may be tried again.
+#[derive(Default)]
+struct Following<'a> {
+    chains: Vec<Chain<'a>>,
+    /// Places of chains whose last attempt failed.
+    waiting: HashMap<Same<'a>, VecDeque<usize>>,
+    rhythms: HashMap<Same<'a>, Rhythm>,
+}
+
+impl<'a> Following<'a> {
+    fn hear(&mut self, call: Caused<'a>) {
+        let Some(place) = self.place_of(call) else {
+            return;
         };
-        if failed {
-            let places = waiting.entry(Same::of(call, unconnected)).or_default();
+        if has_failed(call.call) {
+            let same = Same::of(call.call, is_unconnected(call.call));
+            let places = self.waiting.entry(same).or_default();
             if places.len() == WAITING {
                 places.pop_front();
             }
             places.push_back(place);
         }
     }
-    chains
+
+    /// The chain that `call` goes on with, or begins if it failed.
+    fn place_of(&mut self, call: Caused<'a>) -> Option<usize> {
+        let unconnected = is_unconnected(call.call);
+        let failed = has_failed(call.call);
+        let same = Same::of(call.call, unconnected);
+        let rhythm = self.rhythms.entry(same).or_default();
+        let waiting = self.waiting.get_mut(&Same::of(call.call, unconnected));
+        let mut goes_on = waiting.and_then(|places| take_next(places, &self.chains, call, rhythm));
+        rhythm.hear(call.call.began_ns(), failed);
+        if goes_on.is_none() && !unconnected && call.call.is_first_on_connection() {
+            let waiting = self.waiting.get_mut(&Same::of(call.call, true));
+            goes_on = waiting
+                .and_then(|places| take_next(places, &self.chains, call, &Rhythm::default()));
+        }
+        match goes_on {
+            Some(place) => self.chains.get_mut(place)?.add(call),
+            None if failed => self.chains.push(Chain::begin(call)),
+            None => return None,
+        }
+        Some(goes_on.unwrap_or(self.chains.len() - 1))
+    }
+}
+
+/// Notes at which chains another attempt runs: of its body it is not known yet whether it is the same.
+fn note_running<'a>(chains: &mut [Chain<'a>], running: &[Caused<'a>]) {
+    let mut begun: HashMap<Same<'a>, Vec<Caused<'a>>> = HashMap::new();
+    for call in running {
+        let heads = [Same::of_head(call.call), Same::of(call.call, true)];
+        for same in heads {
+            begun.entry(same).or_default().push(*call);
+        }
+    }
+    for chain in chains {
+        let Some(last) = chain.attempts.last().filter(|last| has_failed(last)) else {
+            continue;
+        };
+        let same = match is_unconnected(last) {
+            true => Same::of(last, true),
+            false => Same::of_head(last),
+        };
+        let Some(ended) = last.ended_ns() else {
+            continue;
+        };
+        let mut begun = begun.get(&same).into_iter().flatten();
+        chain.is_running = begun.any(|next| {
+            let delay = next.call.began_ns().saturating_sub(ended);
+            delay >= -CLOCKS_APART_NS && goes_on_after(chain, delay) && chain.may_share_cause(*next)
+        });
+    }
 }
 
 /// The request that `call` tries again: of those that failed before it began, the one that has waited
@@ -174,20 +259,18 @@ pub fn chains<'a>(view: &View<'a>) -> Vec<Chain<'a>> {
 fn take_next(
     places: &mut VecDeque<usize>,
     chains: &[Chain<'_>],
-    call: &Observed,
+    call: Caused<'_>,
     rhythm: &Rhythm,
 ) -> Option<usize> {
+    let began = call.call.began_ns();
     let mut place = 0;
     while let Some(chain) = places.get(place).and_then(|it| chains.get(*it)) {
         let last = chain.attempts.last()?;
-        match last
-            .ended_ns()
-            .map(|ended| call.began_ns().saturating_sub(ended))
-        {
-            Some(delay) if delay < -CLOCKS_APART_NS => place += 1,
+        match last.ended_ns().map(|ended| began.saturating_sub(ended)) {
+            Some(delay) if delay < -CLOCKS_APART_NS || !chain.may_share_cause(call) => place += 1,
             Some(delay)
                 if goes_on_after(chain, delay)
-                    && !rhythm.is_next(call.began_ns().saturating_sub(last.began_ns())) =>
+                    && !rhythm.is_next(began.saturating_sub(last.began_ns())) =>
             {
                 return places.remove(place);
             }
@@ -211,6 +294,14 @@ fn goes_on_after(chain: &Chain<'_>, delay_ns: i64) -> bool {
 }
 
 impl<'a> Same<'a> {
+    /// The same without the body.
+    fn of_head(call: &'a Observed) -> Self {
+        Self {
+            question: Some(call.question().without_body()),
+            ..Self::of(call, false)
+        }
+    }
+
     /// What attempts at `call` have in common; of attempts to connect, the two ends alone.
     fn of(call: &'a Observed, connecting: bool) -> Self {
         let found = &call.found;

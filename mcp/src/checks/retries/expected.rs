@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::judgement::{Ground, Judgement, Verdict};
 use super::super::words::{counted, evidence, span, spans};
-use super::attempts::{Chain, has_failed};
+use super::attempts::Chain;
 use super::schedule::{Schedule, Shape};
 use super::{Args, Backoff};
 use crate::error::ApiError;
@@ -33,6 +33,8 @@ pub(super) struct Expected {
 /// How one request did.
 enum Fared {
     Well,
+    /// As far as it went; it did not have to show all that is expected, and why.
+    Untried(&'static str),
     /// It cannot be told, and why.
     Unknown(&'static str),
     Badly(String),
@@ -113,17 +115,22 @@ impl Expected {
         let mut well = Vec::new();
         let mut badly = Vec::new();
         let mut unknown = Vec::new();
+        let mut untried = Vec::new();
         for chain in chains {
             match self.fares(chain, ground) {
                 Fared::Well => well.push(chain),
                 Fared::Badly(why) => badly.push((chain, why)),
                 Fared::Unknown(why) => unknown.push((chain, why)),
+                Fared::Untried(why) => untried.push((chain, why)),
             }
         }
-        let (verdict, shown, why) = match (badly.first(), well.first(), unknown.first()) {
+        let undecided = unknown.len() + untried.len();
+        let is_shown = !well.is_empty();
+        let open = unknown.first().or(untried.first().filter(|_| !is_shown));
+        let (verdict, shown, why) = match (badly.first(), open, well.first()) {
             (Some((chain, why)), _, _) => (Verdict::Fail, *chain, why.clone()),
-            (None, Some(chain), _) => (Verdict::Pass, *chain, String::new()),
-            (None, None, Some((chain, why))) => (Verdict::Inconclusive, *chain, (*why).to_owned()),
+            (None, Some((chain, why)), _) => (Verdict::Inconclusive, *chain, (*why).to_owned()),
+            (None, None, Some(chain)) => (Verdict::Pass, *chain, String::new()),
             (None, None, None) => return Judgement::inconclusive("no call failed"),
         };
         let mut actual = describe(shown);
@@ -133,7 +140,7 @@ impl Expected {
                 counted(chains.len(), "request"),
                 well.len(),
                 badly.len(),
-                unknown.len()
+                undecided
             );
         }
         Judgement {
@@ -149,53 +156,78 @@ impl Expected {
     fn fares(&self, chain: &Chain<'_>, ground: &Ground) -> Fared {
         let delays: Vec<f64> = chain.delays();
         if let Some((place, delay)) = self.first_off(&delays) {
-            return Fared::Badly(self.blame(&delays, place, delay));
+            return match ground.has_gaps && self.may_hide_another(place, delay) {
+                true => Fared::Unknown("records are missing, and an attempt may be among them"),
+                false => Fared::Badly(self.blame(&delays, place, delay)),
+            };
         }
         let Some(expected) = self.retries else {
             return match delays.len() {
-                0 | 1 => Fared::Unknown("too few retries to tell by which rule the delays grow"),
+                0 | 1 => Fared::Untried("too few retries to tell by which rule the delays grow"),
                 _ => Fared::Well,
             };
         };
-        let retries = chain.retries();
-        if retries == expected {
-            return Fared::Well;
-        }
+        let retries = chain.retries() + usize::from(chain.is_running);
         if retries > expected {
             return Fared::Badly(format!(
                 "{} where {expected} were expected",
                 counted(retries, "retry")
             ));
         }
-        let Some(last) = chain.attempts.last() else {
-            return Fared::Unknown("there was no attempt");
-        };
-        if !has_failed(last) {
+        if chain.is_running {
+            return Fared::Unknown("an attempt is still running");
+        }
+        if chain.succeeded() {
+            return match retries == expected {
+                true => Fared::Well,
+                false => Fared::Untried(
+                    "an attempt succeeded before all retries were needed: have more of them fail, with a fault for example",
+                ),
+            };
+        }
+        if self.may_go_on(chain, &delays, ground) {
             return Fared::Unknown(
-                "an attempt succeeded before all retries were needed: have more of them fail, with a fault for example",
+                "what was looked at ends before it is sure that there is no further retry: wait longer before it is sealed",
             );
         }
-        let next = match self.delay_before(retries) {
+        match (retries == expected, ground.has_gaps) {
+            (true, _) => Fared::Well,
+            (false, true) => Fared::Unknown("records are missing, and a retry may be among them"),
+            (false, false) => Fared::Badly(format!(
+                "given up after {} where {expected} were expected",
+                counted(retries, "retry")
+            )),
+        }
+    }
+
+    /// Whether what was looked at ends before another retry would have been due.
+    fn may_go_on(&self, chain: &Chain<'_>, delays: &[f64], ground: &Ground) -> bool {
+        let due_ns = match self.delay_after(chain.retries()) {
             Some(delay) => delay * (1.0 + self.tolerance) + SLACK_NS,
             None => delays.iter().fold(LEAST_PATIENCE_NS, |longest, delay| {
                 longest.max(delay * PATIENCE)
             }),
         };
-        let left = last
-            .ended_ns()
-            .map(|ended| ground.until_ns.saturating_sub(ended));
-        if left.is_some_and(|left| (left as f64) < next) {
-            return Fared::Unknown(
-                "what was looked at ends before the next retry was due: wait longer before it is sealed",
-            );
+        let ended = chain.attempts.last().and_then(|last| last.ended_ns());
+        ended.is_some_and(|ended| (ground.until_ns.saturating_sub(ended) as f64) < due_ns)
+    }
+
+    /// Whether a delay that is not as expected may be two, with an attempt between them that is not there: a
+    /// delay that grows too long, or any, where those before may be missing and the expected ones do not grow.
+    fn may_hide_another(&self, place: usize, delay: f64) -> bool {
+        let is_longer = self.delay_before(place).is_some_and(|it| delay > it);
+        is_longer || !self.delays_ns.is_sorted()
+    }
+
+    /// The delay that would come after so many retries: as expected, or as those before it grow.
+    fn delay_after(&self, retries: usize) -> Option<f64> {
+        if let Some(delay) = self.delay_before(retries) {
+            return Some(delay);
         }
-        if ground.has_gaps {
-            return Fared::Unknown("records are missing, and a retry may be among them");
-        }
-        Fared::Badly(format!(
-            "given up after {} where {expected} were expected",
-            counted(retries, "retry")
-        ))
+        let [.., before, last] = self.delays_ns.as_slice() else {
+            return None;
+        };
+        Some(last * (last / before.max(1.0)).clamp(1.0, PATIENCE))
     }
 
     /// The delay before a retry, from 0, in nanoseconds, as far as it is expected.
