@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use remora_store::call::{CallId, Leg, Protocol};
+use remora_store::call::{BODY_DIGEST_PREFIX_BYTES, CallId, Leg, Protocol};
 use remora_store::head::find_field;
 use remora_store::query::Outcome;
 use schemars::JsonSchema;
@@ -138,13 +138,15 @@ impl Asked<'_> {
 }
 
 impl<'a> Key<'a> {
-    /// Whether every answer was the same, so that the first one would have done.
+    /// Whether every answer was the same, so that the first one would have done. Of one that is longer than what
+    /// is digested of it that cannot be told.
     fn is_unchanged(&self) -> bool {
-        let is_hidden = |asked: &Asked<'a>| {
+        let is_unknown = |asked: &Asked<'a>| {
             let found = &asked.call.found;
-            found.withheld && found.call.response.body_size > 0
+            let size = found.call.response.body_size;
+            (found.withheld && size > 0) || size > BODY_DIGEST_PREFIX_BYTES as u64
         };
-        if self.asked.iter().any(is_hidden) {
+        if self.asked.iter().any(is_unknown) {
             return false;
         }
         let answer = |asked: &Asked<'a>| {

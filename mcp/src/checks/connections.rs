@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remora_store::call::{CallError, CallId, Leg, Side};
+use remora_store::call::{CallError, CallId, Leg, Protocol, Side};
 use remora_store::head::find_field;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -88,7 +88,9 @@ struct Use<'a> {
     used: BTreeSet<(u128, u64)>,
     /// Those of which the first call was seen: the others were there before.
     opened: BTreeSet<(u128, u64)>,
-    /// Calls that were not the first on their connection.
+    /// Calls that could share a connection with others.
+    shareable: usize,
+    /// Those of them that were not the first on their connection.
     reused: usize,
     /// Those that were reset or never stood.
     broken: BTreeSet<(u128, u64)>,
@@ -108,9 +110,13 @@ impl<'a> Use<'a> {
         if self.used.insert(connection) {
             self.firsts.push(call.id());
         }
-        match call.is_first_on_connection() {
-            true => _ = self.opened.insert(connection),
-            false => self.reused += 1,
+        let is_first = call.is_first_on_connection();
+        if is_first {
+            self.opened.insert(connection);
+        }
+        if !is_whole_connection(call) {
+            self.shareable += 1;
+            self.reused += usize::from(!is_first);
         }
         let is_broken = matches!(
             recorded.error,
@@ -144,7 +150,7 @@ impl<'a> Use<'a> {
             "{} on {}, {} on a used one; {} reset or not made; at most {} at a time",
             counted(self.calls.len(), "call"),
             counted(self.used.len(), "connection"),
-            percent(self.reused, self.calls.len()),
+            percent(self.reused, self.shareable),
             self.broken.len(),
             self.peak(),
         )
@@ -178,6 +184,15 @@ impl<'a> Use<'a> {
     }
 }
 
+/// Whether a record is of a connection and not of one call on it: whatever passes in a WebSocket or in TLS, passes
+/// in there.
+fn is_whole_connection(call: &Observed) -> bool {
+    matches!(
+        call.found.call.protocol,
+        Protocol::WebSocket | Protocol::Tls | Protocol::Opaque
+    )
+}
+
 fn says_close(head: &[u8]) -> bool {
     find_field(head, b"connection").is_some_and(|value| {
         value
@@ -193,24 +208,32 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     if all.calls.is_empty() {
         return Judgement::nothing_matched(args.expected());
     }
-    let reuse = all.reused as f64 / all.calls.len() as f64;
+    let reuse = all.reused as f64 / all.shareable.max(1) as f64;
+    let is_untold = args.min_reuse.is_some() && all.shareable == 0;
     let found = find(view);
     let fails = [
-        args.min_reuse.is_some_and(|least| reuse < least),
+        args.min_reuse
+            .is_some_and(|least| !is_untold && reuse < least),
         args.max_opened
             .is_some_and(|most| all.opened.len() as u64 > most),
         args.max_broken
             .is_some_and(|most| all.broken.len() as u64 > most),
         args.is_open() && !found.is_empty(),
     ];
-    let why = found
-        .first()
-        .map_or_else(String::new, |worst| worst.seen.clone());
+    let verdict = match (fails.contains(&true), is_untold) {
+        (true, _) => Verdict::Fail,
+        (false, true) => Verdict::Inconclusive,
+        (false, false) => Verdict::Pass,
+    };
+    let why = match (verdict, found.first()) {
+        (Verdict::Inconclusive, _) => {
+            "none of the calls could share a connection: WebSockets and what passes unread, such as TLS, have one each".to_owned()
+        }
+        (_, Some(worst)) => worst.seen.clone(),
+        (_, None) => String::new(),
+    };
     Judgement {
-        verdict: match fails.contains(&true) {
-            true => Verdict::Fail,
-            false => Verdict::Pass,
-        },
+        verdict,
         expected: args.expected(),
         actual: all.describe(),
         n: all.calls.len() as u64,
@@ -227,7 +250,7 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
     let outbound = view
         .calls()
         .filter(|call| call.found.call.leg == Leg::Outbound);
-    for call in outbound.filter(|call| call.is_request()) {
+    for call in outbound.filter(|call| call.is_request() && !is_whole_connection(call)) {
         uses.entry((call.src(), call.dst())).or_default().add(call);
     }
     let wasteful = uses.into_iter().filter_map(|((src, dst), used)| {
@@ -325,6 +348,27 @@ mod tests {
             judgement.actual,
             "30 calls on 3 connections, 90 % on a used one; 1 reset or not made; at most 1 at a time"
         );
+    }
+
+    /// So many WebSockets, or connections that pass unread, one after the other.
+    fn whole_connections(n: i64, protocol: Protocol) -> Vec<Told> {
+        let told = calls(n, 1, 1000).into_iter();
+        told.map(|told| told.having(|call| call.protocol = protocol))
+            .collect()
+    }
+
+    #[test_case(Protocol::WebSocket)]
+    #[test_case(Protocol::Tls)]
+    fn what_has_a_connection_of_its_own_shares_none(protocol: Protocol) {
+        let told = whole_connections(30, protocol);
+        assert_eq!(findings(Kind::Connections, told.clone()), []);
+        let args = json!({"min_reuse": 0.5});
+        let judgement = judge(Kind::Connections, args.clone(), told.clone(), &firm());
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+        let mut with_requests = told;
+        with_requests.extend(calls(30, 10, 10));
+        let judgement = judge(Kind::Connections, args, with_requests, &firm());
+        assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:?}");
     }
 
     #[test]

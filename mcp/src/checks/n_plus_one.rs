@@ -67,9 +67,11 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn new(parent: &'a Observed, children: Vec<&'a Observed>) -> Self {
         let asked: HashSet<Question<'_>> = children.iter().map(|call| call.question()).collect();
-        let mut again: HashMap<(Question<'_>, Option<Digest>), usize> = HashMap::new();
-        for call in children.iter().filter(|call| is_known_whole(call)) {
-            *again.entry((call.question(), answer(call))).or_default() += 1;
+        let mut again: HashMap<(Question<'_>, Digest), usize> = HashMap::new();
+        for call in &children {
+            if let Some(answer) = answer(call) {
+                *again.entry((call.question(), answer)).or_default() += 1;
+            }
         }
         Self {
             distinct: asked.len(),
@@ -125,20 +127,13 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Whether it is known what a call asked and was told, so that another one can be called the same. Of HTTP the
-/// address says enough.
-fn is_known_whole(call: &Observed) -> bool {
-    let recorded = &call.found.call;
-    recorded.protocol.is_http()
-        || recorded.request.body_digest.is_some() && recorded.response.body_digest.is_some()
-}
-
-/// What a database answered: one that says something else was not asked in vain, such as for the next number of
-/// a sequence, or again behind a change.
+/// What a call was told, where it is known what it asked: one that is told something else was not asked in vain,
+/// such as whether a job is done, for the next number of a sequence, or again behind a change. Of HTTP the address
+/// says enough of what was asked.
 fn answer(call: &Observed) -> Option<Digest> {
     let recorded = &call.found.call;
-    let is_database = !recorded.protocol.is_http();
-    recorded.response.body_digest.filter(|_| is_database)
+    let is_asked = recorded.protocol.is_http() || recorded.request.body_digest.is_some();
+    recorded.response.body_digest.filter(|_| is_asked)
 }
 
 /// The calls in `view` that were surely caused, by what caused them and by kind; without attempts after a

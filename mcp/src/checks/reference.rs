@@ -87,17 +87,18 @@ const fn about(kind: Kind) -> &'static str {
         Kind::NPlusOne => {
             "How many calls with the same destination, method and route one call caused, counting those of which that is sure \
              ([how](causality.md)), and not attempts after a failure. Found are one call for each of something (five or more \
-             different ones), and the same asked again though the first answer was good."
+             different ones), and the same asked again, answered well and with the same each time."
         }
         Kind::Cache => {
-            "Requests (GET and HEAD, answered well) with the same destination, path and query: a hit is one that made its service ask nobody, or that was answered with 304. It needs a sidecar beside the service, on both of its sides. Found are answers that never change, that anybody may have, and that are made anew each of five times or more."
+            "Requests (GET and HEAD, answered well) with the same destination, path and query: a hit is one that made its service ask nobody, or that was answered with 304. It needs a sidecar beside the service, on both of its sides. Found are answers that never change, that anybody may have, and that are made anew each of five times or more; of answers longer than 4 KiB it is not known whether they change."
         }
         Kind::Secrets => {
             "Where secrets go, by the tags that stand in their place: in a URL; and what somebody had sent to a pod, sent on by it, out of the cluster, to another namespace or to another workload. A request that is passed through as it came, as gateways do, is none. `may_receive` names those who may have what was received."
         }
         Kind::Connections => {
             "How many connections the calls were made on, how many of them were on one that was used before, and how many were \
-             reset or could not be made. Without limits it asks whether callers with a sidecar open one for each call."
+             reset or could not be made. Without limits it asks whether callers with a sidecar open one for each call. `min_reuse` \
+             and that are about calls that can share a connection: a WebSocket cannot, and of what passes unread it is not known."
         }
         Kind::Headers => {
             "What every head has, and what none has. With `propagate` a header of the request has to go on, with the same value, \

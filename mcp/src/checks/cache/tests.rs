@@ -172,6 +172,15 @@ fn answers_that_change_are_not_missed_by_a_cache() {
     assert_eq!(findings(Kind::Cache, told.collect()), []);
 }
 
+#[test]
+fn answers_that_are_longer_than_their_digest_may_change_unseen() {
+    for (size, found) in [(4096, 1), (4097, 0)] {
+        let told = orders(12, 12).into_iter();
+        let told = told.map(|told| told.having(|call| call.response.body_size = size));
+        assert_eq!(findings(Kind::Cache, told.collect()).len(), found, "{size}");
+    }
+}
+
 #[test_case(json!({"expect_hit_ratio": 90}), "args.expect_hit_ratio")]
 #[test_case(json!({"expect_warm_p50_ms": -1}), "args.expect_warm_p50_ms")]
 fn numbers_that_are_none_are_refused(args: Value, field: &str) {

@@ -19,8 +19,17 @@ fn items(n: i64, every_ms: i64) -> Vec<Told> {
 }
 
 fn same(n: i64, status: u16) -> Vec<Told> {
-    (0..n)
-        .map(|it| get(10 + it * 5, "/rates", status))
+    told_of("/rates", status, (0..n).map(|_| Some(7)))
+}
+
+/// The same question of HTTP, answered with what has these digests.
+fn told_of(path: &str, status: u16, digests: impl IntoIterator<Item = Option<u8>>) -> Vec<Told> {
+    let asked = (0..).zip(digests);
+    asked
+        .map(|(it, digest)| {
+            let digest = digest.map(|byte| Digest([byte; 16]));
+            get(10 + it * 5, path, status).having(|call| call.response.body_digest = digest)
+        })
         .collect()
 }
 
@@ -30,6 +39,9 @@ fn same(n: i64, status: u16) -> Vec<Told> {
 #[test_case(items(4, 5), &[]; "too few to tell")]
 #[test_case(same(3, 200), &[("same_call_again", "medium")]; "the same three times")]
 #[test_case(same(2, 200), &[("same_call_again", "low")]; "the same twice")]
+#[test_case(told_of("/jobs/7", 200, [Some(1), Some(1), Some(2)]), &[("same_call_again", "low")]; "until it is done")]
+#[test_case(told_of("/jobs/7", 200, [Some(1), Some(2), Some(3)]), &[]; "told something else each time")]
+#[test_case(told_of("/jobs/7", 200, [None, None, None]), &[]; "answers of which nothing was kept")]
 #[test_case(same(3, 503), &[]; "attempts are not asked again in vain")]
 #[test_case(same(1, 200), &[]; "once")]
 #[test_case(queries("SELECT * FROM orders WHERE id = ?", |it| it as u8), &[("one_call_for_each", "medium")]; "a query for each row")]

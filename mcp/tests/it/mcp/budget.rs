@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use remora_store::call::{Call, Leg};
+use remora_store::call::{Call, Digest, Leg};
 use remora_store::testing::call as recorded;
 use serde_json::json;
 
@@ -80,6 +80,7 @@ fn request_and_what_it_asked(number: i64) -> Vec<Call> {
         asked.src = SocketAddr::from(([10, 0, 0, 7], 50_000));
         asked.dst = SocketAddr::from(([10, 0, 0, 8], 8081));
         asked.connection.ordinal = u32::try_from(place).unwrap();
+        asked.response.body_digest = Some(Digest([7; 16]));
         connection(&mut asked, 2 * number + 1);
         asked
     });
