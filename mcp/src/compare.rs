@@ -4,7 +4,8 @@
 mod difference;
 mod sample;
 
-use remora_store::filter::{Filter, FlatFilter};
+use remora_store::call::Leg;
+use remora_store::filter::{Filter, FlatFilter, nearest};
 use remora_store::store::Scope;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::snapshot::sight::Sight;
 use crate::tools::call_get::look_at;
 use crate::tools::filter::FilterInput;
 use crate::tools::recorder_status::blind_spots;
-use crate::tools::window;
+use crate::tools::{text, window};
 use crate::traffic::gather::{aside, gather, pick};
 use difference::{Difference, Side, differences};
 
@@ -128,14 +129,14 @@ async fn side(
     app: &App,
     caller: &Scope,
     field: &'static str,
-    text: &str,
+    named: &str,
     within: Option<&str>,
     filter: &Filter,
     spots: &mut Vec<String>,
 ) -> Result<Side, ApiError> {
-    let (sight, filter) = match text.split_once('@') {
+    let (sight, filter) = match named.split_once('@') {
         None => {
-            let sight = Sight::read(app, caller, text).await;
+            let sight = Sight::read(app, caller, named).await;
             (sight.map_err(|error| error.field(field))?, filter.clone())
         }
         Some((workload, revision)) => {
@@ -146,6 +147,11 @@ async fn side(
     };
     let gathered = gather(app, &sight, false).await?;
     let picked = pick(app, &sight, filter).await?;
+    if picked.ids.is_empty()
+        && let Some((workload, revision)) = named.split_once('@')
+    {
+        refuse_unknown(app, &sight.scope, field, workload, revision).await?;
+    }
     let coverage = Coverage::of(app, &sight.scope, sight.window).await?;
     let no_time = picked
         .is_cut
@@ -162,7 +168,8 @@ async fn side(
     .await
 }
 
-/// Calls that a revision of a workload received or made.
+/// Calls that a revision of a workload received or made, as its own sidecars saw them: whoever else calls the
+/// workload does not know which revision answers.
 fn revision_filter(
     field: &'static str,
     workload: &str,
@@ -176,18 +183,45 @@ fn revision_filter(
             error.hint("the id of a snapshot, live:2h, or workload@revision such as orders@7f9c")
         );
     }
-    let of = |src: bool| {
+    let of = |leg: Leg| {
         let name = Some(workload.to_owned());
         Filter::from_flat(&FlatFilter {
-            src: name.clone().filter(|_| src),
-            dst: name.filter(|_| !src),
+            src: name.clone().filter(|_| leg == Leg::Outbound),
+            dst: name.filter(|_| leg == Leg::Inbound),
             revision: Some(revision.to_owned()),
+            r#where: Some(format!("leg == \"{leg}\"")),
             ..FlatFilter::default()
         })
     };
-    let received = of(false).map_err(ApiError::bad_filter)?;
-    let made = of(true).map_err(ApiError::bad_filter)?;
+    let received = of(Leg::Inbound).map_err(ApiError::bad_filter)?;
+    let made = of(Leg::Outbound).map_err(ApiError::bad_filter)?;
     Ok(received.or(made))
+}
+
+/// Refuses a revision that nobody recorded, where one that somebody did has nearly its name.
+async fn refuse_unknown(
+    app: &App,
+    scope: &Scope,
+    field: &'static str,
+    workload: &str,
+    revision: &str,
+) -> Result<(), ApiError> {
+    let given = format!("{workload}@{revision}");
+    let recorders = app.store.recorders(scope).await?;
+    let names = recorders.iter().filter_map(|it| {
+        let workload = text::name(&it.origin.workload)?;
+        Some(format!("{workload}@{}", text::name(&it.origin.revision)?))
+    });
+    let known: Vec<String> = names.collect();
+    if known.contains(&given) {
+        return Ok(());
+    }
+    let Some(near) = nearest(&given, known.iter().map(String::as_str)) else {
+        return Ok(());
+    };
+    let message = format!("{field}: nobody recorded {}", quoted(&given));
+    let error = ApiError::bad_request("bad_parameter", message).field(field);
+    Err(error.hint(format!("did you mean {near}?")))
 }
 
 impl CompareAnswer {

@@ -1,13 +1,15 @@
 //! Two sides compared over HTTP.
 
+use std::net::SocketAddr;
+
 use remora_store::block::Origin;
-use remora_store::call::Call;
+use remora_store::call::{Call, Leg};
 use remora_store::testing::call;
 use serde_json::Value;
 use test_case::test_case;
 
 use crate::hub::TestHub;
-use crate::shop::{BEGAN_NS, block, origin};
+use crate::shop::{BEGAN_NS, ORDERS, block, origin};
 
 const MS: i64 = 1_000_000;
 
@@ -74,6 +76,52 @@ async fn a_newer_revision_that_fails_more_is_told_with_calls_of_both() {
             .count()
     };
     assert_eq!((of("c1-"), of("c2-")), (2, 2), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_revision_is_judged_by_what_its_own_sidecars_saw() {
+    let hub = TestHub::start().await;
+    let serving = |revision_name, incarnation| Origin {
+        serves: vec![SocketAddr::from(ORDERS)],
+        ..revision(revision_name, incarnation)
+    };
+    let older = block(serving("v1", 0xa1), 1, &calls(10, 0, "/pay"));
+    let newer = block(serving("v2", 0xa2), 1, &calls(20, 0, "/pay"));
+    let asked = calls(40, 0, "/stock").into_iter().map(|call| Call {
+        leg: Leg::Outbound,
+        ..call
+    });
+    let web = Origin {
+        revision: "v1".to_owned(),
+        ..origin("web", 0xb1)
+    };
+    let web = block(web, 1, &asked.collect::<Vec<_>>());
+    assert_eq!(hub.ingest(&[older, newer, web]).await.status, 200);
+    let path = "/api/v1/compare?base=orders@v1&head=orders@v2";
+    let answer = hub.get(path).await.json();
+    assert_eq!(
+        (&answer["base_calls"], &answer["head_calls"]),
+        (&10.into(), &20.into()),
+        "{answer}"
+    );
+}
+
+#[test_case("orders@v9", Some("did you mean orders@v1?"); "no such revision")]
+#[test_case("ordrs@v1", Some("did you mean orders@v1?"); "no such workload")]
+#[test_case("payments@7f9c", None; "nothing like it")]
+#[tokio::test]
+async fn a_revision_that_nobody_recorded_is_refused_with_the_nearest(
+    base: &str,
+    hint: Option<&str>,
+) {
+    let hub = two_revisions().await;
+    let path = format!("/api/v1/compare?base={base}&head=orders@v2");
+    let answer = hub.get(&path).await.json();
+    assert_eq!(answer["error"]["hint"].as_str(), hint, "{answer}");
+    if hint.is_none() {
+        let summary = "nothing to compare with: base has no calls";
+        assert_eq!(answer["summary"], summary, "{answer}");
+    }
 }
 
 #[tokio::test]
