@@ -90,8 +90,8 @@ pub struct Call {
 
 impl Call {
     /// Whether it lasts as long as somebody wants to listen, so that its latency says nothing of how fast
-    /// the server is: a WebSocket, server-sent events, a subscription, a command that waits for what
-    /// others do, or gRPC with several messages one way. A stream of gRPC that carried one message cannot
+    /// the server is: a WebSocket, server-sent events, a subscription, replication, a command that waits
+    /// for what others do, or gRPC with several messages one way. A stream of gRPC that carried one message cannot
     /// be told from a plain call.
     pub fn is_stream(&self) -> bool {
         match (self.protocol, &self.stream) {
@@ -101,7 +101,11 @@ impl Call {
             }
             (Protocol::Grpc, None) => false,
             (_, Some(_)) => true,
-            (_, None) => matches!(&self.detail, Detail::Redis(redis) if redis.waits()),
+            (_, None) => match &self.detail {
+                Detail::Redis(redis) => redis.waits(),
+                Detail::Sql(sql) => sql.follows(),
+                Detail::None | Detail::Tls(_) | Detail::Opaque(_) | Detail::Http2(_) => false,
+            },
         }
     }
 
@@ -237,5 +241,7 @@ mod tests {
     fn a_command_that_waits_for_others_says_nothing_of_its_server() {
         assert!(crate::testing::redis_call(5, "BLPOP", "jobs").is_stream());
         assert!(!crate::testing::redis_call(5, "LPOP", "jobs").is_stream());
+        assert!(crate::testing::sql_call(5, "START_REPLICATION SLOT s LOGICAL ?").is_stream());
+        assert!(!crate::testing::sql_call(5, "SELECT ?").is_stream());
     }
 }

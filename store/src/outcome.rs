@@ -197,6 +197,15 @@ mod tests {
         assert_ends(&events, "200", fails);
     }
 
+    #[test_case(redis_call(5, "BLPOP", "jobs"), false; "a worker that waits for jobs")]
+    #[test_case(sql_call(5, "START_REPLICATION SLOT s LOGICAL ?"), false; "a standby that follows")]
+    #[test_case(redis_call(5, "LPOP", "jobs"), true; "a command that does not wait")]
+    fn whoever_waits_may_leave(mut call: Call, fails: bool) {
+        call.phases.response_last = None;
+        call.error = Some(CallError::ClientClosed);
+        assert_ends(&call, "client_closed", fails);
+    }
+
     #[test_case(Some(0), None, "OK", false)]
     #[test_case(Some(5), None, "NOT_FOUND", false)]
     #[test_case(Some(13), None, "INTERNAL", true)]

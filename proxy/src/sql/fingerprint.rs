@@ -11,7 +11,7 @@ use super::tokens::{Kind, Token, Tokens};
 const READ_BYTES: usize = 64 * 1024;
 
 /// Longest command.
-const COMMAND_BYTES: usize = 20;
+const COMMAND_BYTES: usize = 24;
 
 /// What stands for a value.
 const VALUE: &str = "?";
@@ -98,9 +98,10 @@ impl Command {
     }
 }
 
-/// A word in capitals, if it could be a command.
+/// A word in capitals, if it could be a command; those of replication have two words in one.
 fn word(text: &[u8]) -> Option<String> {
-    let is_plain = text.len() <= COMMAND_BYTES && text.iter().all(u8::is_ascii_alphabetic);
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    let is_plain = text.len() <= COMMAND_BYTES && text.iter().all(is_letter);
     let text = str::from_utf8(text).ok().filter(|_| is_plain)?;
     Some(text.to_ascii_uppercase())
 }

@@ -66,6 +66,13 @@ pub struct Redis {
     pub in_transaction: bool,
 }
 
+impl Sql {
+    /// Whether it follows what others write for as long as its client likes, as replication does.
+    pub fn follows(&self) -> bool {
+        self.command == "START_REPLICATION"
+    }
+}
+
 impl Redis {
     /// Whether it may wait until another client does something, as `BLPOP` does.
     pub fn waits(&self) -> bool {
