@@ -80,7 +80,9 @@ pub struct Ground {
     pub doubts: Vec<String>,
     /// Whether records are missing among those that were looked at.
     pub has_gaps: bool,
-    /// First moment that was not looked at: nanoseconds since the Unix epoch.
+    /// First moment that was looked at: nanoseconds since the Unix epoch; `None` for all that is kept.
+    pub since_ns: Option<i64>,
+    /// First moment that was not looked at.
     pub until_ns: i64,
 }
 

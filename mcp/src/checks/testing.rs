@@ -10,6 +10,7 @@ pub(super) fn firm() -> Ground {
     Ground {
         doubts: Vec::new(),
         has_gaps: false,
+        since_ns: None,
         until_ns: at(3_600_000),
     }
 }

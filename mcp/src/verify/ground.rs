@@ -33,6 +33,7 @@ pub(super) struct Surroundings {
     withheld: usize,
     /// What was under way when the snapshot was sealed; `None` while the window is open.
     sealed: Option<Unsettled>,
+    since_ns: Option<i64>,
     until_ns: i64,
 }
 
@@ -56,6 +57,7 @@ impl Surroundings {
             cut: gathered.cut.clone(),
             recorded: recorded.collect(),
             sealed: sight.sealed.clone(),
+            since_ns: sight.window.since_ns,
             until_ns: sight.window.until_ns.unwrap_or_else(now_ns),
         })
     }
@@ -141,6 +143,7 @@ impl Surroundings {
         Ground {
             doubts,
             has_gaps: missing || self.cut.is_some(),
+            since_ns: self.since_ns,
             until_ns: self.until_ns,
         }
     }

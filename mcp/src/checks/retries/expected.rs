@@ -20,6 +20,8 @@ const PATIENCE: f64 = 6.0;
 const LEAST_PATIENCE_NS: f64 = 5e9;
 /// No client's timer is more exact than this.
 const SLACK_NS: f64 = 10e6;
+const BEGINS_BEFORE: &str =
+    "an earlier attempt may lie before what was looked at: look further back";
 
 /// What is expected of each request that fails.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,8 +158,11 @@ impl Expected {
     fn fares(&self, chain: &Chain<'_>, ground: &Ground) -> Fared {
         let delays: Vec<f64> = chain.delays();
         if let Some((place, delay)) = self.first_off(&delays) {
-            return match ground.has_gaps && self.may_hide_another(place, delay) {
-                true => Fared::Unknown("records are missing, and an attempt may be among them"),
+            if ground.has_gaps && self.may_hide_another(place, delay) {
+                return Fared::Unknown("records are missing, and an attempt may be among them");
+            }
+            return match self.may_begin_before(chain, &delays, ground) {
+                true => Fared::Unknown(BEGINS_BEFORE),
                 false => Fared::Badly(self.blame(&delays, place, delay)),
             };
         }
@@ -190,14 +195,39 @@ impl Expected {
                 "what was looked at ends before it is sure that there is no further retry: wait longer before it is sealed",
             );
         }
-        match (retries == expected, ground.has_gaps) {
-            (true, _) => Fared::Well,
-            (false, true) => Fared::Unknown("records are missing, and a retry may be among them"),
-            (false, false) => Fared::Badly(format!(
+        if retries == expected {
+            return Fared::Well;
+        }
+        if ground.has_gaps {
+            return Fared::Unknown("records are missing, and a retry may be among them");
+        }
+        match self.may_begin_before(chain, &delays, ground) {
+            true => Fared::Unknown(BEGINS_BEFORE),
+            false => Fared::Badly(format!(
                 "given up after {} where {expected} were expected",
                 counted(retries, "retry")
             )),
         }
+    }
+
+    /// Whether the first attempt that was seen may be a later one, with those before it before what was looked
+    /// at. Where there is one attempt alone, only of a window that moves: whoever begins a snapshot asks after it.
+    fn may_begin_before(&self, chain: &Chain<'_>, delays: &[f64], ground: &Ground) -> bool {
+        let began = chain.attempts.first().map(|first| first.began_ns());
+        let Some((since, began)) = ground.since_ns.zip(began) else {
+            return false;
+        };
+        if delays.is_empty() && ground.is_firm() {
+            return false;
+        }
+        let room = began.saturating_sub(since) as f64;
+        let most = self.retries.unwrap_or(MOST_RETRIES);
+        (1..=most.saturating_sub(delays.len())).any(|before| {
+            let waited = self.delay_before(before - 1).or(delays.first().copied());
+            let is_outside = waited.is_some_and(|it| room < it * (1.0 + self.tolerance) + SLACK_NS);
+            let mut rest = (before..).zip(delays);
+            is_outside && rest.all(|(place, delay)| self.is_as_expected(place, *delay))
+        })
     }
 
     /// Whether what was looked at ends before another retry would have been due.
@@ -244,10 +274,13 @@ impl Expected {
     /// The first delay that is not as expected, with its place.
     fn first_off(&self, delays: &[f64]) -> Option<(usize, f64)> {
         let mut delays = delays.iter().copied().enumerate();
-        delays.find(|(place, delay)| {
-            self.delay_before(*place).is_some_and(|expected| {
-                (delay - expected).abs() > (expected * self.tolerance).max(SLACK_NS)
-            })
+        delays.find(|(place, delay)| !self.is_as_expected(*place, *delay))
+    }
+
+    /// Whether a delay is the one before that retry, as far as one is expected.
+    fn is_as_expected(&self, place: usize, delay: f64) -> bool {
+        self.delay_before(place).is_none_or(|expected| {
+            (delay - expected).abs() <= (expected * self.tolerance).max(SLACK_NS)
         })
     }
 

@@ -1,5 +1,7 @@
+mod expected;
+
 use proptest::prelude::*;
-use remora_store::call::{Call, CallError, Detail, ErrorCode, SqlError, State};
+use remora_store::call::{Call, CallError, Detail, ErrorCode, SqlError};
 use serde_json::json;
 use test_case::test_case;
 
@@ -123,63 +125,6 @@ fn nobody_has_given_up_who_may_still_try_again() {
         .expect("the arguments are right")
         .judge(&[traffic.view(&all)], &gaps);
     assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
-}
-
-#[test_case(json!({"expect_delays_ms": [100, 200]}), &[(0, 503), (100, 503), (302, 503)], 320; "the last one has just failed")]
-#[test_case(json!({"expect_retries": 0}), &[(0, 503)], 10; "none is expected")]
-#[test_case(json!({"expect_retries": 1}), &[(0, 503), (1000, 503)], 5000; "of the delays nothing is known")]
-fn whoever_failed_a_moment_ago_may_still_try_again(
-    args: serde_json::Value,
-    told: &[(i64, u16)],
-    until_ms: i64,
-) {
-    let soon = judged(attempts(told), args.clone(), until_ms);
-    assert_eq!(soon.verdict, Verdict::Inconclusive, "{soon:?}");
-    let later = judged(attempts(told), args, 60_000);
-    assert_eq!(later.verdict, Verdict::Pass, "{later:?}");
-}
-
-/// Attempts, the last of which runs.
-fn running(told: &[(i64, u16)]) -> Vec<Told> {
-    let mut told = attempts(told);
-    let last = told.pop().expect("there is one");
-    told.push(last.having(|call| {
-        call.state = State::Open;
-        call.response = Default::default();
-        call.phases.response_first = None;
-        call.phases.response_last = None;
-    }));
-    told
-}
-
-#[test_case(1, Verdict::Inconclusive; "it may be the last")]
-#[test_case(3, Verdict::Inconclusive; "there may be more")]
-#[test_case(0, Verdict::Fail; "it is one too many")]
-fn an_attempt_that_runs_is_one(expect_retries: u32, expected: Verdict) {
-    let told = running(&[(0, 503), (1000, 200)]);
-    let judgement = judged(told, json!({"expect_retries": expect_retries}), 60_000);
-    assert_eq!(judgement.verdict, expected, "{judgement:?}");
-}
-
-#[test_case(&[(0, 503), (2004, 503), (6010, 200)], Verdict::Inconclusive; "the second may be missing")]
-#[test_case(&[(0, 503), (1002, 503), (2004, 503), (3006, 200)], Verdict::Fail; "nothing that is missing makes a delay shorter")]
-fn where_records_are_missing_a_delay_may_be_two(told: &[(i64, u16)], expected: Verdict) {
-    let args = json!({"expect_delays_ms": [1000, 2000, 4000]});
-    let gaps = crate::checks::testing::shaky();
-    let judgement = crate::checks::testing::judge(Kind::Retries, args, attempts(told), &gaps);
-    assert_eq!(judgement.verdict, expected, "{judgement:?}");
-}
-
-#[test]
-fn what_cannot_be_told_of_one_request_keeps_others_from_passing() {
-    let mut told = attempts(&[(0, 503), (1000, 200)]);
-    told.push(get(59_000, "/pay", 503).between("admin", "orders"));
-    let args = json!({"expect_retries": 1});
-    let judgement = judged(told.clone(), args.clone(), 60_000);
-    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
-    told.pop();
-    told.push(get(59_000, "/pay", 200).between("admin", "orders"));
-    assert_eq!(judged(told, args, 60_000).verdict, Verdict::Pass);
 }
 
 /// Requests for `/home`, one after the other, each of which asks `stock` once and is told 503.
