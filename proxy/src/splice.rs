@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::metrics::Traffic;
 use crate::observe::End;
 use crate::tap::Tap;
+use crate::terminate::Windows;
 
 /// Size of the read buffer that the connections of a thread share.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -30,10 +31,12 @@ const HELD_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// How much one direction may move before other connections get their turn.
 const TURN_BYTES: usize = 4 * SCRATCH_BYTES;
 
-/// The read buffer of a thread, and how much of what was read there still waits to be written.
+/// The read buffer of a thread, and how much of what was read there still waits to be written, or may come to.
 pub(crate) struct Scratch {
     buffer: RefCell<Box<[u8]>>,
     held_bytes: Cell<usize>,
+    /// What connections of HTTP/2 may hold that are not spliced.
+    pub(crate) windows: Windows,
 }
 
 impl Scratch {
@@ -42,6 +45,7 @@ impl Scratch {
         Self {
             buffer: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             held_bytes: Cell::new(0),
+            windows: Windows::new(),
         }
     }
 

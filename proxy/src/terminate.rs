@@ -12,6 +12,7 @@ use crate::detect::Family;
 use crate::faults::Carrier;
 use crate::link::Link;
 use crate::splice::{Outcome, Rest, Watchers, splice_on};
+pub(crate) use windows::Windows;
 use wire::Wire;
 
 mod answer;
@@ -23,6 +24,7 @@ mod input;
 mod output;
 mod passing;
 mod stream;
+mod windows;
 mod wire;
 
 /// Longest head that is read as one; what is longer is spliced.

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::answer;
 use super::first_words::is_http2_server;
 use super::stream::{self, Orphan};
+use super::windows::{NARROW_BYTES, Window};
 use super::wire::{Handle, Wire};
 use super::{Carried, HEAD_LIMIT_BYTES, finish_and_read_out, give_over};
 use crate::link::Link;
@@ -27,15 +28,10 @@ use crate::splice::Outcome;
 /// Largest field section that is taken, unpacked.
 const FIELDS_LIMIT_BYTES: u32 = 4 * HEAD_LIMIT_BYTES as u32;
 
-/// What may be on its way through one connection in one direction. Several times the window of a stream,
-/// so that a stream that nobody reads does not hold up the others.
-const WINDOW_BYTES: u32 = 1024 * 1024;
+/// Most streams that the window of a connection fits: of more, those that nobody reads may hold up the others.
+const FITTING_LIMIT: u32 = 16;
 
-/// What a stream may hold of that: the window that each begins with (RFC 9113 section 6.9.2).
-const STREAM_WINDOW_BYTES: u32 = 65_535;
-
-/// Most streams that are throttled and do not count in the window of the connection. The bodies of more
-/// wait in it, and hold up the others.
+/// Most streams that are throttled and that it fits beside them.
 const THROTTLED_LIMIT: u32 = 256;
 
 /// Most streams at a time, where the server allows more or says nothing: each is a task with its heads.
@@ -64,7 +60,8 @@ pub(super) async fn relay<'a>(
         asking: Some(asking),
         running: JoinSet::new(),
         throttled: Rc::new(()),
-        widened_by: 0,
+        up: near.window(),
+        down: far.window(),
         orphans: Vec::new(),
     };
     Carried::Over(streams.relay(client, server).await)
@@ -78,7 +75,7 @@ async fn ask<'a>(
     far.input.borrow_mut().hold(true);
     let handshake = client::Builder::new()
         .enable_push(false)
-        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(NARROW_BYTES)
         .max_header_list_size(FIELDS_LIMIT_BYTES)
         .handshake(Handle(Rc::clone(far)));
     let (sender, mut asking) = handshake.await.map_err(|_| Side::Server)?;
@@ -111,8 +108,9 @@ struct Streams<'a> {
     running: JoinSet<Option<Orphan>>,
     /// Each stream that is throttled holds one more of it.
     throttled: Rc<()>,
-    /// For how many of them the window towards the server is wider.
-    widened_by: u32,
+    /// What the client may have on its way, and what the server may.
+    up: Window<'a>,
+    down: Window<'a>,
     /// Streams that ended with the connection to the server.
     orphans: Vec<Orphan>,
 }
@@ -146,7 +144,7 @@ impl<'a> Streams<'a> {
     async fn serve(&mut self) -> Option<Serving<'a>> {
         let mut builder = server::Builder::new();
         builder
-            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(NARROW_BYTES)
             .max_header_list_size(FIELDS_LIMIT_BYTES);
         if let Some(asking) = &self.asking {
             let limit = u32::try_from(asking.max_concurrent_send_streams());
@@ -163,11 +161,11 @@ impl<'a> Streams<'a> {
     fn turn(&mut self, serving: &mut Serving<'a>, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.ask_on(serving, cx);
         let is_over = self.accept(serving, cx);
-        self.make_room();
         while let Poll::Ready(Some(ended)) = self.running.poll_join_next(cx) {
             // One that panicked has reset itself.
             self.orphans.extend(ended.ok().flatten());
         }
+        self.make_room(serving);
         if self.near.is_broken() {
             return Poll::Ready(Outcome::Reset(Side::Client));
         }
@@ -213,15 +211,20 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// What throttled streams hold of the window of the connection to the server is made up for.
-    fn make_room(&mut self) {
-        let throttled = u32::try_from(Rc::strong_count(&self.throttled) - 1);
-        let throttled = throttled.unwrap_or(u32::MAX).min(THROTTLED_LIMIT);
+    /// Windows fit the streams that run. Of those that are throttled the server's direction has what they hold
+    /// beside what the others need.
+    fn make_room(&mut self, serving: &mut Serving<'a>) {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let running = count(self.running.len());
+        if let Some(bytes) = self.up.fit(running.min(FITTING_LIMIT)) {
+            serving.set_target_window_size(bytes);
+        }
+        let throttled = count(Rc::strong_count(&self.throttled) - 1).min(THROTTLED_LIMIT);
+        let others = running.saturating_sub(throttled).min(FITTING_LIMIT);
         if let Some(asking) = &mut self.asking
-            && throttled != self.widened_by
+            && let Some(bytes) = self.down.fit(others + throttled)
         {
-            self.widened_by = throttled;
-            asking.set_target_window_size(WINDOW_BYTES + throttled * STREAM_WINDOW_BYTES);
+            asking.set_target_window_size(bytes);
         }
     }
 

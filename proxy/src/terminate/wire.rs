@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::input::{Handed, Input};
 use super::output::Output;
+use super::windows::Window;
 use crate::faults::{Injection, Subject};
 use crate::link::Link;
 use crate::metrics::Traffic;
@@ -101,6 +102,11 @@ impl<'a> Wire<'a> {
         if rest.at_end {
             input.end();
         }
+    }
+
+    /// A window of HTTP/2 for one direction.
+    pub(super) fn window(&self) -> Window<'a> {
+        Window::new(&self.scratch.windows)
     }
 
     /// The connection was reset, or broke.

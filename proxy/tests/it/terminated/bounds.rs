@@ -5,7 +5,7 @@ use hyper::{Response, StatusCode};
 use test_case::test_case;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::ends::{connect, connect_plainly, request};
+use super::ends::{connect, connect_plainly, read, request};
 use crate::rig::{Rig, within};
 
 #[tokio::test]
@@ -60,6 +60,58 @@ async fn a_stream_of_too_many_interim_responses_is_reset() {
     let ended = ends.serve_while(response).await;
     let reason = ended.err().and_then(|err| err.reason());
     assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM));
+}
+
+/// Whatever a window allows may come to lie in the sidecar, so that one that is not needed is narrow.
+#[tokio::test]
+async fn a_connection_begins_with_a_window_of_a_few_streams() {
+    let rig = Rig::start_terminating().await;
+    let (mut client, mut server) = rig.connect().await;
+    client
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let mut preface = [0; 24];
+    within(server.read_exact(&mut preface)).await.unwrap();
+    let widened_by = within(async {
+        loop {
+            let mut head = [0; 9];
+            server.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            server.read_exact(&mut payload).await.unwrap();
+            // WINDOW_UPDATE of the connection (RFC 9113 section 6.9).
+            if (head[3], &head[5..]) == (8, &[0; 4]) {
+                return u32::from_be_bytes(payload.try_into().unwrap());
+            }
+        }
+    })
+    .await;
+    assert_eq!(65_535 + widened_by, 4 * 65_535);
+}
+
+/// The client has room for all of it, and its streams do not: what is left lies in the sidecar.
+#[tokio::test]
+async fn streams_that_nobody_reads_do_not_hold_up_the_others() {
+    let rig = Rig::start_terminating().await;
+    let mut roomy = client::Builder::new();
+    roomy.initial_connection_window_size(4 << 20);
+    let mut ends = connect(&rig, server::Builder::new(), roomy).await;
+    let mut unread = Vec::new();
+    for _ in 0..12 {
+        let (response, _) = ends.sender.send_request(request("/unread"), true).unwrap();
+        let (_, mut respond) = ends.accept().await;
+        let mut down = respond.send_response(Response::new(()), false).unwrap();
+        down.send_data(vec![7; 130_000].into(), true).unwrap();
+        unread.push(ends.serve_while(response).await.unwrap());
+    }
+    let (response, _) = ends.sender.send_request(request("/read"), true).unwrap();
+    let (_, mut respond) = ends.accept().await;
+    let mut down = respond.send_response(Response::new(()), false).unwrap();
+    down.send_data(vec![7; 60_000].into(), true).unwrap();
+    let mut body = ends.serve_while(response).await.unwrap().into_body();
+    let got = ends.serve_while(read(&mut body)).await.unwrap();
+    assert_eq!(got.0.len(), 60_000);
 }
 
 #[tokio::test]
