@@ -16,7 +16,10 @@ const MOST_PENDING: usize = 64 * 1024;
 
 /// Places in the queue that are there without the budget's leave, so that a session with an ordinary
 /// pipeline is followed where there is no room for records.
-const FREE_PLACES: usize = 64;
+const FREE_PLACES: usize = 1024;
+
+/// Places that a queue begins with.
+const FIRST_PLACES: usize = 64;
 
 /// Something that the client sent and the server will answer.
 #[derive(Debug)]
@@ -131,10 +134,10 @@ impl Pending {
             return true;
         }
         let more = places
-            .max(FREE_PLACES)
+            .max(FIRST_PLACES)
             .min(MOST_PENDING.saturating_sub(places));
         let bytes = more * size_of::<Asked>();
-        let has = more > 0 && (places == 0 || self.grant.take(bytes).is_ok());
+        let has = more > 0 && (places < FREE_PLACES || self.grant.take(bytes).is_ok());
         if has {
             self.asked.reserve_exact(more);
         }
@@ -259,7 +262,7 @@ impl Pending {
         let end = self.end();
         self.asked.drain(..(end + 1).min(self.asked.len()));
         // A long queue is not worth its memory on an idle connection.
-        if self.asked.is_empty() && self.asked.capacity() > FREE_PLACES {
+        if self.asked.is_empty() && self.asked.capacity() > FIRST_PLACES {
             self.asked = VecDeque::new();
             self.grant.give_back(usize::MAX);
         }
