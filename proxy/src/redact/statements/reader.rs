@@ -14,7 +14,8 @@ use crate::sql::{Kind as Piece, Token};
 /// Most columns of a list that are told apart.
 const MOST_COLUMNS: usize = 512;
 
-/// Deepest brackets that are told apart; what is deeper is read as if its brackets were not there.
+/// Deepest brackets that are told apart; what is deeper is read as if its brackets were not there, and its
+/// values are in doubt.
 const MOST_DEPTH: usize = 128;
 
 /// Longest number that is no secret where nothing says what it is: `SELECT 1`.
@@ -337,9 +338,10 @@ impl<'a> Reader<'a> {
                 None => said.or(self.frame.says()),
             },
         };
+        let is_in_doubt = said == Holder::Unknown || self.too_deep > 0;
         match said {
             Holder::Secret(class) if !is_count(token, class) => self.found.push((*token, class)),
-            Holder::Unknown if !is_short(token) => self.doubts.push(*token),
+            _ if is_in_doubt && !is_short(token) => self.doubts.push(*token),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use crate::keys::RedactionKey;
 use crate::redact::{Redaction, Redactor};
 
 mod errors;
+mod hostile;
 mod usual;
 
 fn redacted(body: &str, params: u32) -> Call {
