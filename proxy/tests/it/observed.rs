@@ -154,8 +154,11 @@ fn write_call(text: &mut String, call: &Call) {
     write_message(text, "response", &call.response, response);
     write_stream(text, call.stream.as_deref());
     if let Some(closed) = closed {
-        let by = call.closed_by.map_or("nobody", Side::as_str);
-        writeln!(text, "  closed by {by} in step {closed}").unwrap();
+        // A stream of HTTP/2 is given up while its connection goes on.
+        let end = call
+            .closed_by
+            .map_or("given up".to_owned(), |by| format!("closed by {by}"));
+        writeln!(text, "  {end} in step {closed}").unwrap();
     }
     if let Some(error) = call.error {
         writeln!(text, "  error {error}").unwrap();
