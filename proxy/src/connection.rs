@@ -11,24 +11,25 @@ use std::time::Duration;
 use remora_store::call::{CallError, Leg};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::config::{EngineChoice, Upstream};
 use crate::faults::{Faults, Subject, Target};
 use crate::link::Link;
 use crate::metrics::{Metrics, Traffic};
 use crate::observe::ConnectionFacts;
-use crate::record::{Recorder, wall_clock_ns};
+use crate::record::Recorder;
 use crate::socket;
 use crate::splice::{Outcome, Rest, Scratch, Watchers, splice_until};
 use crate::tap::Tap;
 use crate::terminate;
 use crate::tls::Interception;
 
+mod arrival;
 mod attempts;
 mod dial;
 mod inside;
 
+pub(crate) use arrival::Arrival;
 pub(crate) use dial::{Dialled, addresses, connect_to_any, dial_error};
 use dial::{connect_to, dial};
 
@@ -157,41 +158,6 @@ pub(crate) struct Ends {
     pub(crate) src: SocketAddr,
     /// Where it goes, as the client addressed it.
     pub(crate) dst: SocketAddr,
-}
-
-/// Most that the two clocks of a connection may be apart, as far as that can be had ...
-const CLOCKS_APART: Duration = Duration::from_micros(20);
-/// ... by reading them so often again.
-const CLOCK_READINGS: usize = 4;
-
-/// When a connection began.
-#[derive(Clone, Copy)]
-pub(crate) struct Arrival {
-    wall_ns: i64,
-    instant: Instant,
-}
-
-impl Arrival {
-    /// It begins now. Whoever is interrupted between the two clocks reads them again: they would be apart for
-    /// the whole connection, and its calls out of order with those of others.
-    pub(crate) fn now() -> Self {
-        let mut read = Self::read();
-        for _ in 0..CLOCK_READINGS {
-            let before = read.instant;
-            read = Self::read();
-            if read.instant - before <= CLOCKS_APART {
-                break;
-            }
-        }
-        read
-    }
-
-    fn read() -> Self {
-        Self {
-            wall_ns: wall_clock_ns(),
-            instant: Instant::now(),
-        }
-    }
 }
 
 /// A connection as it was accepted.
