@@ -191,14 +191,14 @@ impl Observer {
     /// never carried anything.
     pub fn handshake_failed(&mut self, at: u64, error: CallError, out: &mut Vec<Recorded>) {
         self.stage = Stage::Over;
-        if let Some(mut draft) = self.connection.begin(Protocol::Tls) {
-            draft.error = Some(error);
+        let mut record = self.connection.begin(Protocol::Tls);
+        if let Some(draft) = record.draft() {
             draft.phases.closed = Some(at);
             if let Some(secure) = &self.connection.secure {
                 draft.detail = Detail::Tls(secure.hello.clone());
             }
-            out.push(draft.finish(&self.connection));
         }
+        record.finish(&self.connection, Some(error), out);
     }
 
     /// The server could not be reached: gives the record of the request that was to be sent to it, where
@@ -210,12 +210,12 @@ impl Observer {
             return self.finish(at, out);
         }
         self.stage = Stage::Over;
-        if let Some(mut draft) = self.connection.begin(Protocol::Opaque) {
-            draft.error = Some(error);
+        let mut record = self.connection.begin(Protocol::Opaque);
+        if let Some(draft) = record.draft() {
             draft.phases.closed = Some(at);
             draft.detail = Detail::Opaque(remora_store::call::Opaque::default());
-            out.push(draft.finish(&self.connection));
         }
+        record.finish(&self.connection, Some(error), out);
     }
 
     /// Bytes were read from one side, and are about to be written to the other.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use remora_store::call::{self, CallError, Engine, Protocol, Secure, Side};
 
-use super::draft::Draft;
+use super::draft::{Budgeted, Draft};
 use super::{ConnectionFacts, End, Limits};
 use crate::budget::Budget;
 
@@ -65,23 +65,19 @@ impl Connection {
 
     /// Begins the record of the next call. The call has its number even if there is no room for
     /// its record, so that both legs go on counting alike.
-    pub(super) fn begin(&mut self, protocol: Protocol) -> Option<Box<Draft>> {
+    pub(super) fn begin(&mut self, protocol: Protocol) -> Budgeted {
         self.begin_numbered(protocol, self.next_ordinal)
     }
 
     /// The same, of a call that has a number of its own on the wire; those without one are numbered
     /// behind it.
-    pub(super) fn begin_numbered(
-        &mut self,
-        protocol: Protocol,
-        ordinal: u32,
-    ) -> Option<Box<Draft>> {
+    pub(super) fn begin_numbered(&mut self, protocol: Protocol, ordinal: u32) -> Budgeted {
         self.next_ordinal = self.next_ordinal.max(ordinal.saturating_add(1));
         let draft = Draft::new(protocol, ordinal, &self.budget);
         if draft.is_none() {
             self.count_dropped();
         }
-        draft.map(Box::new)
+        Budgeted::new(draft)
     }
 
     /// Takes the number of a call that has no record.

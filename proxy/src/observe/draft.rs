@@ -7,12 +7,14 @@ use remora_store::call::{
     Call, CallError, Detail, EffectKind, Injected, Message, Omitted, Phases, Protocol, Side, State,
 };
 
+mod budgeted;
 mod grant;
 
 use super::connection::Connection;
 use super::messages::Messages;
 use super::{Limits, Recorded};
 use crate::budget::Budget;
+pub(super) use budgeted::Budgeted;
 pub(super) use grant::{Grant, Refused, keep_up_to, reserve};
 
 /// What a record takes beside the bytes it keeps: itself, and its share of the queues it passes.

@@ -171,7 +171,7 @@ impl Http1 {
 
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
         let waiting = self.waiting.iter();
-        out.extend(waiting.filter_map(|exchange| exchange.partial(connection, at)));
+        out.extend(waiting.filter_map(|exchange| exchange.record.partial(connection, at)));
         if let Some(http2) = &self.http2 {
             http2.open_calls(connection, at, out);
         }

@@ -13,7 +13,7 @@ use remora_store::call::{Call, CallError, Injected, Side};
 
 use super::Recorded;
 use super::connection::Connection;
-use super::draft::Draft;
+use super::draft::Budgeted;
 use super::opaque::Opaque;
 use frame::{Event, FrameReader, Section};
 use stream::{Failure, Stream};
@@ -72,7 +72,7 @@ impl Http2 {
 
     /// A connection that was upgraded: its first stream is the request that asked for it, of which
     /// this is the record.
-    pub(super) fn upgraded(request: Option<Box<Draft>>) -> Self {
+    pub(super) fn upgraded(request: Budgeted) -> Self {
         let mut http2 = Self::new();
         let stream = Box::new(Stream::upgraded(request));
         http2.streams.running.push_back((1, stream));
@@ -225,7 +225,7 @@ impl Http2 {
 
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
         let running = self.streams.running.iter();
-        out.extend(running.filter_map(|(_, stream)| stream.partial(connection, at)));
+        out.extend(running.filter_map(|(_, stream)| stream.record.partial(connection, at)));
         let rest = self.rest.iter();
         out.extend(rest.filter_map(|rest| rest.open_call(connection, at)));
     }

@@ -6,7 +6,7 @@ use remora_store::call::{self, Call, Detail, Protocol, Side};
 
 use super::Recorded;
 use super::connection::Connection;
-use super::draft::Draft;
+use super::draft::Budgeted;
 use crate::detect::{self, NAME_PREFIX_BYTES};
 
 /// Bytes that are counted as one call, from their first to the end of the connection.
@@ -17,7 +17,7 @@ pub(super) struct Opaque {
     opening: Vec<u8>,
     named: bool,
     begun: bool,
-    draft: Option<Box<Draft>>,
+    record: Budgeted,
 }
 
 impl Opaque {
@@ -58,12 +58,12 @@ impl Opaque {
         if !self.begun {
             self.begun = true;
             self.detail.first_speaker = Some(from);
-            self.draft = connection.begin(Protocol::Opaque);
+            self.record = connection.begin(Protocol::Opaque);
         }
         if !self.named && self.detail.first_speaker == Some(from) {
             self.look_for_name(from, bytes);
         }
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.count(from, bytes.len(), at);
         }
     }
@@ -89,19 +89,18 @@ impl Opaque {
 
     /// The connection ended. One on which nothing was said leaves no record, unless it broke.
     pub(super) fn finish(&mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
-        if let Some(mut draft) = self.draft.take() {
-            draft.error = connection.broken();
+        let mut record = std::mem::take(&mut self.record);
+        if let Some(draft) = record.draft() {
             draft.detail = Detail::Opaque(std::mem::take(&mut self.detail));
-            out.push(draft.finish(connection));
         }
+        record.finish(connection, connection.broken(), out);
     }
 
     /// The record as it stands, if the first byte came no later than `at`.
     pub(super) fn open_call(&self, connection: &Connection, at: u64) -> Option<Call> {
-        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
         Some(Call {
             detail: Detail::Opaque(self.detail.clone()),
-            ..draft.partial(connection)
+            ..self.record.partial(connection, at)?
         })
     }
 }

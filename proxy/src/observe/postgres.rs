@@ -18,7 +18,7 @@ use remora_store::call::{Call, Detail, Protocol, Side, Sql, SqlSent};
 
 use super::Recorded;
 use super::connection::Connection;
-use super::draft::{Draft, Grant};
+use super::draft::{Budgeted, Grant};
 use super::opaque::Opaque;
 use super::tls::Tls;
 use fields::Fields;
@@ -52,7 +52,7 @@ enum Stage {
     },
     Session(Box<Session>),
     /// It asked to cancel a statement of another connection.
-    Cancel(Option<Box<Draft>>),
+    Cancel(Budgeted),
     Tls(Box<Tls>),
     Blind(Box<Opaque>),
 }
@@ -169,14 +169,11 @@ impl Postgres {
     pub(super) fn finish(&mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
         match std::mem::replace(&mut self.stage, Stage::Startup) {
             Stage::Session(session) => session.finish(connection, out),
-            Stage::Cancel(Some(mut draft)) => {
-                // A server answers by closing, whatever came of it.
-                draft.error = connection.broken();
-                out.push(draft.finish(connection));
-            }
+            // A server answers by closing, whatever came of it.
+            Stage::Cancel(record) => record.finish(connection, connection.broken(), out),
             Stage::Tls(mut tls) => tls.finish(connection, out),
             Stage::Blind(mut opaque) => opaque.finish(connection, out),
-            Stage::Startup | Stage::Encryption { .. } | Stage::Cancel(None) => {}
+            Stage::Startup | Stage::Encryption { .. } => {}
         }
     }
 
@@ -185,29 +182,28 @@ impl Postgres {
             Stage::Session(session) => session.open_calls(connection, at, out),
             Stage::Tls(tls) => out.extend(tls.open_call(connection, at)),
             Stage::Blind(opaque) => out.extend(opaque.open_call(connection, at)),
-            Stage::Cancel(draft) => {
-                let draft = draft.as_ref().filter(|draft| draft.began_by(at));
-                out.extend(draft.map(|draft| draft.partial(connection)));
-            }
+            Stage::Cancel(record) => out.extend(record.partial(connection, at)),
             Stage::Startup | Stage::Encryption { .. } => {}
         }
     }
 }
 
 /// The record of a request to cancel; the key in it is no business of anybody's.
-fn cancel(connection: &mut Connection, began: u64, at: u64, size: usize) -> Option<Box<Draft>> {
-    let mut draft = connection.begin(Protocol::Postgresql)?;
-    draft.phases.request_first = Some(began);
-    draft.phases.request_last = Some(at);
-    draft.request.body_size = size as u64;
-    draft.request.omitted = Some(remora_store::call::Omitted::Opaque);
-    draft.detail = Detail::Sql(Sql {
-        command: "CANCEL".to_owned(),
-        fingerprint: "CANCEL".to_owned(),
-        sent: SqlSent::Session,
-        ..Sql::default()
-    });
-    Some(draft)
+fn cancel(connection: &mut Connection, began: u64, at: u64, size: usize) -> Budgeted {
+    let mut record = connection.begin(Protocol::Postgresql);
+    if let Some(draft) = record.draft() {
+        draft.phases.request_first = Some(began);
+        draft.phases.request_last = Some(at);
+        draft.request.body_size = size as u64;
+        draft.request.omitted = Some(remora_store::call::Omitted::Opaque);
+        draft.detail = Detail::Sql(Sql {
+            command: "CANCEL".to_owned(),
+            fingerprint: "CANCEL".to_owned(),
+            sent: SqlSent::Session,
+            ..Sql::default()
+        });
+    }
+    record
 }
 
 #[cfg(test)]

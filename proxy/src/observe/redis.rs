@@ -130,9 +130,9 @@ impl RedisConnection {
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
         let queued = self.transaction.iter().flat_map(Queue::iter);
         let waiting = queued.chain(self.waiting.iter());
-        out.extend(waiting.filter_map(|exchange| exchange.partial(connection, at)));
+        out.extend(waiting.filter_map(|exchange| exchange.record.partial(connection, at)));
         let stream = self.stream.iter();
-        out.extend(stream.filter_map(|stream| stream.partial(connection, at)));
+        out.extend(stream.filter_map(|stream| stream.record.partial(connection, at)));
         let rest = self.rest.iter();
         out.extend(rest.filter_map(|rest| rest.open_call(connection, at)));
     }

@@ -4,7 +4,7 @@ use remora_store::call::{Call, Detail, Protocol, Side};
 
 use super::Recorded;
 use super::connection::Connection;
-use super::draft::Draft;
+use super::draft::Budgeted;
 use crate::tls::hello::{HelloReader, Progress};
 
 /// A TLS connection: one call from its first byte to its end.
@@ -12,7 +12,7 @@ use crate::tls::hello::{HelloReader, Progress};
 pub(super) struct Tls {
     hello: Option<HelloReader>,
     begun: bool,
-    draft: Option<Box<Draft>>,
+    record: Budgeted,
 }
 
 impl Tls {
@@ -20,16 +20,16 @@ impl Tls {
         Self {
             hello: Some(HelloReader::default()),
             begun: false,
-            draft: None,
+            record: Budgeted::default(),
         }
     }
 
     pub(super) fn bytes(&mut self, connection: &mut Connection, from: Side, bytes: &[u8], at: u64) {
         if !self.begun {
             self.begun = true;
-            self.draft = connection.begin(Protocol::Tls);
+            self.record = connection.begin(Protocol::Tls);
         }
-        let Some(draft) = &mut self.draft else {
+        let Some(draft) = self.record.draft() else {
             return;
         };
         draft.count(from, bytes.len(), at);
@@ -49,15 +49,12 @@ impl Tls {
     }
 
     pub(super) fn finish(&mut self, connection: &mut Connection, out: &mut Vec<Recorded>) {
-        if let Some(mut draft) = self.draft.take() {
-            draft.error = connection.broken();
-            out.push(draft.finish(connection));
-        }
+        let record = std::mem::take(&mut self.record);
+        record.finish(connection, connection.broken(), out);
     }
 
     /// The record as it stands, if the first byte came no later than `at`.
     pub(super) fn open_call(&self, connection: &Connection, at: u64) -> Option<Call> {
-        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
-        Some(draft.partial(connection))
+        self.record.partial(connection, at)
     }
 }

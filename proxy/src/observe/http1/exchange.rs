@@ -1,10 +1,10 @@
 //! One request with its response while they pass, whether or not there is room for their record.
 
-use remora_store::call::{Call, CallError, Injected, Omitted, Protocol};
+use remora_store::call::{CallError, Injected, Omitted, Protocol};
 
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::{Draft, Refused, keep_up_to};
+use crate::observe::draft::{Budgeted, keep_up_to};
 use crate::observe::events::Events;
 use crate::observe::head::{Facts, Method, Start};
 
@@ -14,7 +14,7 @@ pub(super) struct Exchange {
     pub(super) method: Method,
     asked: bool,
     answered: bool,
-    draft: Option<Box<Draft>>,
+    pub(super) record: Budgeted,
     /// Where the response is a stream of events.
     events: Option<Box<Events>>,
 }
@@ -22,15 +22,15 @@ pub(super) struct Exchange {
 impl Exchange {
     /// The first byte of a request came.
     pub(super) fn begin(connection: &mut Connection, at: u64) -> Self {
-        let mut draft = connection.begin(Protocol::Http1);
-        if let Some(draft) = &mut draft {
+        let mut record = connection.begin(Protocol::Http1);
+        if let Some(draft) = record.draft() {
             draft.phases.request_first = Some(at);
         }
         Self {
             method: Method::Other,
             asked: false,
             answered: false,
-            draft,
+            record,
             events: None,
         }
     }
@@ -47,13 +47,13 @@ impl Exchange {
 
     /// A fault does something to it.
     pub(super) fn struck(&mut self, fault: Injected) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.struck(fault);
         }
     }
 
     pub(super) fn keep_request_head(&mut self, connection: &mut Connection, piece: &[u8]) {
-        self.keep(connection, |draft, connection| {
+        self.record.keep(connection, |draft, connection| {
             let limits = &connection.limits;
             draft.request.keep_head(piece, limits, &mut draft.grant)
         });
@@ -63,7 +63,7 @@ impl Exchange {
         if let Start::Request(method) = facts.start {
             self.method = method;
         }
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.probe = facts.probe;
         }
     }
@@ -74,7 +74,7 @@ impl Exchange {
         data: &[u8],
         expected: Option<u64>,
     ) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             let limits = &connection.limits;
             draft
                 .request
@@ -83,7 +83,7 @@ impl Exchange {
     }
 
     pub(super) fn keep_request_trailers(&mut self, connection: &Connection, piece: &[u8]) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             let limits = &connection.limits;
             draft.request.keep_trailers(piece, limits, &mut draft.grant);
         }
@@ -91,7 +91,7 @@ impl Exchange {
 
     pub(super) fn end_request(&mut self, at: u64) {
         self.asked = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.phases.request_last = Some(at);
         }
     }
@@ -99,19 +99,19 @@ impl Exchange {
     /// The request's end cannot be told.
     pub(super) fn fail_request(&mut self) {
         self.asked = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.error = Some(CallError::MalformedRequest);
         }
     }
 
     pub(super) fn begin_response(&mut self, at: u64) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.phases.response_first = Some(at);
         }
     }
 
     pub(super) fn keep_response_head(&mut self, connection: &mut Connection, piece: &[u8]) {
-        self.keep(connection, |draft, connection| {
+        self.record.keep(connection, |draft, connection| {
             let limits = &connection.limits;
             draft.response.keep_head(piece, limits, &mut draft.grant)
         });
@@ -119,7 +119,7 @@ impl Exchange {
 
     /// The head that was just read is a 1xx response, so the final one is still to come.
     pub(super) fn end_interim(&mut self, connection: &mut Connection) {
-        self.keep(connection, |draft, connection| {
+        self.record.keep(connection, |draft, connection| {
             draft.phases.response_first = None;
             draft.response.omitted = None;
             let head = std::mem::take(&mut draft.response.head);
@@ -139,7 +139,7 @@ impl Exchange {
 
     /// A body follows, which may turn out to be empty; it is a stream of events, or it is not.
     pub(super) fn end_response_head(&mut self, at: u64, events: bool) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.last_byte = Some(at);
             if events {
                 draft.expect_messages();
@@ -155,7 +155,7 @@ impl Exchange {
         expected: Option<u64>,
         at: u64,
     ) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             let limits = &connection.limits;
             draft
                 .response
@@ -168,7 +168,7 @@ impl Exchange {
     }
 
     pub(super) fn keep_response_trailers(&mut self, connection: &Connection, piece: &[u8]) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             let limits = &connection.limits;
             draft
                 .response
@@ -178,7 +178,7 @@ impl Exchange {
 
     pub(super) fn end_response(&mut self, at: u64) {
         self.answered = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.phases.response_last = Some(at);
         }
     }
@@ -186,7 +186,7 @@ impl Exchange {
     /// The server closed, which is how this response ends: with the last byte that came.
     pub(super) fn end_response_by_close(&mut self) {
         self.answered = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.phases.response_last = draft.last_byte;
         }
     }
@@ -198,37 +198,7 @@ impl Exchange {
         failure: Option<CallError>,
         out: &mut Vec<Recorded>,
     ) {
-        if let Some(mut draft) = self.draft {
-            if !self.answered {
-                draft.error = draft.error.or(failure);
-            }
-            out.push(draft.finish(connection));
-        }
-    }
-
-    /// The record, to be continued by whoever reads on; `None` where there was no room for one.
-    pub(super) fn into_draft(self) -> Option<Box<Draft>> {
-        self.draft
-    }
-
-    /// The record as it stands, of an exchange that began no later than `at`.
-    pub(super) fn partial(&self, connection: &Connection, at: u64) -> Option<Call> {
-        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
-        Some(draft.partial(connection))
-    }
-
-    /// Does something without which the record is none: refused, it is dropped and counted.
-    fn keep(
-        &mut self,
-        connection: &mut Connection,
-        keep: impl FnOnce(&mut Draft, &Connection) -> Result<(), Refused>,
-    ) {
-        let Some(draft) = &mut self.draft else {
-            return;
-        };
-        if keep(draft, connection) == Err(Refused) {
-            self.draft = None;
-            connection.count_dropped();
-        }
+        let failure = failure.filter(|_| !self.answered);
+        self.record.finish(connection, failure, out);
     }
 }

@@ -184,7 +184,7 @@ impl Http1 {
     fn open_http2(&mut self, connection: &mut Connection) {
         if let Some(mut request) = self.waiting.pop_front() {
             request.end_interim(connection);
-            let http2 = Http2::upgraded(request.into_draft());
+            let http2 = Http2::upgraded(request.record);
             self.http2 = Some(Box::new(http2));
         }
     }

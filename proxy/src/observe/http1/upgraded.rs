@@ -18,7 +18,7 @@ pub(super) struct Upgraded {
 impl Upgraded {
     /// `None` where there was no room for the handshake's record: what follows has none either.
     pub(super) fn websocket(handshake: Exchange) -> Option<Self> {
-        let mut draft = handshake.into_draft()?;
+        let mut draft = handshake.record.into_draft()?;
         let websocket = WebSocket::open(&mut draft);
         Some(Self { draft, websocket })
     }

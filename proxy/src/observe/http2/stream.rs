@@ -1,15 +1,13 @@
 //! One stream: a request with its response while they pass, whether or not there is room for their
 //! record.
 
-use remora_store::call::{
-    Call, CallError, Detail, Http2, Injected, Omitted, Protocol, Reset, Side,
-};
+use remora_store::call::{CallError, Detail, Http2, Injected, Omitted, Protocol, Reset, Side};
 
 use super::fields::Facts;
 use super::frame::{Data, Section};
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::{Draft, Refused, keep_up_to};
+use crate::observe::draft::{Budgeted, keep_up_to};
 use crate::observe::events::Events;
 use crate::observe::grpc::Grpc;
 use crate::observe::websocket::WebSocket;
@@ -25,7 +23,7 @@ pub(super) struct Stream {
     tunnel: Tunnel,
     /// Where the response is a stream of events.
     events: Option<Box<Events>>,
-    draft: Option<Box<Draft>>,
+    pub(super) record: Budgeted,
 }
 
 /// Whether what passes is another protocol (RFC 9113 section 8.5, RFC 8441).
@@ -82,7 +80,7 @@ impl Stream {
             true => Protocol::Grpc,
             false => Protocol::Http2,
         };
-        let draft = connection.begin_numbered(protocol, id);
+        let record = connection.begin_numbered(protocol, id);
         let mut stream = Self {
             request: Half::default(),
             response: Half::default(),
@@ -93,17 +91,19 @@ impl Stream {
                 false => Tunnel::No,
             },
             events: None,
-            draft,
+            record,
         };
-        if facts.grpc {
-            stream.draft.iter_mut().for_each(|d| d.expect_messages());
+        if facts.grpc
+            && let Some(draft) = stream.record.draft()
+        {
+            draft.expect_messages();
         }
         stream
     }
 
     /// The first stream of a connection that was upgraded: its request came over HTTP/1.
-    pub(super) fn upgraded(mut draft: Option<Box<Draft>>) -> Self {
-        if let Some(draft) = &mut draft {
+    pub(super) fn upgraded(mut record: Budgeted) -> Self {
+        if let Some(draft) = record.draft() {
             draft.protocol = Protocol::Http2;
             draft.phases.response_last = None;
         }
@@ -116,14 +116,14 @@ impl Stream {
             response: Half::default(),
             tunnel: Tunnel::No,
             events: None,
-            draft,
+            record,
         }
     }
 
     /// A stream that the server promised, with the request that it made up.
     pub(super) fn promised(connection: &mut Connection, id: u32, facts: &Facts) -> Self {
         let mut stream = Self::open(connection, id, facts);
-        if let Some(draft) = &mut stream.draft {
+        if let Some(draft) = stream.record.draft() {
             draft.detail = Detail::Http2(Http2 {
                 reset: None,
                 pushed: true,
@@ -159,7 +159,7 @@ impl Stream {
             self.keep_head(connection, from, section, text, at);
             if from == Side::Server {
                 self.answer_tunnel(facts.status);
-                if let Some(draft) = self.draft.as_mut().filter(|_| facts.events()) {
+                if let Some(draft) = self.record.draft().filter(|_| facts.events()) {
                     draft.expect_messages();
                     self.events = Some(Box::default());
                 }
@@ -178,7 +178,7 @@ impl Stream {
         text: &[u8],
         at: u64,
     ) {
-        self.keep(connection, |draft, connection| {
+        self.record.keep(connection, |draft, connection| {
             let first = Some(section.opening.began);
             match from {
                 Side::Server => {
@@ -196,7 +196,7 @@ impl Stream {
     }
 
     fn keep_interim(&mut self, connection: &mut Connection, text: &[u8]) {
-        self.keep(connection, |draft, connection| {
+        self.record.keep(connection, |draft, connection| {
             let limit = connection.limits.head_bytes;
             if keep_up_to(&mut draft.interim, text, limit, &mut draft.grant)? {
                 draft.response.omitted = Some(Omitted::Head);
@@ -206,7 +206,7 @@ impl Stream {
     }
 
     fn keep_trailers(&mut self, connection: &Connection, from: Side, text: &[u8], at: u64) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             if from == Side::Server {
                 draft.last_byte = Some(at);
             }
@@ -227,7 +227,7 @@ impl Stream {
         };
         let size = data.bytes.len() as u64;
         half.left = half.left.map(|left| left.saturating_sub(size));
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             let limits = &connection.limits;
             if from == Side::Server {
                 draft.last_byte = Some(at);
@@ -261,7 +261,7 @@ impl Stream {
         let Tunnel::Asked { websocket } = self.tunnel else {
             return;
         };
-        self.tunnel = match (status, &mut self.draft) {
+        self.tunnel = match (status, self.record.draft()) {
             (Some(200..300), Some(draft)) if websocket => {
                 Tunnel::WebSocket(Box::new(WebSocket::open(draft)))
             }
@@ -272,7 +272,7 @@ impl Stream {
 
     /// A fault does something to it.
     pub(super) fn struck(&mut self, fault: Injected) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.struck(fault);
         }
     }
@@ -280,7 +280,7 @@ impl Stream {
     /// One direction is complete.
     pub(super) fn end(&mut self, from: Side, at: u64) {
         self.half(from).ended = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             match from {
                 Side::Server => draft.phases.response_last = Some(at),
                 Side::Client | Side::Sidecar => draft.phases.request_last = Some(at),
@@ -291,7 +291,7 @@ impl Stream {
     /// One side gave the stream up. What was complete by then stays so, such as a response to a
     /// request of which the server did not want to see the rest.
     pub(super) fn reset(&mut self, by: Side, code: u32, at: u64) {
-        let Some(draft) = &mut self.draft else {
+        let Some(draft) = self.record.draft() else {
             return;
         };
         let pushed = matches!(draft.detail, Detail::Http2(Http2 { pushed: true, .. }));
@@ -319,7 +319,7 @@ impl Stream {
             return;
         }
         self.request.ended = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.error.get_or_insert(CallError::MalformedRequest);
         }
     }
@@ -337,55 +337,31 @@ impl Stream {
 
     /// Gives out the record. `failure` is why the stream is not complete, if it is not.
     pub(super) fn finish(
-        self,
+        mut self,
         connection: &Connection,
         failure: Option<Failure>,
         out: &mut Vec<Recorded>,
     ) {
-        let Some(mut draft) = self.draft else {
-            return;
-        };
         let failure = failure.filter(|_| !self.response.ended);
-        draft.phases.closed = draft.phases.closed.or(failure.and_then(|it| it.at));
-        let failure = failure.map(|it| it.error);
-        if let Tunnel::WebSocket(websocket) = self.tunnel {
-            websocket.finish(&mut draft, failure);
-        } else {
-            draft.error = draft.error.or(failure);
-        }
-        for (half, from) in [(self.request, Side::Client), (self.response, Side::Server)] {
-            if let Some(grpc) = half.grpc {
-                grpc.end(&mut draft, from);
+        let mut error = failure.map(|it| it.error);
+        if let Some(draft) = self.record.draft() {
+            draft.phases.closed = draft.phases.closed.or(failure.and_then(|it| it.at));
+            if let Tunnel::WebSocket(websocket) = self.tunnel {
+                websocket.finish(draft, error.take());
+            }
+            for (half, from) in [(self.request, Side::Client), (self.response, Side::Server)] {
+                if let Some(grpc) = half.grpc {
+                    grpc.end(draft, from);
+                }
             }
         }
-        out.push(draft.finish(connection));
-    }
-
-    /// The record as it stands, of a stream that began no later than `at`.
-    pub(super) fn partial(&self, connection: &Connection, at: u64) -> Option<Call> {
-        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
-        Some(draft.partial(connection))
+        self.record.finish(connection, error, out);
     }
 
     fn half(&mut self, from: Side) -> &mut Half {
         match from {
             Side::Server => &mut self.response,
             Side::Client | Side::Sidecar => &mut self.request,
-        }
-    }
-
-    /// Does something without which the record is none: refused, it is dropped and counted.
-    fn keep(
-        &mut self,
-        connection: &mut Connection,
-        keep: impl FnOnce(&mut Draft, &Connection) -> Result<(), Refused>,
-    ) {
-        let Some(draft) = &mut self.draft else {
-            return;
-        };
-        if keep(draft, connection) == Err(Refused) {
-            self.draft = None;
-            connection.count_dropped();
         }
     }
 }

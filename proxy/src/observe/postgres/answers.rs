@@ -13,7 +13,7 @@ use super::statement::{Column, Columns};
 use super::values;
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::{Draft, Grant};
+use crate::observe::draft::{Budgeted, Draft, Grant};
 use crate::sql::About;
 
 /// Least of a row or an error that is kept.
@@ -67,7 +67,7 @@ impl Session {
             self.began = None;
         }
         let answers = matches!(message.kind, b'T' | b'D' | b'd' | b'G' | b'H' | b'W');
-        if answers && let Some(draft) = self.pending.first().and_then(|it| it.draft.as_mut()) {
+        if answers && let Some(draft) = self.pending.first().and_then(|it| it.record.draft()) {
             draft.phases.response_first.get_or_insert(message.began);
         }
     }
@@ -133,7 +133,7 @@ impl Session {
         let of_statement = of_statement.and_then(|it| it.columns.borrow().clone());
         let columns = running.columns.clone().or(of_statement);
         let formats = running.formats.clone();
-        let Some(draft) = &mut running.draft else {
+        let Some(draft) = running.record.draft() else {
             return;
         };
         // Each value has its length before it, and all have their count.
@@ -161,10 +161,7 @@ impl Session {
 
     /// Data of a COPY to the client: whole columns that have no names, so it is told by its size.
     fn copied_out(&mut self, message: Message<'_>) {
-        let Some(Running {
-            draft: Some(draft), ..
-        }) = self.pending.running()
-        else {
+        let Some(draft) = self.pending.running().and_then(|it| it.record.draft()) else {
             return;
         };
         let size = draft.response.body_size;
@@ -179,25 +176,22 @@ impl Session {
         at: u64,
         out: &mut Vec<Recorded>,
     ) {
-        let Some(Asked::Statement(Running {
-            draft: Some(mut draft),
-            ..
-        })) = self.pending.take(|it| matches!(it, Asked::Statement(_)))
+        let is_statement = |asked: &Asked| matches!(asked, Asked::Statement(_));
+        let Some(Asked::Statement(Running { mut record, .. })) = self.pending.take(is_statement)
         else {
+            return;
+        };
+        let Some(draft) = record.draft() else {
             return;
         };
         let mut line = Vec::new();
         let value = Fields(message.body).value().flatten();
         values::write(value, 0, true, &mut line);
-        keep_answer(
-            &mut draft,
-            &line,
-            message.size.saturating_sub(4) as u64,
-            connection,
-        );
+        let size = message.size.saturating_sub(4) as u64;
+        keep_answer(draft, &line, size, connection);
         draft.phases.response_first.get_or_insert(message.began);
         draft.phases.response_last = Some(at);
-        out.push(draft.finish(connection));
+        record.finish(connection, None, out);
     }
 
     /// A statement is done, or stopped after so many rows as the client wanted.
@@ -209,7 +203,7 @@ impl Session {
         out: &mut Vec<Recorded>,
     ) {
         let is_running = |asked: &Asked| matches!(asked, Asked::Execute(_) | Asked::Statement(_));
-        let Some(Asked::Execute(running) | Asked::Statement(running)) =
+        let Some(Asked::Execute(mut running) | Asked::Statement(mut running)) =
             self.pending.take(is_running)
         else {
             return;
@@ -219,12 +213,12 @@ impl Session {
             b's' => Some(running.rows),
             _ => None,
         };
-        if let Some(mut draft) = running.draft {
-            detail(&mut draft, |sql| sql.rows = rows);
+        if let Some(draft) = running.record.draft() {
+            detail(draft, |sql| sql.rows = rows);
             draft.phases.response_first.get_or_insert(message.began);
             draft.phases.response_last = Some(at);
-            out.push(draft.finish(connection));
         }
+        running.record.finish(connection, None, out);
     }
 
     fn failed(
@@ -239,23 +233,23 @@ impl Session {
             line,
             position,
         } = read_error(message.body);
-        let draft = match self.login {
+        let mut record = match self.login {
             Some(times) => self.begin(connection, &commanded("CONNECT"), SqlSent::Session, times),
             None => self.take_failed(connection, position, message.began, at),
         };
-        let Some(mut draft) = draft else {
+        let Some(draft) = record.draft() else {
             return;
         };
-        detail(&mut draft, |sql| sql.error = Some(error));
+        detail(draft, |sql| sql.error = Some(error));
         let mut text = Vec::with_capacity(line.len() + 1);
         if draft.response.has_body() {
             text.push(b'\n');
         }
         text.extend_from_slice(&line);
-        keep_answer(&mut draft, &text, message.size as u64, connection);
+        keep_answer(draft, &text, message.size as u64, connection);
         draft.phases.response_first.get_or_insert(message.began);
         draft.phases.response_last = Some(at);
-        out.push(draft.finish(connection));
+        record.finish(connection, None, out);
     }
 
     /// The call that an error ends. What was asked behind it is not looked at by the server.
@@ -265,7 +259,7 @@ impl Session {
         position: Option<u32>,
         began: u64,
         at: u64,
-    ) -> Option<Box<Draft>> {
+    ) -> Budgeted {
         self.skipping = !self.pending.has_end();
         let failed = self.pending.take_failed();
         // What is done in a pipeline is committed at its end, where nothing else says so.
@@ -277,24 +271,27 @@ impl Session {
                 (began, began),
             );
         }
-        let (prepared, began) = match failing(failed, position)? {
-            Failing::Run(running) => return running.draft,
-            Failing::Parse(prepared, began) => (prepared, began),
+        let (prepared, began) = match failing(failed, position) {
+            None => return Budgeted::default(),
+            Some(Failing::Run(running)) => return running.record,
+            Some(Failing::Parse(prepared, began)) => (prepared, began),
         };
         let Some(prepared) = prepared else {
             connection.pass_over();
             connection.count_dropped();
-            return None;
+            return Budgeted::default();
         };
         let sent = match prepared.named {
             true => SqlSent::Prepared,
             false => SqlSent::Extended,
         };
-        let mut draft = self.begin(connection, &prepared.about, sent, (began, at))?;
-        draft.phases.request_last = Some(began);
-        let size = prepared.text.len() as u64;
-        super::session::keep_question(&mut draft, &prepared.text, size, connection);
-        Some(draft)
+        let mut record = self.begin(connection, &prepared.about, sent, (began, at));
+        if let Some(draft) = record.draft() {
+            draft.phases.request_last = Some(began);
+            let size = prepared.text.len() as u64;
+            super::session::keep_question(draft, &prepared.text, size, connection);
+        }
+        record
     }
 }
 

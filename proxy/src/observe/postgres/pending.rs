@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::statement::{Columns, Formats, Prepared};
 use crate::budget::Budget;
-use crate::observe::draft::{Draft, Grant};
+use crate::observe::draft::{Budgeted, Grant};
 
 /// How far a question may stand from where it is looked for. Answers come in order, so it is the first
 /// as a rule; and nobody shall have a long queue searched for each of his messages.
@@ -39,8 +39,7 @@ pub(super) enum Asked {
 /// A call that the server is to answer.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// `None` where the budget had no room for it.
-    pub(super) draft: Option<Box<Draft>>,
+    pub(super) record: Budgeted,
     /// What is executed, where it was parsed before.
     pub(super) prepared: Option<Rc<Prepared>>,
     /// What its rows are made of, where that was told for this execution.

@@ -12,7 +12,7 @@ use super::session::{Session, detail, keep_question, paid};
 use super::statement::{Formats, Portal, Prepared};
 use super::values;
 use crate::observe::connection::Connection;
-use crate::observe::draft::Draft;
+use crate::observe::draft::{Budgeted, Draft};
 use crate::sql::{self, About};
 
 /// Most statements of one text that are told apart.
@@ -99,12 +99,12 @@ impl Session {
         times: (u64, u64),
     ) -> Running {
         let about = sql::about(text, self.escapes);
-        let mut draft = self.begin(connection, &about, SqlSent::Simple, times);
-        if let Some(draft) = &mut draft {
+        let mut record = self.begin(connection, &about, SqlSent::Simple, times);
+        if let Some(draft) = record.draft() {
             let text = text.trim_ascii();
             keep_statement(draft, text, missing, connection);
         }
-        Running::new(draft)
+        Running::new(record)
     }
 
     fn parse(&mut self, connection: &mut Connection, message: Message<'_>) {
@@ -151,7 +151,7 @@ impl Session {
             false => SqlSent::Extended,
         };
         let began = self.began.unwrap_or(message.began);
-        let mut draft = self.begin(connection, &prepared.about, sent, (began, at));
+        let mut record = self.begin(connection, &prepared.about, sent, (began, at));
         let formats = fields.int16s().unwrap_or_default();
         let count = fields.int16().unwrap_or_default();
         let types = prepared.types.borrow();
@@ -173,7 +173,7 @@ impl Session {
         }
         drop(types);
         let formats = fields.int16s().unwrap_or_default();
-        if let Some(draft) = &mut draft {
+        if let Some(draft) = record.draft() {
             let missing = usize::from(prepared.cut);
             keep_statement(draft, &prepared.text, missing, connection);
             keep_values(draft, line, count, message.is_whole(), connection);
@@ -182,14 +182,12 @@ impl Session {
         let paid =
             paid(connection, Formats::bytes(&formats)).zip(paid(connection, Portal::bytes(portal)));
         let Some((for_formats, grant)) = paid else {
-            if draft.is_some() {
-                connection.count_dropped();
-            }
+            record.give_up(connection);
             return self.portals.remove(portal);
         };
         let bound = Portal {
             prepared,
-            draft,
+            record,
             executed: false,
             formats: Rc::new(Formats {
                 formats,
@@ -217,29 +215,30 @@ impl Session {
         let began = self.began.take().unwrap_or(message.began);
         let Some(portal) = self.portals.get(name) else {
             // Bound before it was forgotten: nothing is known of it.
-            return self.pending.push(Asked::Execute(Running::new(None)));
+            let unknown = Running::new(Budgeted::default());
+            return self.pending.push(Asked::Execute(unknown));
         };
         let (prepared, formats) = (Rc::clone(&portal.prepared), Rc::clone(&portal.formats));
         let goes_on = std::mem::replace(&mut portal.executed, true);
-        let mut draft = portal.draft.take();
+        let mut record = std::mem::take(&mut portal.record);
         if goes_on {
             // The next rows of a statement that was stopped in between.
             let about = About {
                 command: "FETCH".to_owned(),
                 ..prepared.about.clone()
             };
-            draft = self.begin(connection, &about, SqlSent::Prepared, (began, at));
-            if let Some(draft) = &mut draft {
+            record = self.begin(connection, &about, SqlSent::Prepared, (began, at));
+            if let Some(draft) = record.draft() {
                 keep_statement(draft, &prepared.text, usize::from(prepared.cut), connection);
             }
         }
-        if let Some(draft) = &mut draft {
+        if let Some(draft) = record.draft() {
             draft.phases.request_last = Some(at);
         }
         self.pending.push(Asked::Execute(Running {
             prepared: Some(prepared),
             formats: Some(formats),
-            ..Running::new(draft)
+            ..Running::new(record)
         }));
     }
 
@@ -261,7 +260,7 @@ impl Session {
             fingerprint: format!("FUNCTION {number}"),
         };
         let times = (message.began, at);
-        let mut draft = self.begin(connection, &about, SqlSent::Function, times);
+        let mut record = self.begin(connection, &about, SqlSent::Function, times);
         let formats = fields.int16s().unwrap_or_default();
         let count = fields.int16().unwrap_or_default();
         let mut line = Values::new();
@@ -271,11 +270,11 @@ impl Session {
             };
             line.add(value, 0, values::is_binary(&formats, place));
         }
-        if let Some(draft) = &mut draft {
+        if let Some(draft) = record.draft() {
             keep_statement(draft, about.fingerprint.as_bytes(), 0, connection);
             keep_values(draft, line, count, message.is_whole(), connection);
         }
-        self.pending.push(Asked::Statement(Running::new(draft)));
+        self.pending.push(Asked::Statement(Running::new(record)));
         self.pending.push(Asked::Ready);
     }
 
@@ -284,7 +283,7 @@ impl Session {
         let Some(running) = self.pending.copying() else {
             return;
         };
-        if let Some(draft) = &mut running.draft {
+        if let Some(draft) = running.record.draft() {
             draft.phases.request_last = Some(at);
             if message.kind == b'd' {
                 let size = draft.request.body_size;

@@ -13,7 +13,7 @@ use super::statement::{Named, Portal, Prepared};
 use super::{answers, questions};
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::{Draft, Grant};
+use crate::observe::draft::{Budgeted, Draft, Grant};
 use crate::sql::About;
 
 /// Longest name of a user or database that is kept.
@@ -113,28 +113,28 @@ impl Session {
         about: &About,
         sent: SqlSent,
         (began, at): (u64, u64),
-    ) -> Option<Box<Draft>> {
-        let mut draft = connection.begin(Protocol::Postgresql)?;
+    ) -> Budgeted {
         let names = [&self.database, &self.user].map(|name| name.as_ref().map_or(0, String::len));
         let texts = about.fingerprint.len() + about.command.len() + names.iter().sum::<usize>();
-        if draft.grant.take(texts).is_err() {
-            connection.count_dropped();
-            return None;
-        }
-        draft.phases.request_first = Some(began);
-        draft.phases.request_last = Some(at);
-        draft.detail = Detail::Sql(Sql {
-            command: about.command.clone(),
-            fingerprint: about.fingerprint.clone(),
-            sent,
-            params: 0,
-            rows: None,
-            error: None,
-            database: self.database.clone(),
-            user: self.user.clone(),
-            in_transaction: self.in_transaction,
+        let mut record = connection.begin(Protocol::Postgresql);
+        record.keep(connection, |draft, _| {
+            draft.grant.take(texts)?;
+            draft.phases.request_first = Some(began);
+            draft.phases.request_last = Some(at);
+            draft.detail = Detail::Sql(Sql {
+                command: about.command.clone(),
+                fingerprint: about.fingerprint.clone(),
+                sent,
+                params: 0,
+                rows: None,
+                error: None,
+                database: self.database.clone(),
+                user: self.user.clone(),
+                in_transaction: self.in_transaction,
+            });
+            Ok(())
         });
-        Some(draft)
+        record
     }
 
     /// The connection is over, or not read any more: what is open is finished.
@@ -143,28 +143,26 @@ impl Session {
             let (Asked::Execute(running) | Asked::Statement(running)) = asked else {
                 continue;
             };
-            if let Some(mut draft) = running.draft {
-                draft.error = connection.failure();
-                out.push(draft.finish(connection));
-            }
+            running.record.finish(connection, connection.failure(), out);
         }
     }
 
     pub(super) fn open_calls(&self, connection: &Connection, at: u64, out: &mut Vec<Call>) {
         let running = self.pending.iter().filter_map(|asked| match asked {
-            Asked::Execute(running) | Asked::Statement(running) => running.draft.as_ref(),
+            Asked::Execute(running) | Asked::Statement(running) => {
+                running.record.partial(connection, at)
+            }
             _ => None,
         });
-        let begun = running.filter(|draft| draft.began_by(at));
-        out.extend(begun.map(|draft| draft.partial(connection)));
+        out.extend(running);
     }
 }
 
 impl Running {
     /// A statement of which nothing was answered.
-    pub(super) fn new(draft: Option<Box<Draft>>) -> Self {
+    pub(super) fn new(record: Budgeted) -> Self {
         Self {
-            draft,
+            record,
             prepared: None,
             columns: None,
             formats: None,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::observe::draft::{Draft, Grant};
+use crate::observe::draft::{Budgeted, Grant};
 use crate::sql::About;
 
 /// Most statements and portals of a session that are known by their names; of more the oldest are
@@ -108,7 +108,7 @@ impl Formats {
 pub(super) struct Portal {
     pub(super) prepared: Rc<Prepared>,
     /// The call that its execution will be; taken by the first.
-    pub(super) draft: Option<Box<Draft>>,
+    pub(super) record: Budgeted,
     pub(super) executed: bool,
     pub(super) formats: Rc<Formats>,
     /// Pays for itself.

@@ -1,12 +1,12 @@
 //! One command with its reply while they pass, whether or not there is room for their record.
 
-use remora_store::call::{Call, CallError, Detail, ErrorCode, Omitted, Protocol, Redis, Side};
+use remora_store::call::{CallError, Detail, ErrorCode, Omitted, Protocol, Redis, Side};
 
 use super::command::{About, Effect, Withheld};
 use super::session::Session;
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::Draft;
+use crate::observe::draft::{Budgeted, Draft};
 
 /// A command: what reading has to remember, and the record as far as the budget allowed one.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Exchange {
     asked: bool,
     answered: bool,
     withheld: Withheld,
-    draft: Option<Box<Draft>>,
+    pub(super) record: Budgeted,
 }
 
 /// Bytes with what they are: `size` of them are arguments or values, the others framing.
@@ -37,14 +37,14 @@ pub(super) struct Piece<'a> {
 impl Exchange {
     /// The first byte of a command came.
     pub(super) fn begin(connection: &mut Connection, at: u64) -> Self {
-        let mut draft = connection.begin(Protocol::Redis);
-        if let Some(draft) = &mut draft {
+        let mut record = connection.begin(Protocol::Redis);
+        if let Some(draft) = record.draft() {
             draft.phases.request_first = Some(at);
             draft.detail = Detail::Redis(Redis::default());
         }
         Self {
             asked: false,
-            draft,
+            record,
             ..Self::bare()
         }
     }
@@ -59,14 +59,7 @@ impl Exchange {
             asked: true,
             answered: false,
             withheld: Withheld::default(),
-            draft: None,
-        }
-    }
-
-    /// There is no room for its record.
-    pub(super) fn drop_record(&mut self, connection: &mut Connection) {
-        if self.draft.take().is_some() {
-            connection.count_dropped();
+            record: Budgeted::default(),
         }
     }
 
@@ -82,12 +75,12 @@ impl Exchange {
 
     /// Whether it stands for nothing but its reply, so that a number of such can be kept as one.
     pub(super) fn is_bare(&self) -> bool {
-        self.draft.is_none() && self.asked && !self.answered && self.effect == Effect::None
+        self.record.is_none() && self.asked && !self.answered && self.effect == Effect::None
     }
 
     pub(super) fn keep_request(&mut self, connection: &Connection, piece: Piece<'_>) {
         let withheld = self.withheld.arguments;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             keep(draft, Side::Client, connection, piece, withheld);
         }
     }
@@ -102,13 +95,13 @@ impl Exchange {
         self.asked = true;
         self.effect = about.effect;
         self.keys = about.keys;
-        let Some(draft) = &mut self.draft else {
+        let Some(draft) = self.record.draft() else {
             return;
         };
         draft.phases.request_last = Some(at);
         let key = about.key.unwrap_or_default();
         if draft.grant.take(key.len()).is_err() {
-            return self.drop_record(connection);
+            return self.record.give_up(connection);
         }
         draft.detail = Detail::Redis(Redis {
             command: about.name.into_owned(),
@@ -121,14 +114,14 @@ impl Exchange {
     /// The command's end cannot be told.
     pub(super) fn fail_request(&mut self) {
         self.asked = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.error = Some(CallError::MalformedRequest);
         }
     }
 
     pub(super) fn keep_reply(&mut self, connection: &Connection, piece: Piece<'_>, at: u64) {
         let withheld = self.withheld.reply;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.phases.response_first.get_or_insert(at);
             draft.last_byte = Some(at);
             keep(draft, Side::Server, connection, piece, withheld);
@@ -139,7 +132,7 @@ impl Exchange {
     /// the command was done is only known now: in a pipeline those before it are not answered earlier.
     pub(super) fn end_reply(&mut self, error: Option<&[u8]>, session: &Session, at: u64) {
         self.answered = true;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.phases.response_last = Some(at);
             if let Detail::Redis(redis) = &mut draft.detail {
                 redis.error = error.and_then(ErrorCode::read);
@@ -152,7 +145,7 @@ impl Exchange {
     /// That it was queued is not the answer to a command of a transaction: it is still to come.
     pub(super) fn forget_reply(&mut self) {
         self.answered = false;
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             let phases = &mut draft.phases;
             (phases.response_first, phases.response_last) = (None, None);
             draft.last_byte = None;
@@ -171,23 +164,8 @@ impl Exchange {
         failure: Option<CallError>,
         out: &mut Vec<Recorded>,
     ) {
-        if let Some(mut draft) = self.draft {
-            if !self.answered {
-                draft.error = draft.error.or(failure);
-            }
-            out.push(draft.finish(connection));
-        }
-    }
-
-    /// The record, to be continued as that of a stream; `None` where there was no room for one.
-    pub(super) fn into_draft(self) -> Option<Box<Draft>> {
-        self.draft
-    }
-
-    /// The record as it stands, of an exchange that began no later than `at`.
-    pub(super) fn partial(&self, connection: &Connection, at: u64) -> Option<Call> {
-        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
-        Some(draft.partial(connection))
+        let failure = failure.filter(|_| !self.answered);
+        self.record.finish(connection, failure, out);
     }
 }
 

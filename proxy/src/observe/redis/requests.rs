@@ -69,7 +69,7 @@ impl RedisConnection {
         }
         let mut exchange = Exchange::begin(connection, at);
         if self.waiting.len() >= WAITING_RECORDS {
-            exchange.drop_record(connection);
+            exchange.record.give_up(connection);
         }
         self.waiting.push(exchange);
         self.command.begin(0);

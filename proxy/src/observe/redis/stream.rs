@@ -1,13 +1,13 @@
 //! What a server sends without being asked for each piece: published messages, invalidated keys, and
 //! what `MONITOR` shows. It belongs to the call that asked for it first on the connection.
 
-use remora_store::call::{Call, Detail, MessageKind, Omitted, Protocol, Redis, Side};
+use remora_store::call::{Detail, MessageKind, Omitted, Protocol, Redis, Side};
 
 use super::command::Class;
 use super::exchange::{Piece, keep};
 use crate::observe::Recorded;
 use crate::observe::connection::Connection;
-use crate::observe::draft::Draft;
+use crate::observe::draft::Budgeted;
 use crate::observe::messages::Ended;
 
 /// What began a stream.
@@ -27,35 +27,35 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) origin: Origin,
-    draft: Option<Box<Draft>>,
+    pub(super) record: Budgeted,
     /// Bytes of the values in the message that is coming.
     size: u64,
 }
 
 impl Stream {
-    /// The call that `draft` has kept goes on as a stream.
-    pub(super) fn open(origin: Origin, mut draft: Option<Box<Draft>>) -> Self {
-        if let Some(draft) = &mut draft {
+    /// The call that `record` has kept goes on as a stream.
+    pub(super) fn open(origin: Origin, mut record: Budgeted) -> Self {
+        if let Some(draft) = record.draft() {
             draft.expect_messages();
             draft.phases.response_last = None;
         }
         Self {
             origin,
-            draft,
+            record,
             size: 0,
         }
     }
 
     /// A stream that no command is known to have asked for.
     pub(super) fn unasked(connection: &mut Connection) -> Self {
-        let mut draft = connection.begin(Protocol::Redis);
-        if let Some(draft) = &mut draft {
+        let mut record = connection.begin(Protocol::Redis);
+        if let Some(draft) = record.draft() {
             draft.detail = Detail::Redis(Redis {
                 command: "PUSH".to_owned(),
                 ..Redis::default()
             });
         }
-        Self::open(Origin::Nothing, draft)
+        Self::open(Origin::Nothing, record)
     }
 
     /// Whether the next confirmation of a class belongs to the command that began it.
@@ -65,7 +65,7 @@ impl Stream {
 
     /// A piece of a confirmation.
     pub(super) fn confirm(&mut self, connection: &Connection, piece: Piece<'_>, at: u64) {
-        if let Some(draft) = &mut self.draft {
+        if let Some(draft) = self.record.draft() {
             draft.last_byte = Some(at);
             keep(draft, Side::Server, connection, piece, false);
         }
@@ -81,7 +81,7 @@ impl Stream {
     /// A piece of a message.
     pub(super) fn message(&mut self, connection: &Connection, piece: Piece<'_>, at: u64) {
         self.size = self.size.saturating_add(piece.size);
-        let Some(draft) = &mut self.draft else {
+        let Some(draft) = self.record.draft() else {
             return;
         };
         draft.phases.response_first.get_or_insert(at);
@@ -107,7 +107,7 @@ impl Stream {
             compressed: false,
             at,
         };
-        if let Some(draft) = &mut self.draft
+        if let Some(draft) = self.record.draft()
             && let Some(messages) = &mut draft.messages
         {
             messages.end(Side::Server, ended, &mut draft.grant);
@@ -116,21 +116,14 @@ impl Stream {
 
     /// The stream is over. That its connection was closed is no failure.
     pub(super) fn finish(mut self, connection: &Connection, out: &mut Vec<Recorded>) {
-        if let Some(mut draft) = self.draft.take() {
+        if let Some(draft) = self.record.draft() {
             if self.size > 0
                 && let Some(messages) = &mut draft.messages
             {
                 messages.give_up(Side::Server, Omitted::Other);
             }
             draft.phases.response_last = draft.last_byte;
-            draft.error = draft.error.or(connection.broken());
-            out.push(draft.finish(connection));
         }
-    }
-
-    /// The record as it stands, if the first byte came no later than `at`.
-    pub(super) fn partial(&self, connection: &Connection, at: u64) -> Option<Call> {
-        let draft = self.draft.as_ref().filter(|draft| draft.began_by(at))?;
-        Some(draft.partial(connection))
+        self.record.finish(connection, connection.broken(), out);
     }
 }

@@ -118,7 +118,7 @@ impl RedisConnection {
     }
 
     fn open_stream(&mut self, origin: Origin, exchange: Exchange) {
-        self.stream = Some(Box::new(Stream::open(origin, exchange.into_draft())));
+        self.stream = Some(Box::new(Stream::open(origin, exchange.record)));
     }
 
     fn end_stream(&mut self, connection: &Connection, out: &mut Vec<Recorded>) {
