@@ -2,6 +2,7 @@
 
 use test_case::test_case;
 
+use super::order::copying;
 use super::*;
 
 #[test]
@@ -37,12 +38,7 @@ fn an_error_of_what_is_parsed_is_not_that_of_what_is_executed_behind_it() {
 #[test]
 fn an_error_of_what_is_parsed_is_that_of_its_own_execution() {
     let mut watched = Watched::session();
-    watched.client(&[
-        parse("", "SELEC $1", &[]),
-        bind("", "", &[], &[Some(b"7")]),
-        execute(""),
-        sync(),
-    ]);
+    watched.client(&[extended("SELEC $1", &[Some(b"7")]), sync()]);
     watched.server(&[error("ERROR", "42601", "syntax error"), ready(b'I')]);
     assert_eq!(
         watched.told(),
@@ -52,21 +48,13 @@ fn an_error_of_what_is_parsed_is_that_of_its_own_execution() {
 
 #[test]
 fn the_end_of_a_pipeline_before_a_copy_that_gets_no_data_is_passed_over() {
-    let mut watched = Watched::session();
-    watched.client(&[
-        parse("", "COPY t FROM STDIN", &[]),
-        bind("", "", &[], &[]),
-        execute(""),
-        sync(),
-    ]);
-    watched.server(&[message(b'1', b""), message(b'2', b"")]);
-    watched.server(&[message(b'G', &[0; 3])]);
+    let mut watched = copying();
     watched.server(&[error("ERROR", "57014", "canceled")]);
     watched.client(&[message(b'c', b""), sync()]);
     watched.server(&[ready(b'I')]);
     for number in ["1", "2"] {
-        watched.client(&[query(&format!("SELECT {number} FROM t{number}"))]);
-        watched.server(&[done(&format!("SELECT {number}")), ready(b'I')]);
+        let text = format!("SELECT {number} FROM t{number}");
+        watched.answered(&text, &format!("SELECT {number}"));
     }
     assert_eq!(
         watched.told(),
@@ -82,18 +70,14 @@ fn the_end_of_a_pipeline_before_a_copy_that_gets_no_data_is_passed_over() {
 fn what_was_prepared_long_before_is_no_part_of_a_statement() {
     let mut watched = Watched::session();
     let flush = || message(b'H', b"");
-    watched.client(&[parse("s", "SELECT 1", &[]), describe(b'S', "s"), flush()]);
-    watched.server(&[
-        message(b'1', b""),
-        message(b't', &[0, 0]),
-        columns(&[("a", 23)]),
-    ]);
+    watched.client(&[prepare("s", "SELECT 1"), flush()]);
+    watched.server(&[prepared(&[], &[("a", 23)])]);
     watched.now = 5_000;
     watched.client(&[bind("", "s", &[], &[]), execute(""), flush()]);
-    watched.server(&[message(b'2', b""), done("SELECT 1")]);
+    watched.server(&[bound(), done("SELECT 1")]);
     watched.now = 9_000;
     watched.client(&[bind("", "s", &[], &[]), execute(""), sync()]);
-    watched.server(&[message(b'2', b""), done("SELECT 1"), ready(b'I')]);
+    watched.server(&[bound(), done("SELECT 1"), ready(b'I')]);
     let begun: Vec<_> = watched
         .calls()
         .iter()

@@ -25,15 +25,10 @@ fn data_that_is_copied_out_is_told_by_its_size() {
 #[test]
 fn rows_whose_columns_nobody_named_are_told_by_their_size() {
     let mut watched = Watched::session();
-    watched.client(&[
-        parse("", "SELECT password FROM users", &[]),
-        bind("", "", &[], &[]),
-        execute(""),
-        sync(),
-    ]);
+    watched.client(&[extended("SELECT password FROM users", &[]), sync()]);
     watched.server(&[
-        message(b'1', b""),
-        message(b'2', b""),
+        parsed(),
+        bound(),
         row(&[Some(b"hunter2")]),
         done("SELECT 1"),
         ready(b'I'),
@@ -81,7 +76,7 @@ fn types_and_names_of_a_statement_are_paid_for() {
             sync(),
         ]);
         watched.server(&[
-            message(b'1', b""),
+            parsed(),
             described.clone(),
             columns(&[("a", 23)]),
             ready(b'I'),
@@ -90,7 +85,7 @@ fn types_and_names_of_a_statement_are_paid_for() {
     for name in ["s0", "s19"] {
         watched
             .client(&[bind("", name, &[], &[]), execute(""), sync()])
-            .server(&[message(b'2', b""), done("SELECT 0"), ready(b'I')]);
+            .server(&[bound(), done("SELECT 0"), ready(b'I')]);
     }
     let fingerprints: Vec<_> = watched
         .calls()
@@ -110,11 +105,37 @@ fn names_are_the_same_where_they_are_to_the_server() {
         execute(""),
         sync(),
     ]);
-    watched.server(&[
-        message(b'1', b""),
-        message(b'2', b""),
-        done("SELECT 1"),
-        ready(b'I'),
-    ]);
+    watched.server(&[parsed(), bound(), done("SELECT 1"), ready(b'I')]);
     assert_eq!(watched.told(), [json!(["SELECT", "SELECT ?", [], 1, null])]);
+}
+
+#[test]
+fn rows_beyond_the_limit_are_counted() {
+    let mut watched = Watched::session();
+    watched.client(&[query("SELECT a FROM t")]);
+    let long = vec![b'x'; 3000];
+    watched.server(&[
+        columns(&[("a", 25)]),
+        row(&[Some(&long)]),
+        row(&[Some(&long)]),
+        row(&[Some(&long)]),
+    ]);
+    watched.server(&[done("SELECT 3"), ready(b'I')]);
+    let call = watched.calls()[0];
+    assert_eq!(
+        (call.response.body.len(), call.response.body_size),
+        (4096, 9000)
+    );
+    assert_eq!(call.response.omitted, Some(Omitted::Limit));
+}
+
+#[test]
+fn without_room_statements_are_dropped_and_counted() {
+    let mut watched = Watched::new(4096, 10);
+    watched.client(&[startup()]).server(&[welcome()]);
+    watched.answered("SELECT 1", "SELECT 1");
+    assert_eq!(
+        (watched.calls().len(), watched.observer.take_dropped()),
+        (0, 1)
+    );
 }

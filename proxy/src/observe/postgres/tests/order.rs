@@ -1,19 +1,19 @@
 //! Which answer belongs to which question, where that is not plain.
 
-use super::super::pending::{Asked, Pending};
 use super::*;
+use crate::observe::postgres::pending::{Asked, Pending};
+
+/// A session whose server waits for the data of a COPY, behind the client's end of its pipeline.
+pub(super) fn copying() -> Watched {
+    let mut watched = Watched::session();
+    watched.client(&[extended("COPY t FROM STDIN", &[]), sync()]);
+    watched.server(&[parsed(), bound(), message(b'G', &[0; 3])]);
+    watched
+}
 
 #[test]
 fn the_end_of_a_pipeline_that_a_copying_server_passes_over_waits_for_nothing() {
-    let mut watched = Watched::session();
-    watched.client(&[
-        parse("", "COPY t FROM STDIN", &[]),
-        bind("", "", &[], &[]),
-        execute(""),
-        sync(),
-    ]);
-    watched.server(&[message(b'1', b""), message(b'2', b"")]);
-    watched.server(&[message(b'G', &[0; 3])]);
+    let mut watched = copying();
     watched.client(&[
         message(b'd', b"1\ta\n"),
         sync(),
@@ -23,8 +23,8 @@ fn the_end_of_a_pipeline_that_a_copying_server_passes_over_waits_for_nothing() {
     ]);
     watched.server(&[done("COPY 2"), ready(b'I')]);
     for number in ["1", "2"] {
-        watched.client(&[query(&format!("SELECT {number} FROM t{number}"))]);
-        watched.server(&[done(&format!("SELECT {number}")), ready(b'I')]);
+        let text = format!("SELECT {number} FROM t{number}");
+        watched.answered(&text, &format!("SELECT {number}"));
     }
     assert_eq!(
         watched.told(),
@@ -40,22 +40,12 @@ fn the_end_of_a_pipeline_that_a_copying_server_passes_over_waits_for_nothing() {
 
 #[test]
 fn a_copy_that_the_server_stops_ends_with_the_next_end_of_a_pipeline() {
-    let mut watched = Watched::session();
-    watched.client(&[
-        parse("", "COPY t FROM STDIN", &[]),
-        bind("", "", &[], &[]),
-        execute(""),
-        sync(),
-    ]);
-    watched.server(&[message(b'1', b""), message(b'2', b"")]);
-    watched.server(&[message(b'G', &[0; 3])]);
+    let mut watched = copying();
     watched.client(&[message(b'd', b"x\n")]);
     watched.server(&[error("ERROR", "22P02", "no number")]);
     watched.client(&[message(b'd', b"y\n"), message(b'c', b""), sync()]);
     watched.server(&[ready(b'I')]);
-    watched
-        .client(&[query("SELECT 1")])
-        .server(&[done("SELECT 1"), ready(b'I')]);
+    watched.answered("SELECT 1", "SELECT 1");
     assert_eq!(
         watched.told(),
         [
@@ -69,19 +59,13 @@ fn a_copy_that_the_server_stops_ends_with_the_next_end_of_a_pipeline() {
 fn what_describes_one_statement_leaves_the_questions_about_the_next() {
     let mut watched = Watched::session();
     watched.client(&[
-        parse("s1", "SELECT a FROM t", &[]),
-        describe(b'S', "s1"),
-        parse("s2", "SELECT b FROM u WHERE id = $1", &[]),
-        describe(b'S', "s2"),
+        prepare("s1", "SELECT a FROM t"),
+        prepare("s2", "SELECT b FROM u WHERE id = $1"),
         sync(),
     ]);
     watched.server(&[
-        message(b'1', b""),
-        message(b't', &[0, 0]),
-        columns(&[("a", 25)]),
-        message(b'1', b""),
-        message(b't', &[0, 1, 0, 0, 0, 23]),
-        columns(&[("b", 25)]),
+        prepared(&[], &[("a", 25)]),
+        prepared(&[23], &[("b", 25)]),
         ready(b'I'),
     ]);
     watched.client(&[
@@ -89,12 +73,7 @@ fn what_describes_one_statement_leaves_the_questions_about_the_next() {
         execute(""),
         sync(),
     ]);
-    watched.server(&[
-        message(b'2', b""),
-        row(&[Some(b"x")]),
-        done("SELECT 1"),
-        ready(b'I'),
-    ]);
+    watched.server(&[bound(), row(&[Some(b"x")]), done("SELECT 1"), ready(b'I')]);
     assert_eq!(
         watched.told(),
         [json!([
@@ -112,16 +91,12 @@ fn what_describes_one_statement_leaves_the_questions_about_the_next() {
 fn a_statement_that_cannot_be_parsed_behind_one_that_was_described_is_a_call() {
     let mut watched = Watched::session();
     watched.client(&[
-        parse("s1", "SELECT a FROM t", &[]),
-        describe(b'S', "s1"),
-        parse("s2", "SELEC b", &[]),
-        describe(b'S', "s2"),
+        prepare("s1", "SELECT a FROM t"),
+        prepare("s2", "SELEC b"),
         sync(),
     ]);
     watched.server(&[
-        message(b'1', b""),
-        message(b't', &[0, 0]),
-        columns(&[("a", 25)]),
+        prepared(&[], &[("a", 25)]),
         error("ERROR", "42601", "syntax error"),
         ready(b'I'),
     ]);
@@ -134,15 +109,10 @@ fn a_statement_that_cannot_be_parsed_behind_one_that_was_described_is_a_call() {
 #[test]
 fn an_error_at_the_end_of_a_pipeline_is_a_commit_that_failed() {
     let mut watched = Watched::session();
-    watched.client(&[
-        parse("", "INSERT INTO t VALUES ($1)", &[]),
-        bind("", "", &[], &[Some(b"1")]),
-        execute(""),
-        sync(),
-    ]);
+    watched.client(&[extended("INSERT INTO t VALUES ($1)", &[Some(b"1")]), sync()]);
     watched.server(&[
-        message(b'1', b""),
-        message(b'2', b""),
+        parsed(),
+        bound(),
         done("INSERT 0 1"),
         error("ERROR", "40001", "could not serialize access"),
         ready(b'I'),
@@ -168,28 +138,18 @@ fn an_error_that_answers_a_question_about_a_statement_is_no_commit() {
 #[test]
 fn statements_are_numbered_alike_by_who_saw_an_error_before_them_and_who_did_not() {
     let asked = |watched: &mut Watched| {
-        watched.client(&[
-            parse("", "INSERT INTO t VALUES ($1)", &[]),
-            bind("", "", &[], &[Some(b"1")]),
-            execute(""),
-        ]);
+        watched.client(&[extended("INSERT INTO t VALUES ($1)", &[Some(b"1")])]);
     };
     let more = |watched: &mut Watched| {
         watched.client(&[bind("", "", &[], &[Some(b"2")]), execute("")]);
         watched.client(&[bind("", "", &[], &[Some(b"3")]), execute("")]);
     };
     let failed = |watched: &mut Watched| {
-        watched.server(&[
-            message(b'1', b""),
-            message(b'2', b""),
-            error("ERROR", "23505", "it is there"),
-        ]);
+        watched.server(&[parsed(), bound(), error("ERROR", "23505", "it is there")]);
     };
     let ordinal = |watched: &mut Watched| {
         watched.client(&[sync()]).server(&[ready(b'I')]);
-        watched
-            .client(&[query("SELECT 1")])
-            .server(&[done("SELECT 1"), ready(b'I')]);
+        watched.answered("SELECT 1", "SELECT 1");
         watched.calls().last().expect("a call").connection.ordinal
     };
     let (mut caller, mut callee) = (Watched::session(), Watched::session());
