@@ -47,6 +47,7 @@ mod link;
 mod listener;
 mod metrics;
 pub mod observe;
+mod persistence;
 mod plane;
 pub mod record;
 pub mod redact;

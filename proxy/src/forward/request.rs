@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::target::{Origin, absolute_form, authority_form};
 use crate::observe::body::Body;
 use crate::observe::head::{Facts, Method, Start};
+use crate::persistence::persists;
 
 /// A request that was understood.
 #[derive(Debug)]
@@ -69,16 +70,14 @@ pub(super) fn read(head: &[u8], facts: &Facts) -> Result<Request, Refusal> {
     })
 }
 
-/// Whether a message says that it is the last one on its connection (RFC 9112 section 9.3).
+/// Whether a message says that it is the last one on its connection.
 pub(super) fn is_last(head: &[u8]) -> bool {
     let (line, fields) = head.split_at(line_length(head));
-    let says = |word: &[u8]| {
-        let values = lines(fields).filter_map(|line| value_of(line, b"connection"));
-        let mut tokens = values.flat_map(|value| value.split(|byte| *byte == b','));
-        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(word))
-    };
     let is_old = memchr::memmem::find(line, b"HTTP/1.0").is_some();
-    says(b"close") || is_old && !says(b"keep-alive")
+    !persists(
+        !is_old,
+        lines(fields).filter_map(|line| value_of(line, b"connection")),
+    )
 }
 
 /// Method, target, and the version with the line end. The target may hold spaces, as some servers allow.

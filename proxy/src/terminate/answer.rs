@@ -8,6 +8,8 @@ use hyper::http::{request, response};
 use hyper::{Method, Response, StatusCode, Version};
 use remora_store::fault::Answer;
 
+use crate::persistence::persists;
+
 /// A head of HTTP/1; `is_last` says that the connection ends behind the message.
 pub(super) fn head_of_http1(answer: &Answer, method: &Method, is_last: bool) -> Vec<u8> {
     let status = status(answer);
@@ -93,12 +95,11 @@ pub(super) fn lines_of_http2(head: &request::Parts) -> Vec<u8> {
     lines
 }
 
-/// Whether a client leaves its connection open behind a response (RFC 9112 section 9.3).
+/// Whether a client leaves its connection open behind an answer, which does not promise to keep it alive as a client of
+/// HTTP/1.0 would have to be told.
 pub(super) fn keeps_open(head: &request::Parts) -> bool {
     let connection = head.headers.get_all(header::CONNECTION).iter();
-    let mut options = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    head.version == Version::HTTP_11
-        && !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+    head.version == Version::HTTP_11 && persists(true, connection.map(HeaderValue::as_bytes))
 }
 
 fn status(answer: &Answer) -> StatusCode {
