@@ -15,6 +15,7 @@ mod support;
 
 mod access;
 mod agreement;
+mod annotations;
 mod authorities;
 mod barrier;
 mod cache_story;
