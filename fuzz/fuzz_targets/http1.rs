@@ -2,12 +2,12 @@
 #![no_main]
 
 mod interleaving;
+mod script;
 
 use interleaving::{Step, check};
-use remora_proxy::observe::End;
 use remora_store::call::Side;
 
-/// What a byte of the script stands for; bytes beyond the end stand for themselves.
+/// What a byte of the script stands for.
 const PIECES: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\n",
     b"POST /a HTTP/1.0\r\n",
@@ -42,18 +42,7 @@ const PIECES: &[&[u8]] = &[
 ];
 
 libfuzzer_sys::fuzz_target!(|script: &[u8]| {
-    let mut side = Side::Client;
-    let mut steps = vec![Step::Send(side, b"GET / HTTP/1.1\r\n".to_vec())];
-    for byte in script {
-        let place = usize::from(*byte);
-        match (PIECES.get(place), place - place.min(PIECES.len())) {
-            (Some(piece), _) => steps.push(Step::Send(side, piece.to_vec())),
-            (None, 0) => side = Side::Server,
-            (None, 1) => side = Side::Client,
-            (None, 2) => steps.push(Step::End(side, End::Closed)),
-            (None, 3) => steps.push(Step::End(side, End::Reset)),
-            (None, _) => steps.push(Step::Send(side, vec![*byte])),
-        }
-    }
+    let mut steps = vec![Step::Send(Side::Client, b"GET / HTTP/1.1\r\n".to_vec())];
+    steps.extend(script::steps(PIECES, Side::Client, script));
     check(&steps);
 });

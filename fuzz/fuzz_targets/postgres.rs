@@ -2,14 +2,14 @@
 #![no_main]
 
 mod interleaving;
+mod script;
 
 use interleaving::{Step, check};
-use remora_proxy::observe::End;
 use remora_store::call::Side;
 
 const STARTUP: &[u8] = b"\0\0\0\x12\0\x03\0\0user\0a\0\0\0";
 
-/// What a byte of the script stands for; bytes beyond the end stand for themselves.
+/// What a byte of the script stands for.
 const PIECES: &[&[u8]] = &[
     b"Q\0\0\0\x19SELECT 'a', 1; COMMIT\0",
     b"Q\0\0\0\x11COPY t FROM x\0",
@@ -53,17 +53,6 @@ const PIECES: &[&[u8]] = &[
 
 libfuzzer_sys::fuzz_target!(|script: &[u8]| {
     let mut steps = vec![Step::Send(Side::Client, STARTUP.to_vec())];
-    let mut side = Side::Server;
-    for byte in script {
-        let place = usize::from(*byte);
-        match (PIECES.get(place), place - place.min(PIECES.len())) {
-            (Some(piece), _) => steps.push(Step::Send(side, piece.to_vec())),
-            (None, 0) => side = Side::Server,
-            (None, 1) => side = Side::Client,
-            (None, 2) => steps.push(Step::End(side, End::Closed)),
-            (None, 3) => steps.push(Step::End(side, End::Reset)),
-            (None, _) => steps.push(Step::Send(side, vec![*byte])),
-        }
-    }
+    steps.extend(script::steps(PIECES, Side::Server, script));
     check(&steps);
 });

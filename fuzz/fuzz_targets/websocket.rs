@@ -3,9 +3,9 @@
 #![no_main]
 
 mod interleaving;
+mod script;
 
 use interleaving::{Step, check};
-use remora_proxy::observe::End;
 use remora_store::call::Side;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
@@ -19,7 +19,7 @@ const RESPONSES: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
 ];
 
-/// What a byte of the script stands for; bytes beyond the end stand for themselves.
+/// What a byte of the script stands for.
 const PIECES: &[&[u8]] = &[
     &[0x81, 0x05, b'h', b'e', b'l', b'l', b'o'],
     &[0x81, 0x85, 1, 2, 3, 4, b'h', b'e', b'l', b'l', b'o'],
@@ -53,17 +53,6 @@ libfuzzer_sys::fuzz_target!(|script: &[u8]| {
         Step::Send(Side::Client, REQUEST.to_vec()),
         Step::Send(Side::Server, response.to_vec()),
     ];
-    let mut side = Side::Server;
-    for byte in script {
-        let place = usize::from(*byte);
-        match (PIECES.get(place), place - place.min(PIECES.len())) {
-            (Some(piece), _) => steps.push(Step::Send(side, piece.to_vec())),
-            (None, 0) => side = Side::Server,
-            (None, 1) => side = Side::Client,
-            (None, 2) => steps.push(Step::End(side, End::Closed)),
-            (None, 3) => steps.push(Step::End(side, End::Reset)),
-            (None, _) => steps.push(Step::Send(side, vec![*byte])),
-        }
-    }
+    steps.extend(script::steps(PIECES, Side::Server, script));
     check(&steps);
 });
