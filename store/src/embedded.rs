@@ -220,8 +220,7 @@ impl CallStore for Embedded {
     }
 
     async fn get(&self, scope: &Scope, id: CallId) -> Result<Option<FoundCall>, StoreError> {
-        let scope = scope.clone();
-        aside(&self.shared, move |shared| answer::get(shared, &scope, id)).await
+        answer::get(&self.shared, scope, id).await
     }
 
     async fn list(&self, scope: &Scope, query: &Query) -> Result<Page, StoreError> {
@@ -278,19 +277,11 @@ impl CallStore for Embedded {
     }
 
     async fn members(&self, scope: &Scope, snapshot: &Snapshot) -> Result<Vec<Member>, StoreError> {
-        let (scope, snapshot) = (scope.clone(), snapshot.clone());
-        aside(&self.shared, move |shared| {
-            Ok(answer::members_of(shared, &scope, &snapshot))
-        })
-        .await
+        answer::members_of(&self.shared, scope, snapshot).await
     }
 
     async fn recorders(&self, scope: &Scope) -> Result<Vec<Recorder>, StoreError> {
-        let scope = scope.clone();
-        aside(&self.shared, move |shared| {
-            Ok(shared.index().recorders(&scope))
-        })
-        .await
+        answer::recorders(&self.shared, scope).await
     }
 
     async fn observe_addresses(&self, present: Vec<Fact>, at_ns: i64) -> Result<(), StoreError> {
