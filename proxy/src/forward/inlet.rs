@@ -80,9 +80,10 @@ impl<'a> Inlet<'a> {
             let (used, progress) = reader.read(piece);
             head.extend_from_slice(self.take(used).await?);
             match progress {
-                Progress::Done(facts) => return Ok(Head::Whole(head, facts)),
                 Progress::BadStart => return Ok(Head::Unreadable),
-                Progress::More if head.len() > HEAD_LIMIT_BYTES => return Ok(Head::TooLong),
+                // Also where it ends in this piece: pieces differ from one time to the next.
+                _ if head.len() > HEAD_LIMIT_BYTES => return Ok(Head::TooLong),
+                Progress::Done(facts) => return Ok(Head::Whole(head, facts)),
                 Progress::More => {}
             }
         }
