@@ -10,6 +10,7 @@ pub mod count;
 mod database;
 mod faulted;
 pub mod finding;
+pub mod ground;
 pub mod headers;
 pub mod judgement;
 pub mod kind;
@@ -27,7 +28,8 @@ mod testing;
 pub(crate) mod words;
 
 pub use finding::{Finding, Severity};
-pub use judgement::{Ground, Judgement, Verdict};
+pub use ground::{Ground, Rests};
+pub use judgement::{Judgement, Verdict};
 pub use kind::Kind;
 
 use schemars::JsonSchema;
@@ -124,7 +126,8 @@ impl Check {
     /// Whether what is expected holds in `views`, one for each of [`Check::filters`].
     ///
     /// Calls that an injected fault met are left out where it is a service that is judged by how it answers;
-    /// they are what retries are judged by, and are counted as others are. Either is said.
+    /// they are what retries are judged by, and are counted as others are. Either is said. What passes does so
+    /// as far as the ground bears it.
     pub fn judge(&self, views: &[View<'_>], ground: &Ground) -> Judgement {
         let (Some(view), all) = (views.first(), views) else {
             return Judgement::inconclusive("nothing was looked at");
@@ -135,15 +138,16 @@ impl Check {
             Self::Retries(it) => retries::judge(view, it, ground),
             Self::NPlusOne(args) => n_plus_one::judge(view, args),
             Self::Cache(args) => cache::judge(service, args),
-            Self::Secrets(args) => secrets::judge(view, args, ground),
+            Self::Secrets(args) => secrets::judge(view, args),
             Self::Connections(args) => connections::judge(service, args),
-            Self::Headers(it) => headers::judge(service, it, ground),
+            Self::Headers(it) => headers::judge(service, it),
             Self::Latency(args) => latency::judge(service, args),
             Self::Status(it) => status::judge(service, it),
             Self::Count(args) => count::judge(view, args, ground),
-            Self::NoCall(_) => no_call::judge(view, ground),
+            Self::NoCall(_) => no_call::judge(view),
             Self::Order(_) => order::judge(all, ground),
         };
+        let judgement = ground.bears(judgement, self.rests());
         let touched = view.len() - service.len();
         match self {
             Self::Cache(_)
@@ -153,6 +157,23 @@ impl Check {
             | Self::Status(_) => faulted::left_out(judgement, touched, service.len()),
             Self::Count(_) | Self::NoCall(_) => faulted::counted_too(judgement, touched),
             Self::Retries(_) | Self::NPlusOne(_) | Self::Secrets(_) | Self::Order(_) => judgement,
+        }
+    }
+
+    /// What a pass of it rests on.
+    fn rests(&self) -> Rests {
+        match self {
+            Self::Secrets(_) | Self::NoCall(_) => Rests::OnAbsence,
+            Self::Headers(it) if it.forbids() => Rests::OnAbsence,
+            // Whether calls that are missing matter depends on which bound was met, and on where they would stand.
+            Self::Count(_) | Self::Order(_) => Rests::OnWhatIsThere,
+            Self::Retries(_)
+            | Self::NPlusOne(_)
+            | Self::Cache(_)
+            | Self::Connections(_)
+            | Self::Headers(_)
+            | Self::Latency(_)
+            | Self::Status(_) => Rests::OnEveryRecord,
         }
     }
 }

@@ -214,6 +214,24 @@ impl Control {
         states.collect()
     }
 
+    /// Runs of sidecars that are not heard of any more and never said goodbye, as far as what they saw may be
+    /// part of a time that began at `since_ns`: not those whose place another run had taken before.
+    pub fn silent_since(&self, since_ns: i64) -> Vec<(u128, SidecarName)> {
+        let sidecars = self.lock();
+        let silent = sidecars
+            .iter()
+            .filter(|(_, it)| !it.ended && !it.is_live())
+            .filter(|(_, gone)| {
+                let mut others = sidecars.values().filter(|it| it.name == gone.name);
+                !others.any(|it| (gone.heard_ns..since_ns).contains(&it.first_heard_ns))
+            });
+        let mut silent: Vec<_> = silent
+            .map(|(&run, sidecar)| (run, sidecar.name.clone()))
+            .collect();
+        silent.sort();
+        silent
+    }
+
     /// Those, by name, that get outbound connections only of who asks them as a proxy; they may have said
     /// goodbye since.
     pub fn proxied(&self) -> BTreeSet<SidecarName> {

@@ -185,7 +185,7 @@ fn judge(
         .map(|filter| picks.of(*filter, gathered))
         .collect();
     let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
-    let ground = surroundings.ground(&gathered.traffic, &filters, picks);
+    let ground = surroundings.ground(&filters, &views, picks);
     expectation.check.judge(&views, &ground)
 }
 

@@ -26,7 +26,7 @@ use crate::block::Origin;
 use crate::call::{Call, CallId, Protocol};
 use crate::filter::Filter;
 use crate::names::Party;
-use crate::snapshot::View;
+use crate::snapshot::{UnderWay, View};
 
 /// Calls that match, a page at a time.
 #[derive(Debug, Clone)]
@@ -186,18 +186,9 @@ pub struct Arrived {
     /// Calls that match and came since. Some may have come before, if their block was merged.
     pub calls: u64,
     /// Each call that matches and still runs.
-    pub running: Vec<Running>,
+    pub running: Vec<UnderWay>,
     /// The number to go on with.
     pub next_block: u64,
-}
-
-/// A call that still runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
-    /// When it began: nanoseconds since the Unix epoch.
-    pub since_ns: i64,
-    /// Who records it.
-    pub origin: Arc<Origin>,
 }
 
 /// Calls with the same key, counted.

@@ -9,8 +9,10 @@
 pub(crate) mod pins;
 pub(crate) mod record;
 pub(crate) mod shelf;
+mod under_way;
 mod unsettled;
 
+pub use under_way::{Nature, UNDER_WAY_LIMIT, UnderWay};
 pub use unsettled::{Beside, Unsettled};
 
 use std::collections::BTreeSet;

@@ -72,31 +72,3 @@ impl Judgement {
         }
     }
 }
-
-/// How far an answer can be trusted about what is not there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ground {
-    /// Why nothing may be said of what is absent; empty where it may.
-    pub doubts: Vec<String>,
-    /// Whether records are missing among those that were looked at.
-    pub has_gaps: bool,
-    /// First moment that was looked at: nanoseconds since the Unix epoch; `None` for all that is kept.
-    pub since_ns: Option<i64>,
-    /// First moment that was not looked at.
-    pub until_ns: i64,
-}
-
-impl Ground {
-    /// Whether what was not seen did not happen.
-    pub fn is_firm(&self) -> bool {
-        self.doubts.is_empty()
-    }
-
-    /// Why it cannot be told, in one sentence.
-    pub(super) fn doubt(&self) -> String {
-        format!(
-            "what was not seen may have happened: {}",
-            self.doubts.join("; ")
-        )
-    }
-}

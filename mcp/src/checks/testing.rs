@@ -8,17 +8,17 @@ use crate::traffic::testing::{Told, at, traffic};
 /// A ground on which what was not seen did not happen.
 pub(super) fn firm() -> Ground {
     Ground {
-        doubts: Vec::new(),
-        has_gaps: false,
-        since_ns: None,
         until_ns: at(3_600_000),
+        ..Ground::default()
     }
 }
 
-/// One on which it may have.
+/// One on which it may have: a sidecar that was there lost records.
 pub(super) fn shaky() -> Ground {
+    let lost = vec!["3 calls were not recorded".to_owned()];
     Ground {
-        doubts: vec!["3 calls were not recorded".to_owned()],
+        doubts: lost.clone(),
+        missing: lost,
         has_gaps: true,
         ..firm()
     }

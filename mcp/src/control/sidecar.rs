@@ -46,6 +46,8 @@ pub struct SidecarState {
 #[derive(Debug)]
 pub(super) struct Sidecar {
     pub(super) name: SidecarName,
+    /// When it was first heard of: nanoseconds since the Unix epoch.
+    pub(super) first_heard_ns: i64,
     heard: Instant,
     pub(super) heard_ns: i64,
     /// The last epoch it answered.
@@ -66,6 +68,7 @@ impl Sidecar {
     pub(super) fn new() -> Self {
         Self {
             name: SidecarName::default(),
+            first_heard_ns: clock::now_ns(),
             heard: Instant::now(),
             heard_ns: 0,
             epoch: 0,

@@ -210,6 +210,26 @@ async fn a_sidecar_that_said_goodbye_is_not_known_any_more_whatever_comes_after_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sidecar_is_missed_in_a_time_before_another_took_its_place() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining.clone()).await.unwrap();
+    let name = question(1, 0).name;
+    assert_eq!(control.silent_since(0), []);
+    tokio::time::advance(SILENT_AFTER).await;
+    let missed = [(1, name.clone())];
+    assert_eq!(control.silent_since(clock::now_ns()), missed);
+    let before = clock::now_ns();
+    let restarted = Question {
+        name,
+        ..question(2, 0)
+    };
+    control.ask(restarted, draining).await.unwrap();
+    assert_eq!(control.silent_since(before), missed);
+    assert_eq!(control.silent_since(clock::now_ns() + 1), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn that_calls_are_seen_only_through_a_proxy_outlasts_a_goodbye() {
     let control = control();
     let (_running, draining) = watch::channel(false);

@@ -45,6 +45,11 @@ impl Sight {
         };
         let sealed = snapshot.seal.as_ref().map(|seal| Unsettled {
             running: seen(&seal.unsettled.running),
+            calls: {
+                let calls = seal.unsettled.calls.iter();
+                let seen = calls.filter(|it| scope.sees(&it.namespace));
+                seen.cloned().collect()
+            },
             silent: seen(&seal.unsettled.silent),
             omitted: seal.unsettled.omitted,
         });

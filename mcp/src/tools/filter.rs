@@ -58,6 +58,11 @@ impl FilterInput {
         given.collect()
     }
 
+    /// Whether it lets every call through.
+    pub fn is_empty(&self) -> bool {
+        self.clone().flat() == FlatFilter::default()
+    }
+
     /// CEL alone, as the HTTP API takes it.
     pub fn of_cel(cel: &str) -> Self {
         Self {

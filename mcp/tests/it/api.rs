@@ -4,6 +4,7 @@ mod call;
 mod calls;
 mod compare;
 mod fields;
+mod ground;
 mod health;
 mod map;
 mod metrics;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::withhold::withhold;
-use super::{ArrivedQuery, BlockEntry, BlockSource, FoundCall, Order, Running};
+use super::{ArrivedQuery, BlockEntry, BlockSource, FoundCall, Order};
 use crate::block::{Block, BlockError, Columns, Heads, Origin};
 use crate::call::{Call, CallId, State};
 use crate::filter::columns::BlockFacts;
@@ -13,7 +13,7 @@ use crate::filter::found::WholeCall;
 use crate::filter::plan::Plan;
 use crate::filter::{Filter, FilterError};
 use crate::names::Names;
-use crate::snapshot::View;
+use crate::snapshot::{UnderWay, View};
 use crate::store::{Scope, StoreError};
 
 /// A block is read as a whole where at least this many of its calls have to be.
@@ -236,7 +236,7 @@ pub(crate) fn running(
     source: &dyn BlockSource,
     scope: &Scope,
     query: &ArrivedQuery,
-) -> Result<Vec<Running>, StoreError> {
+) -> Result<Vec<UnderWay>, StoreError> {
     let Some(window) = Window::new(Some(query.since_ns), None, false) else {
         return Ok(Vec::new());
     };
@@ -245,11 +245,7 @@ pub(crate) fn running(
     let running = open
         .into_iter()
         .filter(|found| found.call.state == State::Open);
-    let running = running.map(|found| Running {
-        since_ns: found.call.time_ns,
-        origin: found.origin,
-    });
-    Ok(running.collect())
+    Ok(running.map(|found| UnderWay::of(&found)).collect())
 }
 
 /// Who recorded a call, and under which redaction key.

@@ -3,11 +3,14 @@
 //! Of several records of one snapshot the one with the highest version counts. A record that says
 //! it was deleted is kept until the snapshot would have expired, so that none before it comes back.
 
+mod under_way;
+
 use prost::Message;
 
 use super::shelf::Shelved;
 use super::{Beside, Member, Seal, Snapshot, Unsettled};
 use crate::store::Namespaces;
+use under_way::UnderWayRecord;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct SnapshotRecord {
@@ -60,6 +63,8 @@ struct SealRecord {
     silent: Vec<BesideRecord>,
     #[prost(uint64, tag = "8")]
     unsettled_omitted: u64,
+    #[prost(message, repeated, tag = "9")]
+    under_way: Vec<UnderWayRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -158,6 +163,12 @@ impl SealRecord {
                 .collect(),
             silent: seal.unsettled.silent.iter().map(BesideRecord::of).collect(),
             unsettled_omitted: seal.unsettled.omitted,
+            under_way: seal
+                .unsettled
+                .calls
+                .iter()
+                .map(UnderWayRecord::of)
+                .collect(),
         }
     }
 
@@ -178,6 +189,11 @@ impl SealRecord {
                 running: self.running.into_iter().map(Into::into).collect(),
                 silent: self.silent.into_iter().map(Into::into).collect(),
                 omitted: self.unsettled_omitted,
+                calls: self
+                    .under_way
+                    .into_iter()
+                    .filter_map(UnderWayRecord::into_call)
+                    .collect(),
             },
         }
     }
@@ -204,11 +220,42 @@ impl From<BesideRecord> for Beside {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
+
+    use super::super::{Nature, UnderWay};
+    use crate::call::Leg;
+    use crate::names::Party;
 
     use super::super::SnapshotId;
     use super::*;
+
+    /// A request that `workload` of `shop` had sent to somebody unknown.
+    pub(in crate::snapshot) fn request(workload: &str) -> UnderWay {
+        let address = "10.0.0.1:80".parse().unwrap();
+        UnderWay {
+            since_ns: 4,
+            nature: Nature::Request,
+            run: u128::MAX - 1,
+            namespace: "shop".to_owned(),
+            workload: workload.to_owned(),
+            leg: Leg::Outbound,
+            src: Party {
+                workload: workload.to_owned(),
+                pod: "pod-1".to_owned(),
+                namespace: "shop".to_owned(),
+                revision: "7f9c".to_owned(),
+                ..Party::unknown("[::1]:50000".parse().unwrap())
+            },
+            dst: Party {
+                service: "payments".to_owned(),
+                ..Party::unknown(address)
+            },
+            method: "POST".to_owned(),
+            path: "/pay".to_owned(),
+            route: "/pay".to_owned(),
+        }
+    }
 
     #[test]
     fn a_record_reads_back_as_it_was_written() {
@@ -225,7 +272,10 @@ mod tests {
             members_omitted: 1,
             unsettled: Unsettled {
                 omitted: 3,
-                ..Unsettled::of([("shop", "orders")], [("shop", "stock"), ("shop", "stock")])
+                ..Unsettled::of(
+                    vec![request("orders")],
+                    [("shop", "stock"), ("shop", "stock")],
+                )
             },
         };
         let names = BTreeSet::from(["shop".to_owned()]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::MEMBERS_LIMIT;
+use super::{MEMBERS_LIMIT, UNDER_WAY_LIMIT, UnderWay};
 
 /// What was under way when a snapshot was sealed, and therefore is no part of it.
 ///
@@ -11,6 +11,9 @@ use super::MEMBERS_LIMIT;
 pub struct Unsettled {
     /// Beside whom calls were running, with how many; health checks are left out.
     pub running: Vec<Beside>,
+    /// Those calls one by one, at most [`UNDER_WAY_LIMIT`] of them, requests first. Fewer than `running` counts
+    /// where there were more, or where an older hub sealed the snapshot.
+    pub calls: Vec<UnderWay>,
     /// Beside whom sidecars had not handed over what they observed, with how many of them.
     pub silent: Vec<Beside>,
     /// How many calls and sidecars there were beside more workloads than are listed.
@@ -29,12 +32,18 @@ pub struct Beside {
 }
 
 impl Unsettled {
-    /// Gathers it from the namespace and the workload of each call and of each sidecar; lists at most
+    /// Gathers it from the calls that ran, and from the namespace and the workload of each sidecar; lists at most
     /// [`MEMBERS_LIMIT`] workloads for either.
     pub fn of<'a>(
-        running: impl IntoIterator<Item = (&'a str, &'a str)>,
+        mut calls: Vec<UnderWay>,
         silent: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
+        calls.sort_by_key(|it| (it.nature, it.since_ns, it.run));
+        let running = calls
+            .iter()
+            .map(|it| (it.namespace.as_str(), it.workload.as_str()));
+        let running = Beside::count_up(running);
+        calls.truncate(UNDER_WAY_LIMIT);
         let mut omitted = 0;
         let mut listed = |mut all: Vec<Beside>| {
             let beyond = all.split_off(all.len().min(MEMBERS_LIMIT));
@@ -42,7 +51,8 @@ impl Unsettled {
             all
         };
         Self {
-            running: listed(Beside::count_up(running)),
+            running: listed(running),
+            calls,
             silent: listed(Beside::count_up(silent)),
             omitted,
         }
@@ -73,16 +83,18 @@ impl Beside {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::request;
     use super::*;
 
     #[test]
     fn workloads_are_counted_and_those_beyond_the_limit_too() {
         let names: Vec<String> = (0..MEMBERS_LIMIT + 2).map(|n| format!("w{n:04}")).collect();
         let twice = names.iter().chain(&names);
-        let unsettled = Unsettled::of(twice.map(|name| ("shop", name.as_str())), []);
+        let unsettled = Unsettled::of(twice.map(|name| request(name)).collect(), []);
         assert_eq!(unsettled.running.len(), MEMBERS_LIMIT);
         assert!(unsettled.running.iter().all(|it| it.count == 2));
         assert_eq!((unsettled.silent.len(), unsettled.omitted), (0, 4));
+        assert_eq!(unsettled.calls.len(), UNDER_WAY_LIMIT);
         assert!(!unsettled.is_empty());
     }
 }

@@ -3,6 +3,7 @@ use test_case::test_case;
 
 use super::super::testing::{firm, judge, refused_field, shaky};
 use super::*;
+use crate::checks::Ground;
 use crate::checks::Kind;
 use crate::traffic::testing::{Told, get, refused};
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::super::judgement::{Ground, Judgement, Verdict};
 use super::super::words::{counted, evidence, span, spans};
+use super::super::{Ground, Judgement, Verdict};
 use super::attempts::Chain;
 use super::schedule::{Schedule, Shape};
 use super::{Args, Backoff};

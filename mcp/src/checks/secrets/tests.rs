@@ -3,6 +3,7 @@ use test_case::test_case;
 
 use super::super::testing::{findings, firm, judge, shaky};
 use super::*;
+use crate::checks::Ground;
 use crate::traffic::testing::{Told, get};
 
 const TOKEN: &str = "Authorization: Bearer [redacted bearer #7k2m9x4p1q]";

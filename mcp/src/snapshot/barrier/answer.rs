@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remora_store::query::SummaryQuery;
 use remora_store::snapshot::View;
-use remora_store::store::{Recorder, Scope};
+use remora_store::store::Scope;
 
 use super::course::Course;
 use super::{Progress, Reason, Settled};
@@ -145,8 +145,8 @@ impl Course<'_> {
 }
 
 /// Whose sidecars are gone without a goodbye.
-fn gone_ones(lost: &[Recorder]) -> Option<String> {
-    let workloads: BTreeSet<&str> = lost.iter().map(|it| it.origin.workload.as_str()).collect();
+fn gone_ones(lost: &[SidecarName]) -> Option<String> {
+    let workloads: BTreeSet<&str> = lost.iter().map(|it| it.workload.as_str()).collect();
     let named: Vec<String> = workloads
         .iter()
         .take(NAMED_SIDECARS)

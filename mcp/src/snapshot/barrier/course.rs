@@ -1,12 +1,13 @@
 //! The course of one wait: sidecars hand over, and what comes in is looked at until no more does.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use remora_store::block::Origin;
 use remora_store::filter::Filter;
-use remora_store::query::{Arrived, ArrivedQuery, Running};
-use remora_store::snapshot::{Snapshot, Unsettled};
-use remora_store::store::{Recorder, Scope};
+use remora_store::query::{Arrived, ArrivedQuery};
+use remora_store::snapshot::{Snapshot, UnderWay, Unsettled};
+use remora_store::store::Scope;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -32,7 +33,7 @@ pub(super) struct Course<'a> {
     /// Calls that matched so far; of a merged block some may be counted again.
     calls: u64,
     /// The calls that match and run.
-    pub(super) running: Vec<Running>,
+    pub(super) running: Vec<UnderWay>,
     next_block: u64,
     last_arrival: Instant,
     last_look: Instant,
@@ -217,36 +218,51 @@ impl<'a> Course<'a> {
     }
 
     /// What is under way now, whatever was waited for.
-    pub(super) async fn under_way(&self, lost: &[Recorder]) -> Result<Unsettled, ApiError> {
+    pub(super) async fn under_way(&self, lost: &[SidecarName]) -> Result<Unsettled, ApiError> {
         let running = self
             .arrived(Filter::default(), self.next_block)
             .await?
             .running;
-        let running = running.iter().map(|it| &it.origin);
         let unanswered = self.unanswered.iter().map(|it| &it.name);
-        let lost = lost.iter().map(|it| &it.origin);
+        let silent = unanswered.chain(lost);
         Ok(Unsettled::of(
-            running.map(|it| (it.namespace.as_str(), it.workload.as_str())),
-            unanswered
-                .map(|it| (it.namespace.as_str(), it.workload.as_str()))
-                .chain(lost.map(|it| (it.namespace.as_str(), it.workload.as_str()))),
+            running,
+            silent.map(|it| (it.namespace.as_str(), it.workload.as_str())),
         ))
     }
 
-    /// The runs of sidecars that recorded something in the snapshot and are neither there nor said that
-    /// they had shipped everything: what they observed last may have gone with them.
-    pub(super) async fn lost_runs(&self) -> Result<Vec<Recorder>, ApiError> {
-        let mut recorders = self.app.store.recorders(&self.scope).await?;
-        let view = self.snapshot.view();
-        recorders.retain(|it| {
-            let run = it.origin.incarnation;
-            it.last_ns >= self.snapshot.since_ns
-                && view.sees(&it.origin.workload)
-                && !self.handed_over.contains(&run)
-                && !self.silent.contains(&run)
-                && !self.app.control.has_ended(run)
+    /// The runs of sidecars that are neither there nor said that they had shipped everything: what they observed
+    /// last may have gone with them. Those that recorded something in the snapshot, and those of which nothing
+    /// came since, if they were heard of at all.
+    pub(super) async fn lost_runs(&self) -> Result<Vec<SidecarName>, ApiError> {
+        let control = &self.app.control;
+        let since_ns = self.snapshot.since_ns;
+        let recorders = self.app.store.recorders(&self.scope).await?;
+        let recorded = recorders.into_iter().filter(|it| it.last_ns >= since_ns);
+        let recorded = recorded.map(|it| {
+            let Origin {
+                incarnation,
+                namespace,
+                workload,
+                pod,
+                ..
+            } = it.origin;
+            let name = SidecarName {
+                namespace,
+                workload,
+                pod,
+            };
+            (incarnation, name)
         });
-        Ok(recorders)
+        let mut runs: BTreeMap<u128, SidecarName> = recorded.collect();
+        runs.extend(control.silent_since(since_ns));
+        runs.retain(|run, name| {
+            self.takes_in(name)
+                && !self.handed_over.contains(run)
+                && !self.silent.contains(run)
+                && !control.has_ended(*run)
+        });
+        Ok(runs.into_values().collect())
     }
 
     /// Whether no sidecar has handed over.

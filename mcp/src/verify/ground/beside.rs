@@ -1,0 +1,93 @@
+//! What is missing of what sidecars observed, by the workload beside which they stand.
+
+use std::collections::BTreeSet;
+
+use remora_store::snapshot::Unsettled;
+use remora_store::store::Recorder;
+
+use crate::app::App;
+use crate::control::SidecarName;
+use crate::snapshot::sight::Sight;
+use crate::snapshot::under_way;
+use crate::tools::text;
+
+/// Namespace and workload.
+pub(super) type Workload<'a> = (&'a str, &'a str);
+
+/// What is known of those who recorded something in the time that was looked at.
+pub(super) struct Beside {
+    recorders: Vec<Recorder>,
+    /// While the window is open: who is not heard of any more.
+    silent: Vec<SidecarName>,
+    /// What was under way when the snapshot was sealed; `None` while the window is open.
+    sealed: Option<Unsettled>,
+    window: crate::coverage::Window,
+}
+
+impl Beside {
+    pub(super) fn new(mut recorders: Vec<Recorder>, app: &App, sight: &Sight) -> Self {
+        recorders.retain(|it| sight.view.sees(&it.origin.workload));
+        let since_ns = sight.window.since_ns.unwrap_or(i64::MIN);
+        let silent = match sight.sealed {
+            // What was so when it was sealed is part of it.
+            Some(_) => Vec::new(),
+            None => app.control.silent_since(since_ns),
+        };
+        let seen =
+            |it: &SidecarName| sight.scope.sees(&it.namespace) && sight.view.sees(&it.workload);
+        Self {
+            recorders,
+            silent: silent
+                .into_iter()
+                .map(|(_, name)| name)
+                .filter(seen)
+                .collect(),
+            sealed: sight.sealed.clone(),
+            window: sight.window,
+        }
+    }
+
+    /// Those of them that recorded something then.
+    pub(super) fn workloads(&self) -> BTreeSet<Workload<'_>> {
+        let recorders = self.recorders.iter();
+        let there = recorders.filter(|it| self.window.touches(it.first_ns, it.last_ns));
+        there
+            .map(|it| (it.origin.namespace.as_str(), it.origin.workload.as_str()))
+            .collect()
+    }
+
+    /// Why records of some workloads are missing; empty where none is known to be.
+    pub(super) fn missing(&self, is_meant: impl Fn(Workload<'_>) -> bool) -> Vec<String> {
+        let mut missing = Vec::new();
+        let (mut dropped, mut blocks) = (0_u64, 0_u64);
+        let recorders = self.recorders.iter();
+        for it in recorders.filter(|it| is_meant((&it.origin.namespace, &it.origin.workload))) {
+            // Sidecars make these numbers up: whatever they say, the sums hold.
+            let drops = it.drops.iter();
+            let then = drops.filter(|drop| self.window.touches(drop.since_ns, drop.until_ns));
+            dropped = then.fold(dropped, |sum, drop| sum.saturating_add(drop.calls));
+            blocks = blocks.saturating_add(it.missing_blocks);
+        }
+        if dropped > 0 {
+            missing.push(format!("{dropped} calls were not recorded"));
+        }
+        if blocks > 0 {
+            missing.push(format!("{blocks} blocks of calls never came"));
+        }
+        let silent = self.silent.iter();
+        let workloads: BTreeSet<&str> = silent
+            .filter(|it| is_meant((&it.namespace, &it.workload)))
+            .map(|it| it.workload.as_str())
+            .collect();
+        missing.extend(workloads.into_iter().map(|workload| {
+            let shown = text::name(workload).unwrap_or("(odd name)");
+            format!("a sidecar of {shown} is silent: what it saw last may be missing")
+        }));
+        if let Some(sealed) = &self.sealed {
+            missing.extend(under_way::not_handed_over(sealed, |it| {
+                is_meant((&it.namespace, &it.workload))
+            }));
+        }
+        missing
+    }
+}

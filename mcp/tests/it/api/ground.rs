@@ -1,0 +1,155 @@
+//! What a verdict passes on: what a hub knows of what it did not see, by the calls of one expectation.
+
+use bytes::Bytes;
+use remora_mcp::clock::now_ns;
+use remora_store::block::{BlockMeta, Codec, Drop, seal};
+use remora_store::call::{Call, State};
+use remora_store::testing::call;
+use serde_json::{Value, json};
+use test_case::test_case;
+
+use super::verify::{seal_after, snapshot, verify};
+use crate::control::goodbye;
+use crate::hub::TestHub;
+use crate::shop::origin;
+
+/// What a sidecar recorded since it began.
+struct Recorded {
+    workload: &'static str,
+    incarnation: u128,
+    dropped: u64,
+    calls: Vec<Call>,
+    open: Vec<Call>,
+}
+
+impl Recorded {
+    /// Nine good answers to `/orders/{id}`, beside the workload that gave them.
+    fn good(workload: &'static str, incarnation: u128) -> Self {
+        let calls = (0..9).map(|number: u8| asked(&format!("/orders/{number}"), number.into()));
+        Self {
+            workload,
+            incarnation,
+            dropped: 0,
+            calls: calls.collect(),
+            open: Vec::new(),
+        }
+    }
+
+    fn block(&self) -> Bytes {
+        let now_ns = now_ns();
+        let drop = Drop {
+            reason: "queue".to_owned(),
+            calls: self.dropped,
+            since_ns: now_ns - 1_000_000_000,
+            until_ns: now_ns,
+        };
+        let meta = BlockMeta {
+            origin: origin(self.workload, self.incarnation),
+            sequence: 1,
+            sealed_ns: now_ns,
+            redaction_key: "k-00000000".to_owned(),
+            drops: match self.dropped {
+                0 => Vec::new(),
+                _ => vec![drop],
+            },
+        };
+        seal(&meta, &self.calls, Some(&self.open), Codec::Lz4)
+    }
+}
+
+/// An answer that came within 2 ms, six seconds ago.
+fn asked(path: &str, connection: u64) -> Call {
+    let mut call = call(now_ns() - 6_000_000_000, path, 200);
+    call.connection.id = connection + 1;
+    call
+}
+
+/// A request that has no answer yet.
+fn hanging(path: &str) -> Call {
+    let mut call = asked(path, 100);
+    call.state = State::Open;
+    call.response = Default::default();
+    call.phases.response_first = None;
+    call.phases.response_last = None;
+    call
+}
+
+/// What one expectation comes to in a sealed snapshot of these records, with why.
+async fn judged(recorded: &[Recorded], check: &str, args: Value) -> (String, String) {
+    let hub = TestHub::start().await;
+    for it in recorded {
+        assert_eq!(hub.ingest(&[it.block()]).await.status, 200);
+        goodbye(&hub, it.workload, it.incarnation).await;
+    }
+    let id = snapshot(&hub).await;
+    let wait = json!({"idle_ms": 0, "filter": {"path_prefix": "/nobody"}, "min_calls": 0});
+    seal_after(&hub, &id, wait).await;
+    let expected = json!({"snapshot": id, "expectations": [{"check": check, "args": args}]});
+    let answer = verify(&hub, expected).await.json();
+    let check = &answer["checks"][0];
+    let text = |field: &str| check[field].as_str().unwrap_or_default().to_owned();
+    (text("verdict"), text("why"))
+}
+
+const HANGS: &str = "a call beside orders was still running when the snapshot was sealed";
+
+#[test_case("status", json!({}), true; "status of all calls")]
+#[test_case("status", json!({"filter": {"dst": "orders", "path_prefix": "/orders"}}), true; "status of such calls")]
+#[test_case("latency", json!({"filter": {"dst": "orders"}, "max_ms": 1000}), true)]
+#[test_case("headers", json!({"filter": {"dst": "orders"}, "require": [{"name": "content-length"}]}), true)]
+#[test_case("status", json!({"filter": {"path_prefix": "/orders/1"}}), false; "status of other calls")]
+#[test_case("status", json!({"filter": {"dst": "orders", "method": "POST"}}), false; "status of another method")]
+#[tokio::test]
+async fn a_call_that_hung_at_the_seal_is_no_success(check: &str, args: Value, is_met: bool) {
+    let mut orders = Recorded::good("orders", 0xaa);
+    orders.open.push(hanging("/orders/7"));
+    let mut created = asked("/orders", 50);
+    created.request.head = Bytes::from_static(b"POST /orders HTTP/1.1\r\nHost: orders\r\n\r\n");
+    orders.calls.push(created);
+    let (verdict, why) = judged(&[orders], check, args).await;
+    let expected = match is_met {
+        true => "inconclusive",
+        false => "pass",
+    };
+    assert_eq!(verdict, expected, "{why}");
+    assert_eq!(why.contains(HANGS), is_met, "{why}");
+}
+
+#[test_case("orders", "status", json!({"filter": {"dst": "orders"}}), "inconclusive")]
+#[test_case("orders", "latency", json!({"filter": {"path_prefix": "/orders"}, "max_ms": 1000}), "inconclusive"; "calls that it recorded others of")]
+#[test_case("batch", "status", json!({"filter": {"dst": "orders"}}), "pass"; "calls of somebody else")]
+#[test_case("batch", "status", json!({}), "inconclusive"; "calls of everybody")]
+#[test_case("batch", "no_call", json!({"filter": {"dst": "orders", "path_prefix": "/admin"}}), "pass"; "calls that somebody else would have seen")]
+#[test_case("batch", "no_call", json!({"filter": {"path_prefix": "/admin"}}), "inconclusive"; "calls that nobody else need have seen")]
+#[tokio::test]
+async fn calls_that_a_sidecar_dropped_may_have_been_otherwise(
+    dropper: &str,
+    check: &str,
+    args: Value,
+    expected: &str,
+) {
+    let mut both = [
+        Recorded::good("orders", 0xaa),
+        Recorded::good("batch", 0xbc),
+    ];
+    both[1].calls.clear();
+    for it in &mut both {
+        it.dropped = u64::from(it.workload == dropper) * 5_000;
+    }
+    let (verdict, why) = judged(&both, check, args).await;
+    assert_eq!(verdict, expected, "{why}");
+    let says = why.contains("5000 calls were not recorded");
+    assert_eq!(says, expected == "inconclusive", "{why}");
+}
+
+#[tokio::test]
+async fn a_failure_is_one_whatever_else_was_not_seen() {
+    let mut orders = Recorded::good("orders", 0xaa);
+    orders.dropped = 5_000;
+    orders.open.push(hanging("/orders/7"));
+    orders
+        .calls
+        .push(call(now_ns() - 5_000_000_000, "/orders/8", 500));
+    let (verdict, why) = judged(&[orders], "status", json!({})).await;
+    assert_eq!((verdict.as_str(), why.as_str()), ("fail", ""));
+}
