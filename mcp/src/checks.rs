@@ -137,7 +137,7 @@ impl Check {
         let judgement = match self {
             Self::Retries(it) => retries::judge(view, it, ground),
             Self::NPlusOne(args) => n_plus_one::judge(view, args),
-            Self::Cache(args) => cache::judge(service, args),
+            Self::Cache(args) => cache::judge(service, args, ground),
             Self::Secrets(args) => secrets::judge(view, args),
             Self::Connections(args) => connections::judge(service, args),
             Self::Headers(it) => headers::judge(service, it),
@@ -167,9 +167,9 @@ impl Check {
             Self::Headers(it) if it.forbids() => Rests::OnAbsence,
             // Whether calls that are missing matter depends on which bound was met, and on where they would stand.
             Self::Count(_) | Self::Order(_) => Rests::OnWhatIsThere,
+            Self::Cache(_) => Rests::OnEffects,
             Self::Retries(_)
             | Self::NPlusOne(_)
-            | Self::Cache(_)
             | Self::Connections(_)
             | Self::Headers(_)
             | Self::Latency(_)

@@ -11,7 +11,7 @@ mod flush;
 mod question;
 mod sidecar;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::keys::RedactionKey;
 pub use flush::{Flushed, PartFlushed};
 pub use question::{QUESTION_BYTES, control, parse_incarnation};
 use sidecar::Sidecar;
-pub use sidecar::{SILENT_AFTER, SidecarName, SidecarState};
+pub use sidecar::{SILENT_AFTER, Share, SidecarName, SidecarState};
 
 /// How long a question waits for news before it is answered without.
 const LONG_POLL: Duration = Duration::from_secs(25);
@@ -69,8 +69,10 @@ pub struct Question {
     pub epoch: u64,
     /// Number of the last block it sealed.
     pub sequence: u64,
-    /// Whether it gets outbound connections only of those who ask it as their proxy.
-    pub is_proxied: bool,
+    /// Which inbound connections of its workload it gets.
+    pub inbound: Share,
+    /// Which outbound ones.
+    pub outbound: Share,
     /// Whether it ends, and has shipped everything.
     pub goodbye: bool,
     /// What it says of its faults; `None` from one that knows of none, or does not know that the hub does.
@@ -232,12 +234,22 @@ impl Control {
         silent
     }
 
-    /// Those, by name, that get outbound connections only of who asks them as a proxy; they may have said
-    /// goodbye since.
-    pub fn proxied(&self) -> BTreeSet<SidecarName> {
+    /// Those, by name, that do not get all connections of their workload, with which they get: inbound, then
+    /// outbound. They may have said goodbye since. What one of several sidecars of a name gets is got.
+    pub fn partly_given(&self) -> Vec<(SidecarName, Share, Share)> {
         let sidecars = self.lock();
-        let proxied = sidecars.values().filter(|sidecar| sidecar.is_proxied);
-        proxied.map(|sidecar| sidecar.name.clone()).collect()
+        let mut given: BTreeMap<&SidecarName, (Share, Share)> = BTreeMap::new();
+        for it in sidecars.values() {
+            let (inbound, outbound) = given.entry(&it.name).or_insert((it.inbound, it.outbound));
+            *inbound = inbound.beside(it.inbound);
+            *outbound = outbound.beside(it.outbound);
+        }
+        let partly = given
+            .into_iter()
+            .filter(|(_, given)| *given != (Share::All, Share::All));
+        partly
+            .map(|(name, (inbound, outbound))| (name.clone(), inbound, outbound))
+            .collect()
     }
 
     /// Whether one of those that are `wanted` has said goodbye since then: nanoseconds since the Unix

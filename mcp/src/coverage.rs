@@ -1,5 +1,6 @@
 //! What the hub could not see, and why: part of every answer.
 
+mod blindness;
 mod empty;
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,13 +8,14 @@ use std::time::Duration;
 
 use remora_store::filter::Filter;
 use remora_store::query::SummaryQuery;
+use remora_store::snapshot::Blindness;
 use remora_store::store::{Recorder, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::rfc3339;
-use crate::control::SidecarState;
+use crate::control::{Share, SidecarState};
 use crate::error::ApiError;
 use crate::watches::Watches;
 use crate::watches::unrecorded::Unrecorded;
@@ -89,6 +91,9 @@ pub struct Coverage {
     /// changed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch_behind_since: Option<String>,
+    /// What nobody would have seen, whoever hands over.
+    #[serde(skip)]
+    pub blindness: Blindness,
 }
 
 /// How many calls are of a kind, as far as that can be counted in a moment: blocks without any are
@@ -190,15 +195,27 @@ impl Coverage {
         if let Some(watches) = &app.watches {
             coverage.see(watches, scope, &recorders, &heard);
         }
-        let mut proxied = app.control.proxied();
-        proxied.retain(|name| scope.sees(&name.namespace));
-        let names = proxied.into_iter().map(|name| name.workload);
+        let mut given = app.control.partly_given();
+        given.retain(|(name, ..)| scope.sees(&name.namespace));
+        let proxied = given.iter().filter(|it| it.2 == Share::Proxied);
+        let names = proxied.map(|(name, ..)| name.workload.clone());
         coverage.proxied = names.take(LISTED_SIDECARS).collect();
         coverage.proxied.dedup();
+        blindness::add_given(&mut coverage.blindness, &given);
         coverage.quarantined = app.store.health().await.quarantined.len() as u64;
         coverage.tls_opaque = count_of(app, scope, "tls", window).await?;
         coverage.opaque = count_of(app, scope, "opaque", window).await?;
         Ok(coverage)
+    }
+
+    /// Leaves out what nobody sees now, for an answer about what nobody saw then.
+    pub fn forget_blindness(&mut self) {
+        self.proxied.clear();
+        self.unrecorded.clear();
+        self.unrecorded_omitted = 0;
+        self.unrecorded_pods = 0;
+        self.watch_behind_since = None;
+        self.blindness = Blindness::default();
     }
 
     /// Adds what is seen of the cluster.
@@ -219,7 +236,10 @@ impl Coverage {
         self.unrecorded = unrecorded.groups;
         self.unrecorded_omitted = unrecorded.omitted;
         self.unrecorded_pods = unrecorded.pods;
-        self.watch_behind_since = watches.behind_since_ns().map(rfc3339);
+        let behind_since_ns = watches.behind_since_ns();
+        self.watch_behind_since = behind_since_ns.map(rfc3339);
+        self.blindness = blindness::of_cluster(&self.unrecorded, behind_since_ns);
+        self.blindness.omitted = self.unrecorded_omitted;
     }
 
     fn new(recorders: &[Recorder], mut heard: Vec<SidecarState>, window: Window) -> Self {

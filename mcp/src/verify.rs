@@ -157,6 +157,7 @@ pub async fn verify(
     let bodies = expectations.iter().any(|it| it.kind.reads_bodies());
     let gathered = gather(app, &sight, bodies).await?;
     let surroundings = Surroundings::of(app, &sight, &gathered).await?;
+    let surroundings = surroundings.look_back(app, &sight).await?;
     let mut picks = Picks::default();
     for expectation in &expectations {
         for filter in expectation.check.filters() {

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::faults::Faults;
+use crate::given::Given;
 use crate::keys::RedactionKey;
 use crate::ship::backoff::Backoff;
 use crate::ship::client::{Answer, Client, Failure, Hub, Payload};
@@ -62,13 +63,12 @@ struct KeyOrder {
 /// Keeps the control channel open, for ever.
 ///
 /// `barrier` waits until the shipper has sealed everything that was handed to it, and gives the
-/// number of the last block. `is_proxied` says that outbound connections are only those of programs that
-/// ask this sidecar as their proxy; a hub tells whoever asks it.
+/// number of the last block. `given` says which connections of its workload this sidecar is given; a hub tells whoever asks it.
 pub(crate) async fn run(
     state: &State,
     hub: Hub,
     origin: &Origin,
-    is_proxied: bool,
+    given: Given,
     faults: Option<Arc<Faults>>,
     flushes: FlushSender,
     barrier: impl AsyncFn() -> u64,
@@ -76,10 +76,7 @@ pub(crate) async fn run(
     let mut control = Control {
         client: Client::new(hub),
         backoff: Backoff::new(),
-        who: match is_proxied {
-            true => format!("{}&outbound=proxied", identity(origin)),
-            false => identity(origin),
-        },
+        who: format!("{}{}", identity(origin), given.words()),
         faults,
         asks_for_faults: false,
         epoch: 0,

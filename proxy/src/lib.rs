@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::crash::Run;
 use crate::error::Error;
 use crate::faults::Faults;
+use crate::given::Given;
 use crate::listener::{Listener, Route};
 use crate::metrics::Metrics;
 use crate::observe::Limits;
@@ -42,6 +43,7 @@ pub mod error;
 mod extensions;
 pub mod faults;
 mod forward;
+pub mod given;
 pub mod keys;
 mod link;
 mod listener;
@@ -331,7 +333,7 @@ fn ship_config(config: &Config, faults: Option<Arc<Faults>>) -> ShipConfig {
         ingest_ca: config.ingest_ca.clone(),
         token_file: config.token_file.clone(),
         origin: config.origin.clone(),
-        is_proxied: config.forward.is_some() && config.redirect.is_none(),
+        given: Given::of(config),
         body_limit_bytes: config.body_limit_bytes,
         queue_limit_bytes: config.capture_budget_bytes / 2,
         spool_dir: config.spool_dir.clone(),

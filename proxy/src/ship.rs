@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::budget::Budget;
 use crate::control;
 use crate::faults::Faults;
+use crate::given::Given;
 use crate::keys::RedactionKey;
 use crate::record::{Batch, Flushes, kept_bytes};
 use crate::redact::Redaction;
@@ -73,8 +74,8 @@ pub struct ShipConfig {
     pub token_file: Option<PathBuf>,
     /// Who records. Its incarnation must be random.
     pub origin: Origin,
-    /// Whether outbound connections are only those of programs that ask this sidecar as their proxy.
-    pub is_proxied: bool,
+    /// Which connections of its workload this sidecar is given.
+    pub given: Given,
     /// Largest part of a body that leaves, each way, in bytes.
     pub body_limit_bytes: usize,
     /// Memory for blocks that wait, in bytes; a part of the capture budget.
@@ -187,7 +188,7 @@ impl Shipper {
                     tokio::select! {
                         end = intake(&state, incoming, &shared) => ended = Some(end),
                         never = sender::run(&state, hub.clone(), config.answer_timeout) => match never {},
-                        never = control::run(&state, hub.clone(), &config.origin, config.is_proxied, config.faults.clone(), flushes, barrier) => match never {},
+                        never = control::run(&state, hub.clone(), &config.origin, config.given, config.faults.clone(), flushes, barrier) => match never {},
                     }
                 });
                 let Some(ended) = ended else { return };

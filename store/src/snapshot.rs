@@ -6,12 +6,14 @@
 //! A snapshot copies nothing. While it is open it shows what its window holds now; once it is sealed,
 //! what the store had taken in until then: a block that comes later has a higher number.
 
+mod blindness;
 pub(crate) mod pins;
 pub(crate) mod record;
 pub(crate) mod shelf;
 mod under_way;
 mod unsettled;
 
+pub use blindness::{Blind, BlindBecause, Blindness};
 pub use under_way::{Nature, UNDER_WAY_LIMIT, UnderWay};
 pub use unsettled::{Beside, Unsettled};
 

@@ -1,8 +1,11 @@
 //! Whether the same question is answered from a cache, or made work of each time.
 
-use std::collections::{BTreeMap, HashMap};
+mod sight;
+mod tally;
 
-use remora_store::call::{BODY_DIGEST_PREFIX_BYTES, CallId, Leg, Protocol};
+use std::collections::BTreeMap;
+
+use remora_store::call::{BODY_DIGEST_PREFIX_BYTES, CallId};
 use remora_store::head::find_field;
 use remora_store::query::Outcome;
 use schemars::JsonSchema;
@@ -10,15 +13,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::database::{asks_for_data, is_of_cache};
+use super::ground::Unread;
 use super::rank::nearest_rank;
 use super::words::{counted, evidence, span, subject};
-use super::{Finding, Judgement, Kind, Severity, Verdict};
+use super::{Finding, Ground, Judgement, Kind, Severity, Verdict};
 use crate::error::ApiError;
 use crate::tools::filter::FilterInput;
 use crate::traffic::{Observed, View};
-
-mod tally;
-
+use sight::Sight;
 use tally::Tally;
 
 /// The same question has to come so often before it is said that its answer should have been kept.
@@ -146,10 +148,9 @@ impl<'a> Key<'a> {
 }
 
 /// Requests that somebody might have kept the answer of, by what they ask.
-fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
+fn keys<'a>(view: &View<'a>, beyond: &[Unread]) -> Vec<Key<'a>> {
     let traffic = view.traffic();
-    let unsure = traffic.unsure();
-    let unread = unread(traffic.observed());
+    let sight = Sight::of(traffic, beyond);
     let mut keys: BTreeMap<(String, &'a str, &'a str), Key<'a>> = BTreeMap::new();
     for exchange in view.exchanges() {
         let Some(call) = traffic.told(exchange) else {
@@ -185,56 +186,16 @@ fn keys<'a>(view: &View<'a>) -> Vec<Key<'a>> {
                 is_seen: exchange
                     .inbound
                     .and_then(|leg| traffic.leg(leg))
-                    .is_some_and(|inbound| {
-                        !overlaps(inbound, &unsure) && !speaks_unread(inbound, &unread)
-                    }),
+                    .is_some_and(|inbound| sight.is_clear(inbound)),
             });
     }
     keys.into_values().collect()
 }
 
-/// Whether the pod that received a call began one of unsure cause before it had answered.
-fn overlaps(inbound: &Observed, unsure: &HashMap<u128, Vec<i64>>) -> bool {
-    let Some(began) = unsure.get(&inbound.found.origin.incarnation) else {
-        return false;
-    };
-    let first = began.partition_point(|at| *at < inbound.began_ns());
-    let ended = inbound.ended_ns().unwrap_or(i64::MAX);
-    began.get(first).is_some_and(|at| *at <= ended)
-}
-
-/// When each pod had connections to others that are not read, by who recorded them: what passes there may be
-/// a question to a database of which nothing is known.
-fn unread(observed: &[Observed]) -> HashMap<u128, Vec<(i64, i64)>> {
-    let mut unread: HashMap<u128, Vec<(i64, i64)>> = HashMap::new();
-    for leg in observed {
-        let call = &leg.found.call;
-        let is_unread = matches!(call.protocol, Protocol::Opaque | Protocol::Tls)
-            && call.leg == Leg::Outbound
-            && call.request.body_size > 0;
-        if is_unread {
-            let lasts = (leg.began_ns(), leg.ended_ns().unwrap_or(i64::MAX));
-            let of_pod = unread.entry(leg.found.origin.incarnation).or_default();
-            of_pod.push(lasts);
-        }
-    }
-    unread
-}
-
-/// Whether the pod that received a call had such a connection before it had answered.
-fn speaks_unread(inbound: &Observed, unread: &HashMap<u128, Vec<(i64, i64)>>) -> bool {
-    let ended = inbound.ended_ns().unwrap_or(i64::MAX);
-    let of_pod = unread.get(&inbound.found.origin.incarnation);
-    of_pod.is_some_and(|of_pod| {
-        let mut lasting = of_pod.iter();
-        lasting.any(|(first, last)| *first <= ended && inbound.began_ns() <= *last)
-    })
-}
-
 /// Whether the requests in `view` are answered from a cache as they should be.
-pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
+pub fn judge(view: &View<'_>, args: &Args, ground: &Ground) -> Judgement {
     let expected = args.expected();
-    let keys = keys(view);
+    let keys = keys(view, &ground.unread);
     if keys.is_empty() {
         return Judgement::nothing_matched(expected);
     }
@@ -276,7 +237,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
 /// Answers that never change, that anybody may have, and that are made anew each time.
 pub fn find(view: &View<'_>) -> Vec<Finding> {
     let mut kinds: BTreeMap<String, Vec<Key<'_>>> = BTreeMap::new();
-    for key in keys(view) {
+    for key in keys(view, &[]) {
         let is_made_anew = key
             .asked
             .iter()

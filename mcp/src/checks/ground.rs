@@ -13,6 +13,8 @@ pub enum Rests {
     OnWhatIsThere,
     /// On knowing each call that was recorded, whatever nobody recorded.
     OnEveryRecord,
+    /// On knowing besides all that the called asked of others.
+    OnEffects,
     /// On there being none that was not recorded.
     OnAbsence,
 }
@@ -24,11 +26,26 @@ pub struct Ground {
     pub doubts: Vec<String>,
     /// Why records of calls may be missing: those of `doubts` that are about sidecars which recorded them.
     pub missing: Vec<String>,
+    /// Why not all is known that those who were called asked of others meanwhile.
+    pub effects: Vec<String>,
+    /// Connections that are no part of what was looked at, and over which they may have asked.
+    pub unread: Vec<Unread>,
     /// Whether records are missing among those that were looked at.
     pub has_gaps: bool,
     /// First moment that was looked at: nanoseconds since the Unix epoch; `None` for all that is kept.
     pub since_ns: Option<i64>,
     /// First moment that was not looked at.
+    pub until_ns: i64,
+}
+
+/// A connection from a pod to others, over which passed what nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread {
+    /// Random number of the run of the pod's sidecar.
+    pub run: u128,
+    /// When it was opened: nanoseconds since the Unix epoch.
+    pub since_ns: i64,
+    /// When it was closed, or the end of time.
     pub until_ns: i64,
 }
 
@@ -51,9 +68,13 @@ impl Ground {
     pub(super) fn bears(&self, judgement: Judgement, rests: Rests) -> Judgement {
         let why = match rests {
             Rests::OnAbsence if !self.is_firm() => self.doubt(),
-            Rests::OnEveryRecord if !self.missing.is_empty() => format!(
+            Rests::OnEveryRecord | Rests::OnEffects if !self.missing.is_empty() => format!(
                 "calls that are not among those may be otherwise: {}",
                 self.missing.join("; ")
+            ),
+            Rests::OnEffects if !self.effects.is_empty() => format!(
+                "more may have been asked of others than is known: {}",
+                self.effects.join("; ")
             ),
             _ => return judgement,
         };

@@ -8,7 +8,7 @@ use remora_store::fault::{FaultReport, RefusedFault};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Question, SidecarName};
+use super::{Answer, Question, Share, SidecarName};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::params::{Params, quoted};
@@ -30,7 +30,15 @@ const PARAMETERS: &[&str] = &[
     "epoch",
     "sequence",
     "goodbye",
+    "inbound",
     "outbound",
+];
+
+/// What `inbound` and `outbound` may be.
+const SHARES: [(&str, Share); 3] = [
+    ("all", Share::All),
+    ("proxied", Share::Proxied),
+    ("none", Share::Nothing),
 ];
 
 /// `GET /ingest/v1/control`, and `POST` where the sidecar has something to say of faults
@@ -53,7 +61,8 @@ pub async fn control(
         }),
         epoch: counter(&params, "epoch")?,
         sequence: counter(&params, "sequence")?,
-        is_proxied: params.word("outbound", &[("all", false), ("proxied", true)], false)?,
+        inbound: params.word("inbound", &SHARES, Share::All)?,
+        outbound: params.word("outbound", &SHARES, Share::All)?,
         goodbye: params.word("goodbye", &[("false", false), ("true", true)], false)?,
         faults: fault_report(&body)?,
     };

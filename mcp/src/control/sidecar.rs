@@ -24,6 +24,29 @@ pub struct SidecarName {
     pub pod: String,
 }
 
+/// Which connections of its workload a sidecar gets, one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// All that it was told of.
+    All,
+    /// Those of programs that ask it as their proxy.
+    Proxied,
+    /// None.
+    Nothing,
+}
+
+impl Share {
+    /// What two sidecars of one name get. One that is asked as a proxy tells that there are connections which it
+    /// does not get, whatever the other does.
+    pub(super) fn beside(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Proxied, _) | (_, Self::Proxied) => Self::Proxied,
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::Nothing, Self::Nothing) => Self::Nothing,
+        }
+    }
+}
+
 /// What was last heard of a sidecar.
 #[derive(Debug, Clone)]
 pub struct SidecarState {
@@ -53,8 +76,9 @@ pub(super) struct Sidecar {
     /// The last epoch it answered.
     pub(super) epoch: u64,
     sequence: u64,
-    /// It gets outbound connections only of those who ask it as their proxy.
-    pub(super) is_proxied: bool,
+    /// Which connections of its workload it gets, as it said last.
+    pub(super) inbound: Share,
+    pub(super) outbound: Share,
     /// How many questions of it wait for news.
     waiting: usize,
     /// What it said of its faults.
@@ -73,7 +97,8 @@ impl Sidecar {
             heard_ns: 0,
             epoch: 0,
             sequence: 0,
-            is_proxied: false,
+            inbound: Share::All,
+            outbound: Share::All,
             waiting: 0,
             faults: None,
             ended: false,
@@ -87,7 +112,10 @@ impl Sidecar {
             return;
         }
         self.name = question.name.clone();
-        self.is_proxied |= question.is_proxied;
+        // A goodbye does not say it again.
+        if !question.goodbye {
+            (self.inbound, self.outbound) = (question.inbound, question.outbound);
+        }
         self.epoch = self.epoch.max(question.epoch);
         self.sequence = self.sequence.max(question.sequence);
         self.note_sign_of_life();

@@ -22,7 +22,8 @@ fn question(incarnation: u128, epoch: u64) -> Question {
         },
         epoch,
         sequence: 0,
-        is_proxied: false,
+        inbound: Share::All,
+        outbound: Share::All,
         goodbye: false,
         faults: None,
     }
@@ -234,7 +235,7 @@ async fn that_calls_are_seen_only_through_a_proxy_outlasts_a_goodbye() {
     let control = control();
     let (_running, draining) = watch::channel(false);
     let proxied = Question {
-        is_proxied: true,
+        outbound: Share::Proxied,
         ..question(1, 0)
     };
     control.ask(proxied, draining.clone()).await.unwrap();
@@ -244,8 +245,8 @@ async fn that_calls_are_seen_only_through_a_proxy_outlasts_a_goodbye() {
     };
     control.ask(goodbye, draining.clone()).await.unwrap();
     control.ask(question(2, 0), draining).await.unwrap();
-    let proxied: Vec<_> = control.proxied().into_iter().collect();
-    assert_eq!(proxied, [question(1, 0).name]);
+    let expected = (question(1, 0).name, Share::All, Share::Proxied);
+    assert_eq!(control.partly_given(), [expected]);
 }
 
 #[tokio::test(start_paused = true)]

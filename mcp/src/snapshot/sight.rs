@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remora_store::snapshot::{Beside, Snapshot, Unsettled, View};
+use remora_store::snapshot::{Beside, Blindness, Snapshot, UnderWay, Unsettled, View};
 use remora_store::store::Scope;
 
 use super::{find, is_id};
@@ -43,15 +43,25 @@ impl Sight {
             let seen = beside.iter().filter(|it| scope.sees(&it.namespace));
             seen.cloned().collect()
         };
-        let sealed = snapshot.seal.as_ref().map(|seal| Unsettled {
-            running: seen(&seal.unsettled.running),
-            calls: {
-                let calls = seal.unsettled.calls.iter();
-                let seen = calls.filter(|it| scope.sees(&it.namespace));
-                seen.cloned().collect()
-            },
-            silent: seen(&seal.unsettled.silent),
-            omitted: seal.unsettled.omitted,
+        let seen_calls = |calls: &[UnderWay]| {
+            let seen = calls.iter().filter(|it| scope.sees(&it.namespace));
+            seen.cloned().collect()
+        };
+        let seen_blindness = |all: &Blindness| {
+            let seen = all.beside.iter().filter(|it| scope.sees(&it.namespace));
+            Blindness {
+                beside: seen.cloned().collect(),
+                ..all.clone()
+            }
+        };
+        let unsettled = snapshot.seal.as_ref().map(|seal| &seal.unsettled);
+        let sealed = unsettled.map(|it| Unsettled {
+            running: seen(&it.running),
+            calls: seen_calls(&it.calls),
+            unread: seen_calls(&it.unread),
+            silent: seen(&it.silent),
+            omitted: it.omitted,
+            blindness: it.blindness.as_ref().map(seen_blindness),
         });
         Self {
             scope,

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::*;
 use crate::clock::now_ns;
-use crate::control::{Control, Question, SidecarName};
+use crate::control::{Control, Question, Share, SidecarName};
 use crate::keys::RedactionKey;
 
 fn sealed() -> ReceivedBlock {
@@ -46,7 +46,8 @@ async fn sidecar(app: App, registered: oneshot::Sender<()>) {
             },
             epoch,
             sequence: 1,
-            is_proxied: false,
+            inbound: Share::All,
+            outbound: Share::All,
             goodbye: false,
             faults: None,
         };

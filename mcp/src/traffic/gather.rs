@@ -119,7 +119,7 @@ pub async fn aside<T: Send + 'static>(
 }
 
 /// Pages of calls, the newest first, for as long as reading them may take.
-struct Pages<'a> {
+pub(super) struct Pages<'a> {
     app: &'a App,
     sight: &'a Sight,
     query: Query,
@@ -128,7 +128,7 @@ struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    fn new(app: &'a App, sight: &'a Sight, filter: Filter, bodies: bool) -> Self {
+    pub(super) fn new(app: &'a App, sight: &'a Sight, filter: Filter, bodies: bool) -> Self {
         let query = Query {
             filter,
             since_ns: sight.window.since_ns,
@@ -154,7 +154,7 @@ impl<'a> Pages<'a> {
     }
 
     /// The next page; `None` where there is none, or no time for it.
-    async fn next(&mut self) -> Result<Option<Page>, ApiError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, ApiError> {
         let is_late = self.began.elapsed() > PATIENCE;
         if self.has_begun && (is_late || !self.has_more()) {
             return Ok(None);
@@ -167,7 +167,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Whether there is a page behind the last one.
-    fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         self.query.cursor.is_some()
     }
 }

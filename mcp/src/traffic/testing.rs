@@ -179,7 +179,6 @@ impl Told {
             Leg::Outbound => self.src,
             Leg::Inbound => self.dst,
         };
-        let name_hash = |name: &str| name.bytes().map(u128::from).sum::<u128>();
         let party = |name: &str, namespace: &str, address: SocketAddr| match name {
             "" => Party::unknown(address),
             name => Party {
@@ -197,7 +196,7 @@ impl Told {
             src: party(self.src, src_namespace, self.call.src),
             dst: party(self.dst, dst_namespace, self.call.dst),
             origin: Arc::new(Origin {
-                incarnation: name_hash(recorder),
+                incarnation: run_of(recorder),
                 workload: recorder.to_owned(),
                 namespace: "local".to_owned(),
                 ..Origin::default()
@@ -207,6 +206,11 @@ impl Told {
             redaction_key: self.key.into(),
         }
     }
+}
+
+/// The run of the sidecar beside a workload.
+pub(crate) fn run_of(workload: &str) -> u128 {
+    workload.bytes().map(u128::from).sum()
 }
 
 fn with_field(head: &[u8], field: &str) -> bytes::Bytes {

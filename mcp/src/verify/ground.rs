@@ -2,28 +2,31 @@
 //! Which of them matter to it, [`crate::checks::ground`] says.
 
 mod beside;
+mod blind;
 mod concerns;
 
 use std::collections::BTreeSet;
 
-use remora_store::call::Leg;
-use remora_store::snapshot::{Nature, Unsettled};
+use remora_store::call::{Leg, Protocol};
+use remora_store::snapshot::{Blindness, Nature, Unsettled};
 
 use super::picks::Picks;
 use crate::app::App;
 use crate::call_json::NOT_PERMITTED;
 use crate::checks::Ground;
-use crate::clock::now_ns;
+use crate::checks::ground::Unread;
+use crate::clock::{now_ns, rfc3339};
 use crate::coverage::{Coverage, UNDECIDED_BECAUSE};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
 use crate::snapshot::under_way;
 use crate::tools::filter::FilterInput;
 use crate::tools::{recorder_status, text};
+use crate::traffic::earlier::{Earlier, is_unread, unread_before};
 use crate::traffic::gather::Gathered;
 use crate::traffic::{Observed, Traffic, View};
 use beside::{Beside, Workload};
-use concerns::may_be;
+use concerns::{asks_inside, joins, may_be};
 
 /// Said where a filter was not asked about all calls.
 const NO_TIME: &str = "there was no time to ask the filter about all calls: ask about a shorter time, or without where";
@@ -39,6 +42,10 @@ pub(super) struct Surroundings {
     /// What was under way when the snapshot was sealed; `None` while the window is open.
     sealed: Option<Unsettled>,
     since_ns: Option<i64>,
+    /// What nobody would have seen; of a sealed snapshot as it was then.
+    blindness: Blindness,
+    /// Connections from before that were open, and that nobody reads.
+    earlier: Earlier,
     until_ns: i64,
 }
 
@@ -52,9 +59,17 @@ impl Surroundings {
         let observed = gathered.traffic.observed().iter();
         let withheld =
             observed.filter(|it| it.found.withheld && it.found.call.request.body_size > 0);
+        let mut coverage = Coverage::of(app, &sight.scope, sight.window).await?;
+        let mut blindness = std::mem::take(&mut coverage.blindness);
+        if let Some(then) = sight.sealed.as_ref().and_then(|it| it.blindness.as_ref()) {
+            coverage.forget_blindness();
+            blindness = then.clone();
+        }
         Ok(Self {
             withheld: withheld.count(),
-            coverage: Coverage::of(app, &sight.scope, sight.window).await?,
+            coverage,
+            blindness,
+            earlier: Earlier::default(),
             cut: gathered.cut.clone(),
             beside: Beside::new(recorders, app, sight),
             sealed: sight.sealed.clone(),
@@ -63,10 +78,23 @@ impl Surroundings {
         })
     }
 
+    /// Looks for what was there before, too: only what passes on absence asks for it.
+    pub(super) async fn look_back(self, app: &App, sight: &Sight) -> Result<Self, ApiError> {
+        Ok(Self {
+            earlier: unread_before(app, sight).await?,
+            ..self
+        })
+    }
+
     /// What may be missing from the answer.
     pub(super) fn blind_spots(&self, picks: &Picks) -> Vec<String> {
         let mut spots = recorder_status::blind_spots(&self.coverage);
-        spots.extend(self.sealed.iter().flat_map(under_way::blind_spots));
+        if let Some(sealed) = &self.sealed {
+            spots.extend(under_way::blind_spots(sealed));
+            if sealed.blindness.is_some() {
+                spots.extend(blind::sentences(&self.blindness));
+            }
+        }
         spots.extend(self.cut.clone());
         if picks.is_cut() {
             spots.push(NO_TIME.to_owned());
@@ -105,17 +133,24 @@ impl Surroundings {
         {
             doubts.push("nothing at all was recorded".to_owned());
         }
-        if let Some(since) = &self.coverage.watch_behind_since {
-            doubts.push(format!("the cluster was not watched since {since}"));
+        if let Some(since) = self.blindness.not_watched_since_ns {
+            doubts.push(format!(
+                "the cluster was not watched since {}",
+                rfc3339(since)
+            ));
         }
         doubts.extend(unread);
         for (filter, view) in filters.iter().zip(views) {
             doubts.extend(self.unseen(view.traffic(), *filter));
             doubts.extend(self.under_way(*filter, &Nature::ALL));
+            doubts.extend(self.passed_through(view.traffic(), *filter));
             missing.extend(self.missing(view, *filter));
             missing.extend(self.under_way(*filter, &[Nature::Request]));
         }
+        let effects = views.iter().flat_map(|view| self.effects(view));
         Ground {
+            effects: each_once(effects),
+            unread: self.unread_connections().collect(),
             has_gaps: !missing.is_empty(),
             doubts: each_once(doubts),
             missing: each_once(missing),
@@ -151,6 +186,57 @@ impl Surroundings {
         })
     }
 
+    /// Why what a filter asks for may have passed in connections that nobody reads.
+    fn passed_through(&self, traffic: &Traffic, filter: Option<&FilterInput>) -> Option<String> {
+        let filter = filter.filter(|it| asks_inside(it))?;
+        let is_tls = |leg: &Observed| leg.found.call.protocol == Protocol::Tls && is_unread(leg);
+        let observed = traffic.observed().iter().chain(&self.earlier.unread);
+        let mut ended = observed.filter(|leg| is_tls(leg));
+        let open = self.sealed.iter().flat_map(|it| &it.unread);
+        let mut open = open.filter(|it| it.nature == Nature::Tls);
+        let is_meant = ended.any(|leg| joins(filter, &leg.found.src, &leg.found.dst))
+            || open.any(|it| joins(filter, &it.src, &it.dst));
+        if is_meant {
+            return Some("TLS passed there unread, and may hold such calls".to_owned());
+        }
+        self.earlier.is_cut.then(|| {
+            "not all connections from before could be looked at: ask about a later time".to_owned()
+        })
+    }
+
+    /// Why what the called of a view asked of others is not all known.
+    fn effects(&self, view: &View<'_>) -> Vec<String> {
+        let legs = view.exchanges().filter_map(|it| it.inbound);
+        let called = legs.filter_map(|leg| view.traffic().leg(leg));
+        let called: BTreeSet<Workload<'_>> = called.map(recorded_beside).collect();
+        let is_called = |it: Workload<'_>| called.contains(&it);
+        let mut effects = self.beside.missing(is_called);
+        effects.extend(blind::side(&self.blindness, Leg::Outbound, is_called));
+        effects
+    }
+
+    /// Outbound connections that are no part of the traffic that was read, with what nobody reads.
+    fn unread_connections(&self) -> impl Iterator<Item = Unread> {
+        let ended = self.earlier.unread.iter();
+        let ended = ended
+            .filter(|leg| leg.found.call.leg == Leg::Outbound)
+            .map(|leg| Unread {
+                run: leg.found.origin.incarnation,
+                since_ns: leg.began_ns(),
+                until_ns: leg.ended_ns().unwrap_or(i64::MAX),
+            });
+        let open = self.sealed.iter();
+        let open = open.flat_map(|it| it.calls.iter().chain(&it.unread));
+        let open = open
+            .filter(|it| it.leg == Leg::Outbound && it.nature.is_unread())
+            .map(|it| Unread {
+                run: it.run,
+                since_ns: it.since_ns,
+                until_ns: i64::MAX,
+            });
+        ended.chain(open)
+    }
+
     /// Why records of calls that a filter asks for may be missing. Whoever is named as the caller sees all that
     /// it calls; else those count who recorded what was found, and the callee; or everybody, if nothing is asked
     /// for in particular.
@@ -177,17 +263,20 @@ impl Surroundings {
         let ends = FilterInput::ends(filter);
         let Some(filter) = filter.filter(|_| !ends.is_empty()) else {
             let mut unseen = self.beside.missing(|_| true);
-            if self.coverage.unrecorded_pods > 0 {
-                unseen.push(format!(
-                    "{} pods are not recorded; name src or dst",
-                    self.coverage.unrecorded_pods
-                ));
+            match blind::unrecorded_pods(&self.blindness, |_| true) {
+                0 => {}
+                pods => unseen.push(format!("{pods} pods are not recorded; name src or dst")),
             }
+            unseen.extend(blind::side(&self.blindness, Leg::Outbound, |_| true));
             return unseen;
         };
-        let reasons = ends
-            .iter()
-            .map(|(_, name)| self.unseen_at(traffic, name, filter));
+        let reasons = ends.iter().map(|(field, name)| {
+            let leg = match *field {
+                "src" => Leg::Outbound,
+                _ => Leg::Inbound,
+            };
+            self.unseen_at(traffic, leg, name, filter)
+        });
         let reasons: Vec<Vec<String>> = reasons.collect();
         if reasons.iter().any(Vec::is_empty) {
             return Vec::new();
@@ -196,18 +285,28 @@ impl Surroundings {
     }
 
     /// Why calls from or to whoever is called `name` may not have been seen there.
-    fn unseen_at(&self, traffic: &Traffic, name: &str, filter: &FilterInput) -> Vec<String> {
+    fn unseen_at(
+        &self,
+        traffic: &Traffic,
+        leg: Leg,
+        name: &str,
+        filter: &FilterInput,
+    ) -> Vec<String> {
         let shown = text::name(name).unwrap_or("(odd name)");
         let recorded = self.recorders_called(traffic, name, filter);
         if recorded.is_empty() {
             return vec![format!("no sidecar beside {shown} recorded anything")];
         }
-        let mut partly = self.coverage.unrecorded.iter();
-        let is_partly = partly.any(|it| it.workload == name && is_in(filter, &it.namespace));
-        if is_partly || self.coverage.unrecorded_omitted > 0 {
+        let unrecorded = blind::unrecorded_pods(&self.blindness, |(space, workload)| {
+            workload == name && is_in(filter, space)
+        });
+        if unrecorded > 0 || self.blindness.omitted > 0 {
             return vec![format!("not all pods of {shown} are recorded")];
         }
-        self.beside.missing(|it| recorded.contains(&it))
+        let mut unseen = self.beside.missing(|it| recorded.contains(&it));
+        let blind = blind::side(&self.blindness, leg, |it| recorded.contains(&it));
+        unseen.extend(blind);
+        unseen
     }
 
     /// Namespaces and workloads beside which somebody recorded that is called `name`: the workload

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use remora_proxy::budget::Budget;
+use remora_proxy::given::Given;
 use remora_proxy::observe::Recorded;
 use remora_proxy::record::{Batch, Flushes};
 use remora_proxy::redact::Redaction;
@@ -95,7 +96,7 @@ impl Ship {
 
 pub(crate) fn config(hub: &Hub) -> ShipConfig {
     ShipConfig {
-        is_proxied: false,
+        given: Given::ALL,
         ingest: hub.uri(),
         ingest_ca: None,
         token_file: None,

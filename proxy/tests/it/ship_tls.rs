@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use remora_proxy::given::Given;
 use remora_proxy::ship::ShipConfig;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -87,7 +88,7 @@ fn over_tls(hub: &Hub, address: SocketAddr) -> (ShipConfig, TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.crt");
     let config = ShipConfig {
-        is_proxied: false,
+        given: Given::ALL,
         ingest: format!("https://{address}").parse().unwrap(),
         ingest_ca: Some(ca.clone()),
         ..config(hub)

@@ -3,6 +3,7 @@
 //! Of several records of one snapshot the one with the highest version counts. A record that says
 //! it was deleted is kept until the snapshot would have expired, so that none before it comes back.
 
+mod blindness;
 mod under_way;
 
 use prost::Message;
@@ -10,6 +11,7 @@ use prost::Message;
 use super::shelf::Shelved;
 use super::{Beside, Member, Seal, Snapshot, Unsettled};
 use crate::store::Namespaces;
+use blindness::BlindnessRecord;
 use under_way::UnderWayRecord;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -65,6 +67,10 @@ struct SealRecord {
     unsettled_omitted: u64,
     #[prost(message, repeated, tag = "9")]
     under_way: Vec<UnderWayRecord>,
+    #[prost(message, repeated, tag = "10")]
+    unread: Vec<UnderWayRecord>,
+    #[prost(message, optional, tag = "11")]
+    blindness: Option<BlindnessRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -163,12 +169,9 @@ impl SealRecord {
                 .collect(),
             silent: seal.unsettled.silent.iter().map(BesideRecord::of).collect(),
             unsettled_omitted: seal.unsettled.omitted,
-            under_way: seal
-                .unsettled
-                .calls
-                .iter()
-                .map(UnderWayRecord::of)
-                .collect(),
+            under_way: UnderWayRecord::all_of(&seal.unsettled.calls),
+            unread: UnderWayRecord::all_of(&seal.unsettled.unread),
+            blindness: seal.unsettled.blindness.as_ref().map(BlindnessRecord::of),
         }
     }
 
@@ -189,11 +192,9 @@ impl SealRecord {
                 running: self.running.into_iter().map(Into::into).collect(),
                 silent: self.silent.into_iter().map(Into::into).collect(),
                 omitted: self.unsettled_omitted,
-                calls: self
-                    .under_way
-                    .into_iter()
-                    .filter_map(UnderWayRecord::into_call)
-                    .collect(),
+                calls: UnderWayRecord::into_calls(self.under_way),
+                unread: UnderWayRecord::into_calls(self.unread),
+                blindness: self.blindness.map(BlindnessRecord::into_blindness),
             },
         }
     }
@@ -223,7 +224,7 @@ impl From<BesideRecord> for Beside {
 pub(super) mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{Nature, UnderWay};
+    use super::super::{Blind, BlindBecause, Blindness, Nature, UnderWay};
     use crate::call::Leg;
     use crate::names::Party;
 
@@ -272,6 +273,20 @@ pub(super) mod tests {
             members_omitted: 1,
             unsettled: Unsettled {
                 omitted: 3,
+                unread: vec![UnderWay {
+                    nature: Nature::Tls,
+                    ..request("web")
+                }],
+                blindness: Some(Blindness {
+                    not_watched_since_ns: Some(8),
+                    beside: vec![Blind {
+                        namespace: "shop".to_owned(),
+                        workload: "admin".to_owned(),
+                        because: BlindBecause::NoOutbound,
+                        count: 2,
+                    }],
+                    omitted: 1,
+                }),
                 ..Unsettled::of(
                     vec![request("orders")],
                     [("shop", "stock"), ("shop", "stock")],

@@ -45,13 +45,20 @@ pub enum Nature {
     Request,
     /// What lasts as long as somebody listens.
     Stream,
-    /// A connection of which only the bytes are counted: TLS, or a protocol that is not read.
-    Unread,
+    /// A connection that passes TLS through: anything may be in it.
+    Tls,
+    /// A connection of a protocol that is not read.
+    Opaque,
 }
 
 impl Nature {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Request, Self::Stream, Self::Unread];
+    pub const ALL: [Self; 4] = [Self::Request, Self::Stream, Self::Tls, Self::Opaque];
+
+    /// Whether only its bytes are counted.
+    pub fn is_unread(self) -> bool {
+        matches!(self, Self::Tls | Self::Opaque)
+    }
 }
 
 impl UnderWay {
@@ -66,7 +73,8 @@ impl UnderWay {
         Self {
             since_ns: call.time_ns,
             nature: match call.protocol {
-                Protocol::Tls | Protocol::Opaque => Nature::Unread,
+                Protocol::Tls => Nature::Tls,
+                Protocol::Opaque => Nature::Opaque,
                 _ if call.is_stream() => Nature::Stream,
                 _ => Nature::Request,
             },

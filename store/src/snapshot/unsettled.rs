@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MEMBERS_LIMIT, UNDER_WAY_LIMIT, UnderWay};
+use super::{Blindness, MEMBERS_LIMIT, UNDER_WAY_LIMIT, UnderWay};
 
 /// What was under way when a snapshot was sealed, and therefore is no part of it.
 ///
@@ -14,10 +14,15 @@ pub struct Unsettled {
     /// Those calls one by one, at most [`UNDER_WAY_LIMIT`] of them, requests first. Fewer than `running` counts
     /// where there were more, or where an older hub sealed the snapshot.
     pub calls: Vec<UnderWay>,
+    /// Connections that were opened before the snapshot began, and over which passed what nobody read: at most
+    /// [`UNDER_WAY_LIMIT`] of them.
+    pub unread: Vec<UnderWay>,
     /// Beside whom sidecars had not handed over what they observed, with how many of them.
     pub silent: Vec<Beside>,
     /// How many calls and sidecars there were beside more workloads than are listed.
     pub omitted: u64,
+    /// What nobody would have seen then; `None` where an older hub sealed the snapshot.
+    pub blindness: Option<Blindness>,
 }
 
 /// How much there is of something beside one workload.
@@ -55,6 +60,8 @@ impl Unsettled {
             calls,
             silent: listed(Beside::count_up(silent)),
             omitted,
+            unread: Vec::new(),
+            blindness: None,
         }
     }
 

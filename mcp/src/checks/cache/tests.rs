@@ -2,9 +2,11 @@ use serde_json::{Value, json};
 use test_case::test_case;
 
 use super::super::testing::{findings, firm, refused_field};
+use remora_store::call::Protocol;
+
 use super::*;
 use crate::checks::Check;
-use crate::traffic::testing::{Told, command, get, statement, traffic};
+use crate::traffic::testing::{Told, at, command, get, run_of, statement, traffic};
 
 /// The same request `n` times; the first `cold` of them ask `stock`, and take 45 ms instead of 2.
 fn orders(n: i64, cold: i64) -> Vec<Told> {
@@ -27,6 +29,10 @@ fn orders(n: i64, cold: i64) -> Vec<Told> {
 
 /// What the check says of the requests for orders among these calls.
 fn judged(args: Value, told: Vec<Told>) -> Judgement {
+    judged_on(&firm(), args, told)
+}
+
+fn judged_on(ground: &Ground, args: Value, told: Vec<Told>) -> Judgement {
     let args = args.as_object().cloned().unwrap_or_default();
     let check = Check::read(Kind::Cache, args).expect("the arguments are right");
     let traffic = traffic(told);
@@ -37,7 +43,7 @@ fn judged(args: Value, told: Vec<Told>) -> Judgement {
             .any(|it| it.id() == id && it.path.starts_with("/api"))
     };
     let picked = traffic.pick(of_orders);
-    check.judge(&[traffic.view(&picked)], &firm())
+    check.judge(&[traffic.view(&picked)], ground)
 }
 
 #[test]
@@ -157,6 +163,37 @@ fn a_hit_is_none_where_the_service_speaks_what_is_not_read() {
         let judgement = judged(json!({}), told);
         assert_eq!(judgement.verdict, expected, "{judgement:?}");
     }
+}
+
+/// One of a pod that recorded nothing else.
+fn unread(run: u128, until_ms: i64) -> Ground {
+    let unread = Unread {
+        run,
+        since_ns: at(-3_600_000),
+        until_ns: at(until_ms),
+    };
+    Ground {
+        unread: vec![unread],
+        ..firm()
+    }
+}
+
+fn orders_ask_a_proxy() -> Ground {
+    Ground {
+        effects: vec!["outbound calls of orders are seen only by a proxy".to_owned()],
+        ..firm()
+    }
+}
+
+#[test_case(unread(run_of("orders"), 3_600_000), Verdict::Inconclusive; "a pool to a database that was there before")]
+#[test_case(unread(run_of("orders"), -1), Verdict::Pass; "one that was closed before")]
+#[test_case(unread(run_of("batch"), 3_600_000), Verdict::Pass; "somebody else's")]
+#[test_case(orders_ask_a_proxy(), Verdict::Inconclusive; "what a proxy is not asked for")]
+fn a_hit_is_none_where_what_was_asked_would_not_have_been_seen(ground: Ground, expected: Verdict) {
+    let judgement = judged_on(&ground, json!({}), orders(12, 1));
+    assert_eq!(judgement.verdict, expected, "{judgement:?}");
+    let judgement = judged_on(&ground, json!({}), orders(12, 12));
+    assert_eq!(judgement.verdict, Verdict::Fail, "{judgement:?}");
 }
 
 #[test]

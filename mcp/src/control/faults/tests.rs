@@ -6,7 +6,7 @@ use remora_store::fault::{EffectSpec, RefusedFault};
 use tokio::sync::watch;
 
 use super::*;
-use crate::control::Question;
+use crate::control::{Question, Share};
 use crate::keys::RedactionKey;
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -70,7 +70,8 @@ async fn told(
         sequence: 0,
         goodbye: false,
         faults: Some(report),
-        is_proxied: false,
+        inbound: Share::All,
+        outbound: Share::All,
     };
     control.ask(question, draining).await.unwrap().faults
 }

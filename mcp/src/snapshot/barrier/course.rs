@@ -6,7 +6,7 @@ use std::time::Duration;
 use remora_store::block::Origin;
 use remora_store::filter::Filter;
 use remora_store::query::{Arrived, ArrivedQuery};
-use remora_store::snapshot::{Snapshot, UnderWay, Unsettled};
+use remora_store::snapshot::{MEMBERS_LIMIT, Snapshot, UNDER_WAY_LIMIT, UnderWay, Unsettled};
 use remora_store::store::Scope;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +16,9 @@ use crate::api::query::TIME_BUDGET;
 use crate::app::App;
 use crate::clock::now_ns;
 use crate::control::SidecarName;
+use crate::coverage::{Coverage, Window};
 use crate::error::ApiError;
+use crate::traffic::earlier::UNREAD;
 
 /// Shortest time from one look at the store to the next, however much comes in.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -225,10 +227,43 @@ impl<'a> Course<'a> {
             .running;
         let unanswered = self.unanswered.iter().map(|it| &it.name);
         let silent = unanswered.chain(lost);
-        Ok(Unsettled::of(
-            running,
-            silent.map(|it| (it.namespace.as_str(), it.workload.as_str())),
-        ))
+        let window = Window {
+            since_ns: Some(self.snapshot.since_ns),
+            until_ns: None,
+        };
+        let coverage = Coverage::of(self.app, &self.scope, window).await?;
+        let view = self.snapshot.view();
+        let mut blindness = coverage.blindness;
+        blindness.beside.retain(|it| view.sees(&it.workload));
+        blindness.beside.truncate(MEMBERS_LIMIT);
+        Ok(Unsettled {
+            unread: self.unread_before().await?,
+            blindness: Some(blindness),
+            ..Unsettled::of(
+                running,
+                silent.map(|it| (it.namespace.as_str(), it.workload.as_str())),
+            )
+        })
+    }
+
+    /// Connections that were there before the snapshot began and are still, with what nobody reads.
+    async fn unread_before(&self) -> Result<Vec<UnderWay>, ApiError> {
+        let query = ArrivedQuery {
+            filter: Filter::parse(UNREAD).map_err(ApiError::bad_filter)?,
+            since_ns: i64::MIN,
+            view: self.snapshot.view(),
+            from_block: self.next_block,
+            time_budget: TIME_BUDGET,
+        };
+        let arrived = {
+            let _turn = self.app.query_turns.acquire().await;
+            self.app.store.arrived(&self.scope, &query).await?
+        };
+        let mut unread = arrived.running;
+        unread.retain(|it| it.since_ns < self.snapshot.since_ns);
+        unread.sort_by_key(|it| (it.since_ns, it.run));
+        unread.truncate(UNDER_WAY_LIMIT);
+        Ok(unread)
     }
 
     /// The runs of sidecars that are neither there nor said that they had shipped everything: what they observed

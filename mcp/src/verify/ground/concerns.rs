@@ -1,7 +1,7 @@
 //! Whether a call that was under way when a snapshot was sealed may be one that a filter asks for (pure).
 
 use remora_store::names::Party;
-use remora_store::snapshot::UnderWay;
+use remora_store::snapshot::{Nature, UnderWay};
 
 use crate::tools::filter::FilterInput;
 
@@ -16,10 +16,25 @@ pub(super) fn may_be(filter: Option<&FilterInput>, call: &UnderWay) -> bool {
         _ => true,
     };
     let begins = filter.path_prefix.as_ref();
-    joins(filter, &call.src, &call.dst)
+    // What speaks a protocol of its own asks for nothing by a path, and has no status.
+    !(call.nature == Nature::Opaque && asks_inside(filter))
+        && joins(filter, &call.src, &call.dst)
         && may_say(&call.method, &filter.method)
         && may_say(&call.route, &filter.route)
         && begins.is_none_or(|begins| call.path.is_empty() || call.path.starts_with(begins))
+}
+
+/// Whether a filter asks for what only somebody can tell who reads what passes.
+pub(super) fn asks_inside(filter: &FilterInput) -> bool {
+    let texts = [
+        &filter.method,
+        &filter.route,
+        &filter.path_prefix,
+        &filter.header,
+        &filter.trace_id,
+        &filter.r#where,
+    ];
+    texts.into_iter().any(Option::is_some) || filter.status.is_some()
 }
 
 /// Whether these are the ends that a filter names, as far as it names any.
@@ -43,7 +58,6 @@ fn is_called(party: &Party, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use remora_store::call::Leg;
-    use remora_store::snapshot::Nature;
     use test_case::test_case;
 
     use super::*;
@@ -93,7 +107,7 @@ mod tests {
     #[test]
     fn one_of_which_nothing_was_seen_may_ask_for_anything() {
         let unread = UnderWay {
-            nature: Nature::Unread,
+            nature: Nature::Tls,
             method: String::new(),
             path: String::new(),
             route: String::new(),

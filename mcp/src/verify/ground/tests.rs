@@ -14,7 +14,7 @@ use tokio::time::{Duration, advance};
 
 use crate::app::App;
 use crate::clock::now_ns;
-use crate::control::{Control, Question, SILENT_AFTER, SidecarName};
+use crate::control::{Control, Question, SILENT_AFTER, Share, SidecarName};
 use crate::keys::RedactionKey;
 use crate::snapshot::barrier::{Progress, Wait, wait};
 use crate::snapshot::{StartRequest, start};
@@ -38,7 +38,7 @@ impl Scene {
     }
 
     /// A sidecar of this pod asks, and goes away with a goodbye or without one.
-    async fn hears_of(&self, pod: &Pod, goodbye: bool) {
+    async fn hears_of(&self, pod: &Pod, outbound: Share, goodbye: bool) {
         let question = Question {
             incarnation: pod.run,
             name: SidecarName {
@@ -48,7 +48,8 @@ impl Scene {
             },
             epoch: 0,
             sequence: 0,
-            is_proxied: false,
+            inbound: Share::All,
+            outbound,
             goodbye,
             faults: None,
         };
@@ -130,11 +131,11 @@ const BATCH: Pod = Pod {
 async fn a_sidecar_that_fell_silent_before_the_snapshot_began_is_missed(check: &str, args: Value) {
     for (silent, expected) in [(&WEB_2, "inconclusive"), (&BATCH, "pass")] {
         let scene = Scene::new();
-        scene.hears_of(silent, false).await;
+        scene.hears_of(silent, Share::All, false).await;
         advance(SILENT_AFTER).await;
         let id = scene.begins_a_snapshot().await;
         scene.hears_a_call_of(&WEB_1).await;
-        scene.hears_of(&WEB_1, true).await;
+        scene.hears_of(&WEB_1, Share::All, true).await;
         if check == "status" {
             let live = scene.judges("live:15m", check, args.clone()).await;
             assert_eq!(live.verdict, expected, "{live:?}");
@@ -146,5 +147,26 @@ async fn a_sidecar_that_fell_silent_before_the_snapshot_began_is_missed(check: &
             .why
             .contains("the sidecar of web had not handed over");
         assert_eq!(says, expected == "inconclusive", "{sealed:?}");
+    }
+}
+
+#[test_case(Share::All, "pass"; "it got all calls")]
+#[test_case(Share::Nothing, "inconclusive"; "it got none")]
+#[test_case(Share::Proxied, "inconclusive"; "it got those that a proxy is asked for")]
+#[tokio::test(start_paused = true)]
+async fn what_was_not_seen_at_the_seal_stays_so(then: Share, expected: &str) {
+    let scene = Scene::new();
+    let id = scene.begins_a_snapshot().await;
+    scene.hears_a_call_of(&WEB_1).await;
+    scene.hears_of(&WEB_1, then, false).await;
+    scene.hears_of(&WEB_1, then, true).await;
+    scene.seals(&id).await;
+    let absent = json!({"filter": {"src": "web", "dst": "admin"}});
+    let sealed = scene.judges(&id, "no_call", absent.clone()).await;
+    assert_eq!(sealed.verdict, expected, "{sealed:?}");
+    for later in [Share::Nothing, Share::Proxied, Share::All] {
+        scene.hears_of(&WEB_2, later, false).await;
+        let again = scene.judges(&id, "no_call", absent.clone()).await;
+        assert_eq!((again.verdict, &again.why), (expected, &sealed.why));
     }
 }

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use remora_mcp::clock::now_ns;
 use remora_store::block::{BlockMeta, Codec, Drop, seal};
-use remora_store::call::{Call, State};
+use remora_store::call::{Call, Detail, Leg, Message, Protocol, State, TlsHello};
 use remora_store::testing::call;
 use serde_json::{Value, json};
 use test_case::test_case;
 
 use super::verify::{seal_after, snapshot, verify};
-use crate::control::goodbye;
+use crate::control::{ask, goodbye};
 use crate::hub::TestHub;
 use crate::shop::origin;
 
@@ -18,6 +18,8 @@ struct Recorded {
     workload: &'static str,
     incarnation: u128,
     dropped: u64,
+    /// What its sidecar is not given, in the words by which it tells.
+    given: &'static str,
     calls: Vec<Call>,
     open: Vec<Call>,
 }
@@ -30,6 +32,7 @@ impl Recorded {
             workload,
             incarnation,
             dropped: 0,
+            given: "",
             calls: calls.collect(),
             open: Vec::new(),
         }
@@ -79,6 +82,15 @@ async fn judged(recorded: &[Recorded], check: &str, args: Value) -> (String, Str
     let hub = TestHub::start().await;
     for it in recorded {
         assert_eq!(hub.ingest(&[it.block()]).await.status, 200);
+        let named = format!(
+            "incarnation={:032x}&workload={}",
+            it.incarnation, it.workload
+        );
+        ask(
+            &hub,
+            &format!("{named}&namespace=shop&epoch=0&sequence=1{}", it.given),
+        )
+        .await;
         goodbye(&hub, it.workload, it.incarnation).await;
     }
     let id = snapshot(&hub).await;
@@ -152,4 +164,91 @@ async fn a_failure_is_one_whatever_else_was_not_seen() {
         .push(call(now_ns() - 5_000_000_000, "/orders/8", 500));
     let (verdict, why) = judged(&[orders], "status", json!({})).await;
     assert_eq!((verdict.as_str(), why.as_str()), ("fail", ""));
+}
+
+/// TLS that `web` passed through to 10.0.0.9, from so many seconds ago on.
+fn passed_through(began_s: i64) -> Call {
+    let mut call = asked("/", 200);
+    call.time_ns = now_ns() - began_s * 1_000_000_000;
+    call.leg = Leg::Outbound;
+    call.protocol = Protocol::Tls;
+    call.dst = "10.0.0.9:443".parse().unwrap();
+    call.request = Message {
+        body_size: 900,
+        ..Message::default()
+    };
+    call.response = call.request.clone();
+    let lasted_ns = u64::try_from(began_s - 1).unwrap() * 1_000_000_000;
+    call.phases.closed = Some(call.phases.request_first.unwrap() + lasted_ns);
+    call.phases.response_last = call.phases.closed;
+    call.detail = Detail::Tls(TlsHello {
+        sni: None,
+        alpn: Vec::new(),
+        versions: Vec::new(),
+        random: [7; 32],
+    });
+    call
+}
+
+/// When a connection is there that passes TLS through, by the window.
+#[derive(Debug, Clone, Copy)]
+enum Tls {
+    Within,
+    FromBefore,
+    EndedBefore,
+    AllTheTime,
+}
+
+#[test_case(Tls::Within, json!({"src": "web", "path_prefix": "/admin"}), "inconclusive")]
+#[test_case(Tls::Within, json!({"src": "web", "dst": "10.0.0.9", "status": "5xx"}), "inconclusive"; "where such calls would go")]
+#[test_case(Tls::Within, json!({"src": "web", "dst": "10.0.0.8", "path_prefix": "/admin"}), "pass"; "where no such call would go")]
+#[test_case(Tls::Within, json!({"src": "web", "dst": "10.0.0.8"}), "pass"; "what needs no reading")]
+#[test_case(Tls::FromBefore, json!({"src": "web", "path_prefix": "/admin"}), "inconclusive"; "from before")]
+#[test_case(Tls::EndedBefore, json!({"src": "web", "path_prefix": "/admin"}), "pass"; "ended before")]
+#[test_case(Tls::AllTheTime, json!({"src": "web", "path_prefix": "/admin"}), "inconclusive"; "still open")]
+#[tokio::test]
+async fn what_passes_in_tls_may_be_such_a_call(tls: Tls, filter: Value, expected: &str) {
+    let mut web = Recorded::good("web", 0xbb);
+    match tls {
+        Tls::Within => web.calls.push(passed_through(60)),
+        Tls::FromBefore => web.calls.push(passed_through(600)),
+        Tls::EndedBefore => {
+            let mut ended = passed_through(1200);
+            ended.phases.closed = Some(1_000_000_000);
+            ended.phases.response_last = ended.phases.closed;
+            web.calls.push(ended);
+        }
+        Tls::AllTheTime => {
+            let mut open = passed_through(600);
+            open.state = State::Open;
+            open.phases.closed = None;
+            open.phases.response_last = None;
+            web.open.push(open);
+        }
+    }
+    let (verdict, why) = judged(&[web], "no_call", json!({"filter": filter})).await;
+    assert_eq!(verdict, expected, "{why}");
+    let says = why.contains("TLS passed there unread") || why.contains("still running");
+    assert_eq!(says, expected == "inconclusive", "{why}");
+}
+
+#[test_case("", "src", "pass"; "all")]
+#[test_case("&outbound=none", "src", "inconclusive"; "none that goes")]
+#[test_case("&outbound=proxied", "src", "inconclusive"; "those that a proxy is asked for")]
+#[test_case("&inbound=none", "src", "pass"; "all that goes")]
+#[test_case("&inbound=none", "dst", "inconclusive"; "none that comes")]
+#[test_case("&outbound=none", "dst", "pass"; "all that comes")]
+#[tokio::test]
+async fn absence_needs_a_sidecar_that_is_given_such_calls(
+    given: &'static str,
+    end: &str,
+    expected: &str,
+) {
+    let web = Recorded {
+        given,
+        ..Recorded::good("web", 0xbb)
+    };
+    let absent = json!({"filter": {end: "web", "path_prefix": "/admin"}});
+    let (verdict, why) = judged(&[web], "no_call", absent).await;
+    assert_eq!(verdict, expected, "{why}");
 }

@@ -89,7 +89,7 @@ async fn absence_passes_only_in_a_snapshot_that_was_sealed() {
     goodbye(&hub, "orders", 0xaa).await;
     let absent = |snapshot: &str| {
         json!({"snapshot": snapshot, "expectations": [
-            {"check": "no_call", "args": {"filter": {"src": "web", "path_prefix": "/admin"}}},
+            {"check": "no_call", "args": {"filter": {"src": "web", "dst": "orders", "path_prefix": "/admin"}}},
         ]})
     };
     let live = verify(&hub, absent("live:15m")).await.json();

@@ -47,13 +47,23 @@ struct PartyRecord {
 }
 
 impl UnderWayRecord {
-    pub(super) fn of(call: &UnderWay) -> Self {
+    pub(super) fn all_of(calls: &[UnderWay]) -> Vec<Self> {
+        calls.iter().map(Self::of).collect()
+    }
+
+    /// The calls of which the records say what each has.
+    pub(super) fn into_calls(records: Vec<Self>) -> Vec<UnderWay> {
+        records.into_iter().filter_map(Self::into_call).collect()
+    }
+
+    fn of(call: &UnderWay) -> Self {
         Self {
             since_ns: call.since_ns,
             nature: match call.nature {
                 Nature::Request => 0,
                 Nature::Stream => 1,
-                Nature::Unread => 2,
+                Nature::Tls => 2,
+                Nature::Opaque => 3,
             },
             run: call.run.to_be_bytes().to_vec(),
             namespace: call.namespace.clone(),
@@ -67,13 +77,13 @@ impl UnderWayRecord {
         }
     }
 
-    /// The call; `None` where the record lacks what each has.
-    pub(super) fn into_call(self) -> Option<UnderWay> {
+    fn into_call(self) -> Option<UnderWay> {
         Some(UnderWay {
             since_ns: self.since_ns,
             nature: match self.nature {
                 1 => Nature::Stream,
-                2 => Nature::Unread,
+                2 => Nature::Tls,
+                3 => Nature::Opaque,
                 _ => Nature::Request,
             },
             run: u128::from_be_bytes(self.run.try_into().ok()?),
