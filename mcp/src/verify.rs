@@ -22,6 +22,7 @@ use crate::tools::window;
 use crate::traffic::View;
 use crate::traffic::gather::{Gathered, aside, gather};
 use ground::Surroundings;
+use ground::known::Known;
 use picks::Picks;
 
 /// Most expectations at a time.
@@ -165,8 +166,10 @@ pub async fn verify(
         }
     }
     aside(move || {
+        let known = surroundings.known(&gathered.traffic);
         let judged = expectations.iter().map(|expectation| {
-            let judgement = judge(expectation, &gathered, &picks, &surroundings);
+            let around = (&surroundings, &known);
+            let judgement = judge(expectation, &gathered, &picks, around);
             CheckJson::new(expectation, judgement)
         });
         VerifyAnswer::new(judged.collect(), surroundings.blind_spots(&picks))
@@ -178,7 +181,7 @@ fn judge(
     expectation: &Read,
     gathered: &Gathered,
     picks: &Picks,
-    surroundings: &Surroundings,
+    (surroundings, known): (&Surroundings, &Known<'_>),
 ) -> Judgement {
     let filters = expectation.check.filters();
     let picked: Vec<Vec<usize>> = filters
@@ -186,7 +189,7 @@ fn judge(
         .map(|filter| picks.of(*filter, gathered))
         .collect();
     let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
-    let ground = surroundings.ground(&filters, &views, picks);
+    let ground = surroundings.ground(known, &filters, &views, picks);
     expectation.check.judge(&views, &ground)
 }
 

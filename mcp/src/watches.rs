@@ -6,13 +6,14 @@
 //! nobody records. An API server that is away is no failure: what is known is kept, and answers say
 //! since when nothing new was heard.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
-use remora_store::store::CallStore;
+use remora_store::store::{CallStore, Scope};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -112,6 +113,18 @@ impl Watches {
     pub fn namespaces(&self) -> Vec<String> {
         let state = self.state();
         state.namespaces.iter().map(|it| it.name.clone()).collect()
+    }
+
+    /// The names of workloads, of their pods and of services that `scope` sees, each once, in order.
+    pub fn names(&self, scope: &Scope) -> Vec<String> {
+        let state = self.state();
+        let pods = state.pods.iter().filter(|it| scope.sees(&it.namespace));
+        let pods = pods.flat_map(|it| [&it.workload, &it.name]);
+        let services = state.services.iter();
+        let services = services.filter(|it| scope.sees(&it.namespace));
+        let names = pods.chain(services.map(|it| &it.name));
+        let names: BTreeSet<String> = names.map(|name| name.to_string()).collect();
+        names.into_iter().collect()
     }
 
     /// Since when something of the cluster is not known as it is now; `None` while all of it is.

@@ -30,6 +30,8 @@ pub struct Ground {
     pub effects: Vec<String>,
     /// Connections that are no part of what was looked at, and over which they may have asked.
     pub unread: Vec<Unread>,
+    /// Which names in a filter nobody has, and whom they may have meant; part of `doubts`.
+    pub mistaken: Vec<String>,
     /// Whether records are missing among those that were looked at.
     pub has_gaps: bool,
     /// First moment that was looked at: nanoseconds since the Unix epoch; `None` for all that is kept.
@@ -65,7 +67,14 @@ impl Ground {
 
     /// A judgement as far as this ground bears it: what fails has proof, and what passes may not.
     #[must_use]
-    pub(super) fn bears(&self, judgement: Judgement, rests: Rests) -> Judgement {
+    pub(super) fn bears(&self, mut judgement: Judgement, rests: Rests) -> Judgement {
+        if judgement.verdict == Verdict::Inconclusive && judgement.n == 0 {
+            for mistaken in self.mistaken.iter() {
+                if !judgement.why.contains(mistaken) {
+                    judgement.why = format!("{}; {mistaken}", judgement.why);
+                }
+            }
+        }
         let why = match rests {
             Rests::OnAbsence if !self.is_firm() => self.doubt(),
             Rests::OnEveryRecord | Rests::OnEffects if !self.missing.is_empty() => format!(

@@ -4,6 +4,7 @@
 mod beside;
 mod blind;
 mod concerns;
+pub(super) mod known;
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ use crate::traffic::gather::Gathered;
 use crate::traffic::{Observed, Traffic, View};
 use beside::{Beside, Workload};
 use concerns::{asks_inside, joins, may_be};
+use known::Known;
 
 /// Said where a filter was not asked about all calls.
 const NO_TIME: &str = "there was no time to ask the filter about all calls: ask about a shorter time, or without where";
@@ -37,6 +39,8 @@ pub(super) struct Surroundings {
     /// Why some calls were not read.
     cut: Option<String>,
     beside: Beside,
+    /// Names of workloads, services and pods of the cluster.
+    in_cluster: Vec<String>,
     /// Requests with bodies that the caller may not get, by which one is told from another.
     withheld: usize,
     /// What was under way when the snapshot was sealed; `None` while the window is open.
@@ -72,13 +76,17 @@ impl Surroundings {
             earlier: Earlier::default(),
             cut: gathered.cut.clone(),
             beside: Beside::new(recorders, app, sight),
+            in_cluster: {
+                let watches = app.watches.as_ref();
+                watches.map(|it| it.names(&sight.scope)).unwrap_or_default()
+            },
             sealed: sight.sealed.clone(),
             since_ns: sight.window.since_ns,
             until_ns: sight.window.until_ns.unwrap_or_else(now_ns),
         })
     }
 
-    /// Looks for what was there before, too: only what passes on absence asks for it.
+    /// Looks for connections from before, too: what is judged asks for them, and what is found does not.
     pub(super) async fn look_back(self, app: &App, sight: &Sight) -> Result<Self, ApiError> {
         Ok(Self {
             earlier: unread_before(app, sight).await?,
@@ -112,9 +120,15 @@ impl Surroundings {
         spots
     }
 
+    /// Who is known, beside whom is in the traffic.
+    pub(super) fn known<'a>(&'a self, traffic: &'a Traffic) -> Known<'a> {
+        Known::of(self.beside.recorders(), traffic, &self.in_cluster)
+    }
+
     /// What may be said of the calls that one expectation is about: a view for each of its filters.
     pub(super) fn ground(
         &self,
+        known: &Known<'_>,
         filters: &[Option<&FilterInput>],
         views: &[View<'_>],
         picks: &Picks,
@@ -147,10 +161,13 @@ impl Surroundings {
             missing.extend(self.missing(view, *filter));
             missing.extend(self.under_way(*filter, &[Nature::Request]));
         }
+        let mistaken = each_once(filters.iter().flat_map(|filter| known.mistaken(*filter)));
+        doubts.extend(mistaken.iter().cloned());
         let effects = views.iter().flat_map(|view| self.effects(view));
         Ground {
             effects: each_once(effects),
             unread: self.unread_connections().collect(),
+            mistaken,
             has_gaps: !missing.is_empty(),
             doubts: each_once(doubts),
             missing: each_once(missing),

@@ -47,6 +47,11 @@ impl Beside {
         }
     }
 
+    /// They.
+    pub(super) fn recorders(&self) -> &[Recorder] {
+        &self.recorders
+    }
+
     /// Those of them that recorded something then.
     pub(super) fn workloads(&self) -> BTreeSet<Workload<'_>> {
         let recorders = self.recorders.iter();

@@ -252,3 +252,19 @@ async fn absence_needs_a_sidecar_that_is_given_such_calls(
     let (verdict, why) = judged(&[web], "no_call", absent).await;
     assert_eq!(verdict, expected, "{why}");
 }
+
+#[test_case("no_call", "dst", "ordrs"; "of absence")]
+#[test_case("status", "dst", "ordrs"; "of how calls end")]
+#[test_case("count", "src", "ordres"; "of a caller")]
+#[tokio::test]
+async fn a_name_that_nobody_has_is_told_with_the_nearest_one(check: &str, end: &str, name: &str) {
+    let both = [Recorded::good("orders", 0xaa), Recorded::good("web", 0xbb)];
+    let mut args = json!({"filter": {end: name}});
+    if check == "count" {
+        args["max"] = json!(3);
+    }
+    let (verdict, why) = judged(&both, check, args).await;
+    assert_eq!(verdict, "inconclusive", "{why}");
+    let says = format!("nobody is known as {end} {name}: did you mean orders?");
+    assert!(why.contains(&says), "{why}");
+}
