@@ -11,7 +11,7 @@ mod flush;
 mod question;
 mod sidecar;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -217,21 +217,28 @@ impl Control {
     }
 
     /// Runs of sidecars that are not heard of any more and never said goodbye, as far as what they saw may be
-    /// part of a time that began at `since_ns`: not those whose place another run had taken before.
+    /// part of a time that began at `since_ns`.
     pub fn silent_since(&self, since_ns: i64) -> Vec<(u128, SidecarName)> {
         let sidecars = self.lock();
         let silent = sidecars
             .iter()
             .filter(|(_, it)| !it.ended && !it.is_live())
-            .filter(|(_, gone)| {
-                let mut others = sidecars.values().filter(|it| it.name == gone.name);
-                !others.any(|it| (gone.heard_ns..since_ns).contains(&it.first_heard_ns))
-            });
+            .filter(|(_, it)| !it.is_replaced_before(since_ns, sidecars.values()));
         let mut silent: Vec<_> = silent
             .map(|(&run, sidecar)| (run, sidecar.name.clone()))
             .collect();
         silent.sort();
         silent
+    }
+
+    /// Runs of sidecars whose place another run had taken before then: what they saw is older, and they are not
+    /// missed.
+    pub fn replaced_before(&self, since_ns: i64) -> HashSet<u128> {
+        let sidecars = self.lock();
+        let replaced = sidecars
+            .iter()
+            .filter(|(_, it)| it.is_replaced_before(since_ns, sidecars.values()));
+        replaced.map(|(&run, _)| run).collect()
     }
 
     /// Those, by name, that do not get all connections of their workload, with which they get: inbound, then

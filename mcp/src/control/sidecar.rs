@@ -70,7 +70,8 @@ pub struct SidecarState {
 pub(super) struct Sidecar {
     pub(super) name: SidecarName,
     /// When it was first heard of: nanoseconds since the Unix epoch.
-    pub(super) first_heard_ns: i64,
+    first_heard_ns: i64,
+    first_heard: Instant,
     heard: Instant,
     pub(super) heard_ns: i64,
     /// The last epoch it answered.
@@ -93,6 +94,7 @@ impl Sidecar {
         Self {
             name: SidecarName::default(),
             first_heard_ns: clock::now_ns(),
+            first_heard: Instant::now(),
             heard: Instant::now(),
             heard_ns: 0,
             epoch: 0,
@@ -164,6 +166,20 @@ impl Sidecar {
     /// Whether it has shipped what it observed before an epoch.
     pub(super) fn has_answered(&self, epoch: u64) -> bool {
         self.ended || self.epoch >= epoch
+    }
+
+    /// Whether one of `all` was first heard of when this one was not any more, and before `since_ns`, under the
+    /// same name: a process that was killed, and begun anew.
+    pub(super) fn is_replaced_before<'a>(
+        &self,
+        since_ns: i64,
+        mut all: impl Iterator<Item = &'a Self>,
+    ) -> bool {
+        let is_gone = self.waiting == 0;
+        is_gone
+            && all.any(|it| {
+                it.name == self.name && it.first_heard > self.heard && it.first_heard_ns < since_ns
+            })
     }
 
     /// One that waits for news counts as heard of now.

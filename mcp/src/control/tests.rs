@@ -228,6 +228,9 @@ async fn a_sidecar_is_missed_in_a_time_before_another_took_its_place() {
     control.ask(restarted, draining).await.unwrap();
     assert_eq!(control.silent_since(before), missed);
     assert_eq!(control.silent_since(clock::now_ns() + 1), []);
+    let replaced = |since_ns| control.replaced_before(since_ns);
+    assert_eq!(replaced(before), HashSet::new());
+    assert_eq!(replaced(clock::now_ns() + 1), HashSet::from([1]));
 }
 
 #[tokio::test(start_paused = true)]

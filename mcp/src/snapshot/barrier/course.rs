@@ -39,7 +39,8 @@ pub(super) struct Course<'a> {
     next_block: u64,
     last_arrival: Instant,
     last_look: Instant,
-    /// Sidecars that did not hand over, by incarnation: they are not waited for again.
+    /// Sidecars that did not hand over, by incarnation: they are not waited for again. And those whose place others
+    /// have taken.
     silent: HashSet<u128>,
     pub(super) unanswered: Vec<Unanswered>,
     /// Sidecars that have handed over, by incarnation.
@@ -62,6 +63,7 @@ impl<'a> Course<'a> {
         progress: &'a watch::Sender<Progress>,
     ) -> Self {
         let now = Instant::now();
+        let silent = app.control.replaced_before(snapshot.since_ns);
         Self {
             app,
             scope: caller.within(&snapshot.namespaces),
@@ -74,7 +76,7 @@ impl<'a> Course<'a> {
             next_block: 0,
             last_arrival: now,
             last_look: now,
-            silent: HashSet::new(),
+            silent,
             unanswered: Vec::new(),
             handed_over: HashSet::new(),
         }
