@@ -35,9 +35,9 @@ expectations:
 
 Each comes to `pass`, `fail` or `inconclusive`, with what was expected, what was seen, and the ids of the calls that prove it.
 All of them: one failure fails, and what is inconclusive keeps the rest from passing. Nothing matched is `inconclusive`. What
-should *not* be (`no_call`, `count` with `max`, `headers` with `forbid` alone) passes only where it would have been seen: in a
-snapshot that a wait has sealed, with a sidecar beside who was named that had handed over and saw no call run on, without records
-dropped, and with at least one call recorded. A call that both sides recorded counts once.
+should *not* be (`no_call`, `secrets`, `count` with `max`, `headers` with `forbid`) passes only where it would have been seen: in a
+snapshot that a wait has sealed, with a sidecar beside who was named. Everything else that passes does so only where no record of
+such calls is missing. [What a verdict rests on](ground.md). A call that both sides recorded counts once.
 Calls that an injected fault met are what `retries` is judged by; `status`, `latency`, `headers`, `cache` and `connections`
 leave them out, `count` and `no_call` count them as others, and all seven say how many they are.
 
