@@ -58,7 +58,7 @@ pub(super) fn redact(rules: &Rules, call: &mut Call) {
     let answered = redis.error.is_none() && !call.response.body.is_empty();
     match secret {
         Secrets::None => {}
-        _ if !answered || matches!(&call.response.body[..], b"null" | b"OK" | b"[]") => {}
+        _ if !answered || matches!(&call.response.body[..], b"null" | b"OK" | b"[]" | b"{}") => {}
         Secrets::Whole => {
             let tag = rules.tagger.plain(Kind::Secret, &call.response.body);
             call.response.body = Bytes::from(tag);

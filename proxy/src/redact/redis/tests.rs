@@ -54,6 +54,7 @@ fn a_value_under_the_name_of_a_secret_is_masked(line: &str, expected: &str) {
 #[test_case("HGET user:1 password", "hunter2", "[redacted secret #]"; "a field")]
 #[test_case("HMGET user:1 name password", "[\"bob\",\"hunter2\"]", "[\"bob\",\"[redacted secret #]\"]"; "one of several")]
 #[test_case("MGET a b:secret", "[\"1\",\"hunt", ""; "cut off")]
+#[test_case("HGETALL user:7:token", "{}", "{}"; "no fields of a secret")]
 #[test_case("HGETALL user:1", "{\"name\":\"bob\",\"password\":\"hunter2\"}", "{\"name\":\"bob\",\"password\":\"[redacted secret # 7 text]\"}"; "all fields")]
 #[test_case("GET user:1:name", "bob", "bob"; "no secret")]
 #[test_case("SET user:1:password new GET", "hunter2", "[redacted secret #]"; "the value before")]

@@ -330,6 +330,11 @@ impl<'a> Reader<'a> {
             .secret()
             .map_or(Holder::Unknown, Holder::Secret);
         let said = said.or(named).or(frame.next);
+        // What stands in the column of a secret is one, even where it reads like a name or a statement.
+        let said = match frame.says() {
+            column @ Holder::Secret(_) => said.or(column),
+            _ => said,
+        };
         let said = match said {
             Holder::Secret(_) => said,
             _ if speaks => return,

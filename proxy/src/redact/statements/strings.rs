@@ -107,7 +107,12 @@ pub(super) fn inside(
 fn settings(rules: &Rules, text: &[u8], told: &mut Told, edits: &mut Edits) {
     const NAME: &[u8] = b"password";
     let lower = text.to_ascii_lowercase();
+    let mut done = 0;
     for found in memchr::memmem::find_iter(&lower, NAME) {
+        // It stands in a value that was masked.
+        if found < done {
+            continue;
+        }
         let blanks = |at: usize| {
             let rest = text.get(at..).unwrap_or_default();
             rest.iter().take_while(|b| **b == b' ').count()
@@ -119,6 +124,7 @@ fn settings(rules: &Rules, text: &[u8], told: &mut Told, edits: &mut Edits) {
         }
         let start = sign + 1 + blanks(sign + 1);
         let range = setting(text, start);
+        done = range.end;
         let bare = text.get(range.clone()).unwrap_or_default();
         if !bare.is_empty() {
             told.note(Kind::Secret, bare);

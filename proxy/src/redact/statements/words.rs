@@ -45,10 +45,15 @@ pub(super) fn part_of(word: &[u8]) -> Word {
 pub(super) fn begins_statement(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     let end = text.iter().position(|byte| !byte.is_ascii_alphabetic());
-    let word = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
-    COMMANDS
-        .iter()
-        .any(|command| word.eq_ignore_ascii_case(command.as_bytes()))
+    let (word, rest) = text
+        .split_at_checked(end.unwrap_or(text.len()))
+        .unwrap_or_default();
+    let goes_on =
+        rest.first().is_some_and(u8::is_ascii_whitespace) && !rest.trim_ascii().is_empty();
+    goes_on
+        && COMMANDS
+            .iter()
+            .any(|command| word.eq_ignore_ascii_case(command.as_bytes()))
 }
 
 #[rustfmt::skip]

@@ -34,6 +34,13 @@ use super::*;
 #[test_case("UPDATE u SET a = 1, (name, password) = ('bob', 'hunter2') WHERE b = 'x'", "UPDATE u SET a = 1, (name, password) = ('bob', '#') WHERE b = 'x'"; "a list behind a column")]
 #[test_case("MERGE INTO u USING t ON u.id = t.id WHEN NOT MATCHED THEN INSERT (name, password) VALUES ('bob', 'hunter2')", "MERGE INTO u USING t ON u.id = t.id WHEN NOT MATCHED THEN INSERT (name, password) VALUES ('bob', '#')"; "merged")]
 #[test_case("SELECT 1 FROM u WHERE password = \"hunter2\" AND u.name = \"bob\"", "SELECT 1 FROM u WHERE password = \"#\" AND u.name = \"bob\""; "in the quotes of names")]
+#[test_case("INSERT INTO u (name, password) VALUES ('bob', 'password123'), ('eve', 'api_token')", "INSERT INTO u (name, password) VALUES ('bob', '#'), ('eve', '#')"; "a value that reads like a key")]
+#[test_case("INSERT INTO u (name, password) SELECT 'bob', 'password123'", "INSERT INTO u (name, password) SELECT 'bob', '#'"; "selected, and reads like a key")]
+#[test_case("UPDATE u SET (name, password) = ('bob', 'password123')", "UPDATE u SET (name, password) = ('bob', '#')"; "set in a list, and reads like a key")]
+#[test_case("INSERT INTO settings (name, value) VALUES ('smtp_password', 'password123')", "INSERT INTO settings (name, value) VALUES ('smtp_password', '#')"; "beside its name, and reads like one")]
+#[test_case("INSERT INTO u (name, password) VALUES ('bob', 'set4life'), ('eve', 'With great power 9')", "INSERT INTO u (name, password) VALUES ('bob', '#'), ('eve', '#')"; "a value that reads like a statement")]
+#[test_case("INSERT INTO conns (name, secret) VALUES ('a', 'key=AKzz user=bob password=x')", "INSERT INTO conns (name, secret) VALUES ('a', '#')"; "a value with settings in it")]
+#[test_case("SELECT 1 FROM u WHERE 'set4life' = password", "SELECT 1 FROM u WHERE '#' = password"; "the other way round, and begins like a statement")]
 fn a_value_is_masked(statement: &str, expected: &str) {
     assert_eq!(masked(statement, 0), expected);
 }
