@@ -76,6 +76,7 @@ mod tests {
         let options = Options {
             maps: maps.iter().map(|map| (*map).to_owned()).collect(),
             forward: forward.map(str::to_owned),
+            workload: "web".to_owned(),
             ..Options::default()
         };
         let config = Config::from_options(options).unwrap();
