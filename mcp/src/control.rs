@@ -223,6 +223,7 @@ impl Control {
         let silent = sidecars
             .iter()
             .filter(|(_, it)| !it.ended && !it.is_live())
+            .filter(|(_, it)| !it.is_past(since_ns))
             .filter(|(_, it)| !it.is_replaced_before(since_ns, sidecars.values()));
         let mut silent: Vec<_> = silent
             .map(|(&run, sidecar)| (run, sidecar.name.clone()))

@@ -10,6 +10,9 @@ use crate::clock;
 
 /// A sidecar that was not heard of for so long is called silent. More than a long poll and a breath.
 pub const SILENT_AFTER: Duration = Duration::from_secs(40);
+/// How long after it was last heard of a sidecar may still see what it cannot tell, in nanoseconds. One that has been
+/// silent for longer was killed with its pod, more likely than not, and would keep everything beside it in doubt.
+const MISSED_FOR_NS: i64 = 5 * 60 * 1_000_000_000;
 /// A sidecar that was not heard of for so long is not waited for before a question is answered.
 pub(super) const PROMPT_WITHIN: Duration = Duration::from_secs(2);
 
@@ -180,6 +183,11 @@ impl Sidecar {
             && all.any(|it| {
                 it.name == self.name && it.first_heard > self.heard && it.first_heard_ns < since_ns
             })
+    }
+
+    /// Whether it was last heard of so long before `since_ns` that it is not missed any more.
+    pub(super) fn is_past(&self, since_ns: i64) -> bool {
+        self.waiting == 0 && self.heard_ns < since_ns.saturating_sub(MISSED_FOR_NS)
     }
 
     /// One that waits for news counts as heard of now.

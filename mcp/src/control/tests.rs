@@ -234,6 +234,17 @@ async fn a_sidecar_is_missed_in_a_time_before_another_took_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sidecar_that_fell_silent_long_before_a_time_is_not_missed_in_it() {
+    let control = control();
+    let (_running, draining) = watch::channel(false);
+    control.ask(question(1, 0), draining).await.unwrap();
+    tokio::time::advance(SILENT_AFTER).await;
+    let minutes_later = |minutes: i64| clock::now_ns() + minutes * 60 * 1_000_000_000;
+    assert_eq!(control.silent_since(minutes_later(4)).len(), 1);
+    assert_eq!(control.silent_since(minutes_later(6)), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn that_calls_are_seen_only_through_a_proxy_outlasts_a_goodbye() {
     let control = control();
     let (_running, draining) = watch::channel(false);

@@ -71,7 +71,10 @@ impl Beside {
             let drops = it.drops.iter();
             let then = drops.filter(|drop| self.window.touches(drop.since_ns, drop.until_ns));
             dropped = then.fold(dropped, |sum, drop| sum.saturating_add(drop.calls));
-            blocks = blocks.saturating_add(it.missing_blocks);
+            // When they were sealed is not known, but while it recorded.
+            if self.window.touches(it.first_ns, it.last_ns) {
+                blocks = blocks.saturating_add(it.missing_blocks);
+            }
         }
         if dropped > 0 {
             missing.push(format!("{dropped} calls were not recorded"));
@@ -94,5 +97,43 @@ impl Beside {
             }));
         }
         missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remora_store::block::Origin;
+
+    use super::*;
+    use crate::coverage::Window;
+
+    /// Why records are missing in a window, of a run that recorded from 100 to 200 and lost two blocks.
+    fn missing(since_ns: i64, until_ns: i64) -> Vec<String> {
+        let recorder = Recorder {
+            origin: Origin::default(),
+            calls: 5,
+            first_ns: 100,
+            last_ns: 200,
+            last_sequence: 9,
+            missing_blocks: 2,
+            drops: Vec::new(),
+        };
+        let beside = Beside {
+            recorders: vec![recorder],
+            silent: Vec::new(),
+            sealed: None,
+            window: Window {
+                since_ns: Some(since_ns),
+                until_ns: Some(until_ns),
+            },
+        };
+        beside.missing(|_| true)
+    }
+
+    #[test]
+    fn blocks_are_missing_in_the_time_in_which_their_run_recorded() {
+        assert_eq!(missing(150, 300), ["2 blocks of calls never came"]);
+        assert_eq!(missing(201, 300), Vec::<String>::new());
+        assert_eq!(missing(0, 100), Vec::<String>::new());
     }
 }
