@@ -17,7 +17,7 @@ pub(crate) mod ends;
 mod http2;
 mod play;
 
-/// The rows of the table in the README, and the exchanges in which each of them shows.
+/// The rows of the table in docs/engines.md, and the exchanges in which each of them shows.
 const CHANGES: [(&str, &[&str]); 3] = [
     (
         "| chunks of HTTP/1.1 | cut anew: their sizes, and without extensions |",
@@ -92,10 +92,10 @@ async fn what_this_engine_changes_is_known() {
     }
     let _ = writeln!(report, "{} others pass as they are", compared - found.len());
     insta::assert_snapshot!(report);
-    let readme = include_str!("../../../README.md");
+    let docs = include_str!("../../../docs/engines.md");
     let mut explained: Vec<_> = CHANGES.iter().flat_map(|(_, names)| names.iter()).collect();
     for (row, _) in CHANGES {
-        assert!(readme.contains(row), "the README does not say: {row}");
+        assert!(docs.contains(row), "docs/engines.md does not say: {row}");
     }
     explained.sort_unstable();
     let mut names: Vec<_> = found.iter().map(|(name, _)| name).collect();
