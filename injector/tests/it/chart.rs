@@ -157,6 +157,7 @@ fn sidecars_under_an_api_server_of(version: &str) -> String {
 
 /// What the injector is told of the sidecar's resources.
 #[test_case(&[], "CPU_REQUEST=10m MEMORY_REQUEST=32Mi"; "the defaults")]
+#[test_case(&["sidecar.resources=null"], ""; "nothing, so that it takes its own defaults")]
 #[test_case(&["sidecar.resources.limits=null", "sidecar.resources.requests.memory=256Mi"], "CPU_REQUEST=10m MEMORY_REQUEST=256Mi"; "no limits")]
 #[test_case(&["sidecar.resources.limits.memory=64Mi", "sidecar.resources.limits.cpu=1"], "CPU_REQUEST=10m MEMORY_REQUEST=32Mi CPU_LIMIT=1 MEMORY_LIMIT=64Mi"; "limits")]
 fn the_injector_is_told_of_resources(values: &[&str], expected: &str) {
@@ -179,6 +180,19 @@ fn the_injector_is_told_of_resources(values: &[&str], expected: &str) {
     assert_eq!(said.collect::<Vec<_>>().join(" "), expected);
 }
 
+#[test_case("hub.retainAge", &["7d", "24hrs", "1hr", "90mins", "30secs", "2wks", "1yr", "1M", "1.5 d", "1week 2days", "10h 0m"]; "how long calls are kept")]
+#[test_case("sidecar.resources.limits.memory", &["64Mi", "65536Ki", "0.0625Gi", ".5Gi", "1Gi", "1Pi", "67109k", "67108864", "128e6", "1.28e+08"]; "how much memory at most")]
+#[test_case("sidecar.resources.requests.cpu", &["10m", ".5", "0.5", "1", "5e-1"]; "how much of a processor")]
+fn what_remora_reads_the_chart_takes(name: &str, values: &[&str]) {
+    for value in values {
+        let set = format!("{name}={value}");
+        let Some(output) = template(&["1.34.0", "--set", &set]) else {
+            return;
+        };
+        assert!(output.status.success(), "{set}: {}", text(&output.stderr));
+    }
+}
+
 #[test_case("test.namespace=Shop", "/test/namespace"; "a namespace that can have no such name")]
 #[test_case("hub.ingress.enabled=true", "/hub/ingress/host"; "an Ingress without a host")]
 #[test_case("sidecar.mode=ambient", "/sidecar/mode"; "a mode that is none")]
@@ -186,9 +200,14 @@ fn the_injector_is_told_of_resources(values: &[&str], expected: &str) {
 #[test_case("hub.allowedHosts={https://hub.example.com}", "/hub/allowedHosts/0"; "a URL as the name of a host")]
 #[test_case("hub.retainAge=one week", "/hub/retainAge"; "a time in words")]
 #[test_case("hub.retainAge=0d", "/hub/retainAge"; "no time")]
+#[test_case("hub.retainAge=0.0h 0s", "/hub/retainAge"; "no time in two parts")]
+#[test_case("hub.retainAge=1.d", "/hub/retainAge"; "a time that breaks off at its point")]
 #[test_case("hub.retainBytes=1.2.3GiB", "/hub/retainBytes"; "a version as a size")]
 #[test_case("sidecar.resources.limits.memory=63Mi", "/sidecar/resources/limits/memory"; "too little memory")]
 #[test_case("sidecar.resources.limits.memory=33554432", "/sidecar/resources/limits/memory"; "too little memory in bytes")]
+#[test_case("sidecar.resources.limits.memory=10000Ki", "/sidecar/resources/limits/memory"; "too little memory in Ki")]
+#[test_case("sidecar.resources.limits.memory=10000k", "/sidecar/resources/limits/memory"; "too little memory in k")]
+#[test_case("sidecar.resources.limits.memory=0.01Gi", "/sidecar/resources/limits/memory"; "too little memory in Gi")]
 #[test_case("sidecar.resources.limits.memory=lots", "/sidecar/resources/limits/memory"; "no amount of memory")]
 #[test_case("sidecar.resources.requests.memory=", "/sidecar/resources/requests/memory"; "an empty request")]
 #[test_case("sidecar.resources.requests.ephemeral-storage=100Mi", "ephemeral-storage"; "a resource that nothing is done with")]
