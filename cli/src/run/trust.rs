@@ -40,7 +40,8 @@ struct Named {
 }
 
 impl Trust {
-    /// Makes the folder, and reads what the environment names.
+    /// Makes the folder, and reads what the environment names. Nothing is named by an empty variable, which clients
+    /// take for unset.
     pub(super) fn gather(inherited: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("remora-").tempdir();
         let mut trust = Self {
@@ -53,7 +54,8 @@ impl Trust {
             let instead = INSTEAD.iter().find(|(name, _)| *name == variable);
             let instead = instead.map_or(&[][..], |(_, others)| *others);
             let mut names = std::iter::once(&variable).chain(instead);
-            let Some(path) = names.find_map(|name| inherited(name)).map(PathBuf::from) else {
+            let named = names.find_map(|name| inherited(name).filter(|value| !value.is_empty()));
+            let Some(path) = named.map(PathBuf::from) else {
                 continue;
             };
             match read(&path) {
@@ -175,6 +177,21 @@ mod tests {
         );
         let aws = place.trust(&["REQUESTS_CA_BUNDLE"]);
         assert_eq!(variables_of(&aws), ["REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"]);
+    }
+
+    #[test]
+    fn an_empty_variable_names_nothing_and_hides_nothing() {
+        let place = Place::new();
+        let trust = Trust::gather(|name| match name {
+            "SSL_CERT_FILE" | "CURL_CA_BUNDLE" | "PIP_CERT" => Some(OsString::new()),
+            "REQUESTS_CA_BUNDLE" => Some(place.file.clone().into()),
+            _ => None,
+        });
+        let trust = trust.unwrap();
+        assert_eq!(trust.kept, Vec::<&str>::new());
+        let mut named = variables_of(&trust);
+        named.sort_unstable();
+        assert_eq!(named, ["AWS_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE"]);
     }
 
     #[test]
