@@ -32,7 +32,7 @@ const WAITING: usize = 256;
 pub struct Chain<'a> {
     /// The attempts, in order; all but the last have failed.
     pub attempts: Vec<&'a Observed>,
-    /// Whether another one has begun, and runs.
+    /// Whether a call has begun, and runs, that may be another one: its head is the same, its body is not known.
     pub is_running: bool,
     /// The longest delay between them.
     longest_ns: i64,
@@ -226,7 +226,7 @@ impl<'a> Following<'a> {
     }
 }
 
-/// Notes at which chains another attempt runs: of its body it is not known yet whether it is the same.
+/// Notes at which chains another attempt may run: of its body it is not known yet whether it is the same.
 fn note_running<'a>(chains: &mut [Chain<'a>], running: &[Caused<'a>]) {
     let mut begun: HashMap<Same<'a>, Vec<Caused<'a>>> = HashMap::new();
     for call in running {

@@ -172,7 +172,7 @@ impl Expected {
                 _ => Fared::Well,
             };
         };
-        let retries = chain.retries() + usize::from(chain.is_running);
+        let retries = chain.retries();
         if retries > expected {
             return Fared::Badly(format!(
                 "{} where {expected} were expected",
@@ -180,7 +180,7 @@ impl Expected {
             ));
         }
         if chain.is_running {
-            return Fared::Unknown("an attempt is still running");
+            return Fared::Unknown("a call is still running that may be a further attempt");
         }
         if chain.succeeded() {
             return match retries == expected {

@@ -38,11 +38,28 @@ fn running(told: &[(i64, u16)]) -> Vec<Told> {
 
 #[test_case(1, Verdict::Inconclusive; "it may be the last")]
 #[test_case(3, Verdict::Inconclusive; "there may be more")]
-#[test_case(0, Verdict::Fail; "it is one too many")]
-fn an_attempt_that_runs_is_one(expect_retries: u32, expected: Verdict) {
+#[test_case(0, Verdict::Inconclusive; "it may be one too many, or another request")]
+fn a_call_that_runs_may_be_an_attempt(expect_retries: u32, expected: Verdict) {
     let told = running(&[(0, 503), (1000, 200)]);
     let judgement = judged(told, json!({"expect_retries": expect_retries}), 60_000);
     assert_eq!(judgement.verdict, expected, "{judgement:?}");
+}
+
+#[test]
+fn a_new_request_that_runs_is_not_held_against_one_that_was_given_up_as_expected() {
+    let told = [
+        (0, 503),
+        (1000, 503),
+        (3000, 503),
+        (7000, 503),
+        (20_000, 200),
+    ];
+    let args = json!({"expect_retries": 3});
+    let judgement = judged(running(&told), args, 60_000);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    let again = judged(running(&told), json!({"expect_retries": 2}), 60_000);
+    assert_eq!(again.verdict, Verdict::Fail, "{again:?}");
+    assert_eq!(again.why, "3 retries where 2 were expected");
 }
 
 #[test_case(&[(0, 503), (2004, 503), (6010, 200)], Verdict::Inconclusive; "the second may be missing")]
