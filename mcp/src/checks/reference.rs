@@ -80,7 +80,8 @@ const fn about(kind: Kind) -> &'static str {
              [cause](causality.md), each made when the one before it had failed: a status of 500 or above, 408, 425 or 429, a gRPC \
              status that stands for one, an error of a database that is a failure, says \"later\" (40001, 40P01, TRYAGAIN) or that the \
              statement was cancelled (57014), or no answer at all. A delay runs from the end of the failed attempt to the first byte \
-             of the next. That there was no further retry can be told once it would have been due: before, `inconclusive`. Without \
+             of the next. That there was no further retry can be told once it would have been due, and behind the last that is \
+             expected after five minutes at most. Before, and while a call runs that may be one, it is `inconclusive`. Without \
              `expect_…` it asks whether anything is wrong: delays that do not grow, `Retry-After` passed over, retries that hide a \
              fault, more than six of them."
         }

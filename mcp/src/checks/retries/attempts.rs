@@ -17,7 +17,7 @@ use crate::checks::database::is_greeting;
 use crate::traffic::{Observed, Question, View};
 
 /// Longest time between two attempts: whoever asks again after longer asks anew.
-const LONGEST_DELAY_NS: i64 = 5 * 60 * 1_000_000_000;
+pub(super) const LONGEST_DELAY_NS: i64 = 5 * 60 * 1_000_000_000;
 /// A delay that is so many times longer than the longest before it begins a request of its own.
 const PATIENCE: i64 = 6;
 /// ... unless it is shorter than this.

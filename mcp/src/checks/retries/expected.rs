@@ -1,27 +1,23 @@
 //! What somebody expects of retries, and whether a request was treated so.
 
+mod arguments;
+
 use std::fmt;
 
 use super::super::words::{counted, evidence, span, spans};
 use super::super::{Ground, Judgement, Verdict};
-use super::attempts::Chain;
+use super::Backoff;
+use super::attempts::{Chain, LONGEST_DELAY_NS};
 use super::schedule::{Schedule, Shape};
-use super::{Args, Backoff};
-use crate::error::ApiError;
 
 /// Most retries that can be expected.
 const MOST_RETRIES: usize = 100;
-/// Longest delay that can be expected: an hour.
-const LONGEST_MS: f64 = 3_600_000.0;
-const DEFAULT_TOLERANCE: f64 = 0.15;
 /// Without an expected delay a client is taken to have given up after so many times its longest delay ...
 const PATIENCE: f64 = 6.0;
 /// ... and not before this.
 const LEAST_PATIENCE_NS: f64 = 5e9;
 /// No client's timer is more exact than this.
 const SLACK_NS: f64 = 10e6;
-const BEGINS_BEFORE: &str =
-    "an earlier attempt may lie before what was looked at: look further back";
 
 /// What is expected of each request that fails.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,75 +34,11 @@ enum Fared {
     /// As far as it went; it did not have to show all that is expected, and why.
     Untried(&'static str),
     /// It cannot be told, and why.
-    Unknown(&'static str),
+    Unknown(String),
     Badly(String),
 }
 
 impl Expected {
-    /// What the arguments of the check say.
-    ///
-    /// # Errors
-    ///
-    /// A number is outside its bounds, or two arguments contradict each other.
-    pub(super) fn of(args: &Args) -> Result<Self, ApiError> {
-        let tolerance = args.tolerance.unwrap_or(DEFAULT_TOLERANCE);
-        if !(0.0..=1.0).contains(&tolerance) {
-            return Err(bad(
-                "tolerance",
-                format!("{tolerance} is not a share"),
-                "0 to 1; 0.15 is the default",
-            ));
-        }
-        let delays = args.expect_delays_ms.clone().unwrap_or_default();
-        if args.expect_delays_ms.is_some() && (delays.is_empty() || delays.len() > MOST_RETRIES) {
-            return Err(bad(
-                "expect_delays_ms",
-                format!("{} delays", delays.len()),
-                "one delay for each retry, 1 to 100 of them",
-            ));
-        }
-        for delay in &delays {
-            is_delay("expect_delays_ms", *delay)?;
-        }
-        if let Some(backoff) = args.expect_backoff {
-            is_delay("expect_backoff.base_ms", backoff.base_ms)?;
-            if !(1.0..=100.0).contains(&backoff.factor) {
-                return Err(bad(
-                    "expect_backoff.factor",
-                    format!("{} is not a factor", backoff.factor),
-                    "1 (constant) to 100",
-                ));
-            }
-            if !delays.is_empty() {
-                return Err(bad(
-                    "expect_backoff",
-                    "expect_delays_ms is given too".to_owned(),
-                    "leave one of the two out",
-                ));
-            }
-        }
-        let retries = args.expect_retries.map(|retries| retries as usize);
-        if retries.is_some_and(|retries| retries > MOST_RETRIES) {
-            return Err(bad("expect_retries", "too many".to_owned(), "0 to 100"));
-        }
-        if let Some(retries) = retries
-            && !delays.is_empty()
-            && retries != delays.len()
-        {
-            return Err(bad(
-                "expect_retries",
-                format!("{retries} retries have no {} delays", delays.len()),
-                "one delay for each retry, or leave expect_retries out",
-            ));
-        }
-        Ok(Self {
-            retries: retries.or((!delays.is_empty()).then_some(delays.len())),
-            delays_ns: delays.iter().map(|delay| delay * 1e6).collect(),
-            backoff: args.expect_backoff,
-            tolerance,
-        })
-    }
-
     /// Whether nothing was said: what is wrong is then left to the check.
     pub(super) fn is_open(&self) -> bool {
         self.retries.is_none() && self.backoff.is_none()
@@ -123,7 +55,7 @@ impl Expected {
                 Fared::Well => well.push(chain),
                 Fared::Badly(why) => badly.push((chain, why)),
                 Fared::Unknown(why) => unknown.push((chain, why)),
-                Fared::Untried(why) => untried.push((chain, why)),
+                Fared::Untried(why) => untried.push((chain, why.to_owned())),
             }
         }
         let undecided = unknown.len() + untried.len();
@@ -131,7 +63,7 @@ impl Expected {
         let open = unknown.first().or(untried.first().filter(|_| !is_shown));
         let (verdict, shown, why) = match (badly.first(), open, well.first()) {
             (Some((chain, why)), _, _) => (Verdict::Fail, *chain, why.clone()),
-            (None, Some((chain, why)), _) => (Verdict::Inconclusive, *chain, (*why).to_owned()),
+            (None, Some((chain, why)), _) => (Verdict::Inconclusive, *chain, why.clone()),
             (None, None, Some(chain)) => (Verdict::Pass, *chain, String::new()),
             (None, None, None) => return Judgement::inconclusive("no call failed"),
         };
@@ -159,11 +91,11 @@ impl Expected {
         let delays: Vec<f64> = chain.delays();
         if let Some((place, delay)) = self.first_off(&delays) {
             if ground.has_gaps && self.may_hide_another(place, delay) {
-                return Fared::Unknown("records are missing, and an attempt may be among them");
+                return unknown("records are missing, and an attempt may be among them");
             }
-            return match self.may_begin_before(chain, &delays, ground) {
-                true => Fared::Unknown(BEGINS_BEFORE),
-                false => Fared::Badly(self.blame(&delays, place, delay)),
+            return match self.room_before(chain, &delays, ground) {
+                Some(room) => begins_before(room, ground),
+                None => Fared::Badly(self.blame(&delays, place, delay)),
             };
         }
         let Some(expected) = self.retries else {
@@ -180,7 +112,7 @@ impl Expected {
             ));
         }
         if chain.is_running {
-            return Fared::Unknown("a call is still running that may be a further attempt");
+            return unknown("a call is still running that may be a further attempt");
         }
         if chain.succeeded() {
             return match retries == expected {
@@ -190,56 +122,66 @@ impl Expected {
                 ),
             };
         }
-        if self.may_go_on(chain, &delays, ground) {
-            return Fared::Unknown(
-                "what was looked at ends before it is sure that there is no further retry: wait longer before it is sealed",
-            );
+        let due_ns = self.due_ns(chain, &delays, expected);
+        if ends_before(due_ns, chain, ground) {
+            return Fared::Unknown(format!(
+                "what was looked at ends before it is sure that there is no further retry: seal no sooner than {} after the last attempt",
+                whole_seconds(due_ns)
+            ));
         }
         if retries == expected {
             return Fared::Well;
         }
         if ground.has_gaps {
-            return Fared::Unknown("records are missing, and a retry may be among them");
+            return unknown("records are missing, and a retry may be among them");
         }
-        match self.may_begin_before(chain, &delays, ground) {
-            true => Fared::Unknown(BEGINS_BEFORE),
-            false => Fared::Badly(format!(
+        match self.room_before(chain, &delays, ground) {
+            Some(room) => begins_before(room, ground),
+            None => Fared::Badly(format!(
                 "given up after {} where {expected} were expected",
                 counted(retries, "retry")
             )),
         }
     }
 
-    /// Whether the first attempt that was seen may be a later one, with those before it before what was looked
-    /// at. Where there is one attempt alone, only of a window that moves: whoever begins a snapshot asks after it.
-    fn may_begin_before(&self, chain: &Chain<'_>, delays: &[f64], ground: &Ground) -> bool {
-        let began = chain.attempts.first().map(|first| first.began_ns());
-        let Some((since, began)) = ground.since_ns.zip(began) else {
-            return false;
-        };
+    /// Where the first attempt that was seen may be a later one, with those before it before what was looked at:
+    /// how long before it one has to look, in nanoseconds, to tell. Where there is one attempt alone, only of a
+    /// window that moves: whoever begins a snapshot asks after it.
+    fn room_before(&self, chain: &Chain<'_>, delays: &[f64], ground: &Ground) -> Option<f64> {
+        let first = chain.attempts.first()?;
+        let room = first.began_ns().saturating_sub(ground.since_ns?) as f64;
         if delays.is_empty() && ground.is_firm() {
-            return false;
+            return None;
         }
-        let room = began.saturating_sub(since) as f64;
         let most = self.retries.unwrap_or(MOST_RETRIES);
-        (1..=most.saturating_sub(delays.len())).any(|before| {
-            let waited = self.delay_before(before - 1).or(delays.first().copied());
-            let is_outside = waited.is_some_and(|it| room < it * (1.0 + self.tolerance) + SLACK_NS);
+        let outside = (1..=most.saturating_sub(delays.len())).filter_map(|before| {
+            let waited = self.delay_before(before - 1).or(delays.first().copied())?;
+            let needed = self.at_most(waited);
             let mut rest = (before..).zip(delays);
-            is_outside && rest.all(|(place, delay)| self.is_as_expected(place, *delay))
-        })
+            let may_be = room < needed && rest.all(|(place, it)| self.is_as_expected(place, *it));
+            may_be.then_some(needed)
+        });
+        outside.reduce(f64::max)
     }
 
-    /// Whether what was looked at ends before another retry would have been due.
-    fn may_go_on(&self, chain: &Chain<'_>, delays: &[f64], ground: &Ground) -> bool {
+    /// How long after the last attempt it is sure that there is no further retry, in nanoseconds. Who has shown
+    /// all retries is not waited for longer than a call is taken for another one.
+    fn due_ns(&self, chain: &Chain<'_>, delays: &[f64], expected: usize) -> f64 {
         let due_ns = match self.delay_after(chain.retries()) {
-            Some(delay) => delay * (1.0 + self.tolerance) + SLACK_NS,
+            Some(delay) => self.at_most(delay),
             None => delays.iter().fold(LEAST_PATIENCE_NS, |longest, delay| {
                 longest.max(delay * PATIENCE)
             }),
         };
-        let ended = chain.attempts.last().and_then(|last| last.ended_ns());
-        ended.is_some_and(|ended| (ground.until_ns.saturating_sub(ended) as f64) < due_ns)
+        match chain.retries() < expected {
+            true => due_ns,
+            false => due_ns.min(LONGEST_DELAY_NS as f64),
+        }
+    }
+
+    /// The longest that a delay may last of which this is expected.
+    fn at_most(&self, delay: f64) -> f64 {
+        delay * (1.0 + self.tolerance) + SLACK_NS
     }
 
     /// Whether a delay that is not as expected may be two, with an attempt between them that is not there: a
@@ -302,6 +244,34 @@ impl Expected {
     }
 }
 
+fn unknown(why: &str) -> Fared {
+    Fared::Unknown(why.to_owned())
+}
+
+/// An earlier attempt may lie before what was looked at. Of a snapshot it is said how to begin the next one.
+fn begins_before(room_ns: f64, ground: &Ground) -> Fared {
+    Fared::Unknown(match ground.is_firm() {
+        true => format!(
+            "an earlier attempt may lie before the snapshot began: begin it at least {} before the request",
+            whole_seconds(room_ns)
+        ),
+        false => {
+            "an earlier attempt may lie before what was looked at: look further back".to_owned()
+        }
+    })
+}
+
+/// Whether what was looked at ends sooner than that after the last attempt.
+fn ends_before(due_ns: f64, chain: &Chain<'_>, ground: &Ground) -> bool {
+    let ended = chain.attempts.last().and_then(|last| last.ended_ns());
+    ended.is_some_and(|ended| (ground.until_ns.saturating_sub(ended) as f64) < due_ns)
+}
+
+/// A time to wait, rounded up so that it is enough.
+fn whole_seconds(ns: f64) -> String {
+    format!("{:.0} s", (ns / 1e9).ceil())
+}
+
 fn describe(chain: &Chain<'_>) -> String {
     let delays: Vec<f64> = chain.delays();
     let retries = counted(chain.retries(), "retry");
@@ -347,21 +317,4 @@ impl fmt::Display for Expected {
             }
         }
     }
-}
-
-fn is_delay(field: &'static str, ms: f64) -> Result<(), ApiError> {
-    match (0.0..=LONGEST_MS).contains(&ms) {
-        true => Ok(()),
-        false => Err(bad(
-            field,
-            format!("{ms} is not a delay"),
-            "milliseconds, 0 to 3600000",
-        )),
-    }
-}
-
-fn bad(field: &'static str, message: String, hint: &'static str) -> ApiError {
-    ApiError::bad_request("bad_arguments", format!("args.{field}: {message}"))
-        .field(format!("args.{field}"))
-        .hint(hint)
 }
