@@ -33,7 +33,7 @@ expectations:
     args: {filter: {src: web, dst: admin}}
 ```
 
-Each comes to `pass`, `fail` or `inconclusive`, with what was expected, what was seen, and the ids of the calls that prove it.
+Each expectation comes to `pass`, `fail` or `inconclusive`, with what was expected, what was seen, and the ids of the calls that prove it.
 All of them: one failure fails, and what is inconclusive keeps the rest from passing. Nothing matched is `inconclusive`. What
 should *not* be (`no_call`, `secrets`, `count` with `max`, `headers` with `forbid`) passes only where it would have been seen: in a
 snapshot that a wait has sealed, with a sidecar beside who was named. Everything else that passes does so only where no record of
@@ -99,7 +99,7 @@ const fn about(kind: Kind) -> &'static str {
         Kind::Connections => {
             "How many connections the calls were made on, how many of them were on one that was used before, and how many were \
              reset or could not be made. Without limits it asks whether callers with a sidecar open one for each call. `min_reuse` \
-             and that are about calls that can share a connection: a WebSocket cannot, and of what passes unread it is not known."
+             and the question without limits are about calls that can share a connection: a WebSocket cannot, and of what passes unread it is not known."
         }
         Kind::Headers => {
             "What every head has, and what none has. With `propagate` a header of the request has to go on, with the same value, \
@@ -138,7 +138,8 @@ fn write_rows(page: &mut String, prefix: &str, schema: &Map<String, Value>) {
         let words = field
             .get("description")
             .and_then(Value::as_str)
-            .unwrap_or_default();
+            .unwrap_or_default()
+            .replace('\n', " ");
         let needed = match required.contains(&name.as_str()) && prefix.is_empty() {
             true => ", needed",
             false => "",
