@@ -147,7 +147,7 @@ fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
         let (Some(parent), Some(call)) = (traffic.cause(leg), traffic.leg(leg)) else {
             continue;
         };
-        if !asks_for_data(call) || call.found.call.is_stream() || has_failed(call) {
+        if !counts(call) {
             continue;
         }
         let Some(cause) = traffic.teller(parent) else {
@@ -160,6 +160,11 @@ fn groups<'a>(view: &View<'a>) -> Vec<Group<'a>> {
     groups
         .map(|(parent, children)| Group::new(parent, children))
         .collect()
+}
+
+/// Whether a call is one of those that are counted.
+fn counts(call: &Observed) -> bool {
+    asks_for_data(call) && !call.found.call.is_stream() && !has_failed(call)
 }
 
 /// Whether one call causes as few of the calls in `view` as it should.
@@ -185,20 +190,22 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
             ..Judgement::inconclusive(why)
         };
     };
-    let unsure = view
-        .exchanges()
-        .filter_map(|exchange| exchange.outbound)
-        .filter(|leg| view.traffic().is_unsure(*leg))
+    let traffic = view.traffic();
+    let legs = view.exchanges().filter_map(|exchange| exchange.outbound);
+    let unsure = legs
+        .filter(|leg| traffic.is_unsure(*leg) && traffic.leg(*leg).is_some_and(counts))
         .count();
+    // Whatever caused them, they may all belong to the worst.
+    let may_be_over = worst.children.len() + unsure > args.most();
     let over = groups
         .iter()
         .filter(|group| group.children.len() > args.most())
         .count();
     let parents = counted(groups.len(), "call");
     Judgement {
-        verdict: match (over, unsure) {
-            (0, 0) => Verdict::Pass,
-            (0, _) => Verdict::Inconclusive,
+        verdict: match (over, may_be_over) {
+            (0, false) => Verdict::Pass,
+            (0, true) => Verdict::Inconclusive,
             _ => Verdict::Fail,
         },
         expected,
@@ -208,8 +215,8 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         ),
         n: groups.len() as u64,
         evidence: worst.ids(),
-        why: match (over, unsure) {
-            (0, 1..) => format!(
+        why: match (over, may_be_over) {
+            (0, true) => format!(
                 "of {} it is not sure what caused them",
                 counted(unsure, "call")
             ),

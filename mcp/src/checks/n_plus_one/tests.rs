@@ -136,16 +136,22 @@ fn so_many_of_a_kind_may_be_caused(children: i64, expected: Verdict) {
     assert_eq!(judgement.verdict, expected, "{judgement:?}");
 }
 
-#[test]
-fn calls_of_unsure_cause_may_be_too_many() {
-    let mut told = caused(900, items(2, 5));
+#[test_case(3, get(2010, "/items/1", 200), Verdict::Pass; "with it they are few")]
+#[test_case(4, get(2010, "/items/1", 200), Verdict::Inconclusive; "with it they are too many")]
+#[test_case(4, statement(2010, "BEGIN", 7), Verdict::Pass; "what asks for no data")]
+fn calls_of_unsure_cause_matter_where_they_may_be_too_many(
+    children: i64,
+    unsure: Told,
+    expected: Verdict,
+) {
+    let mut told = caused(900, items(children, 5));
     told.extend([
         get(2000, "/cart", 200).taking_ms(90).received(),
         get(2001, "/cart", 200).taking_ms(90).received(),
-        get(2010, "/items/1", 200).between("orders", "stock"),
+        unsure.between("orders", "stock"),
     ]);
     let judgement = judge(Kind::NPlusOne, json!({}), told, &firm());
-    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    assert_eq!(judgement.verdict, expected, "{judgement:?}");
 }
 
 #[test]
