@@ -8,6 +8,7 @@ mod passed;
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use remora_proxy::tls::{Reader, VARIABLES};
 use remora_store::call::{Call, TlsHandling, TlsReason};
@@ -84,9 +85,16 @@ async fn intercepting(pki: &Pki, upstream: SocketAddr, engine: &str) -> Rig {
     Rig::start_intercepting(upstream, engine, "*.test", &pki.authority(), &ca_dir).await
 }
 
+/// A port that was free a moment ago, below those that a system gives to clients by itself: none of their
+/// connections takes it first.
 fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(14_000);
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A server that says what it was asked, over HTTP/1.1 and HTTP/2.
