@@ -123,7 +123,11 @@ impl Street {
         }
         self.sidecars.push(Running::start(&arguments));
         for ports in [inbound, outbound].into_iter().flatten() {
-            listens(ports.http1);
+            for port in [ports.http1, ports.http2] {
+                if port != 0 {
+                    listens(port);
+                }
+            }
         }
         (inbound, outbound)
     }
