@@ -867,7 +867,18 @@ fn streams_are_counted_and_have_no_part_in_latencies() {
     ];
     let bytes = seal(&BlockMeta::default(), &calls, None, Codec::Raw);
     let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
-    let query = SummaryQuery {
+    let summary = summarize(&blocks, &Scope::ALL, &in_one_group()).unwrap();
+    let group = &summary.groups[0];
+    assert_eq!((group.calls, summary.groups.len()), (5, 1));
+    assert!(
+        group.p99_ms.is_some_and(|ms| (ms - 1_000.0).abs() < 20.0),
+        "{group:?}"
+    );
+}
+
+/// All calls, in one group.
+fn in_one_group() -> SummaryQuery {
+    SummaryQuery {
         filter: Filter::default(),
         since_ns: None,
         until_ns: None,
@@ -876,14 +887,7 @@ fn streams_are_counted_and_have_no_part_in_latencies() {
         limit: 10,
         time_budget: FOREVER,
         view: Default::default(),
-    };
-    let summary = summarize(&blocks, &Scope::ALL, &query).unwrap();
-    let group = &summary.groups[0];
-    assert_eq!((group.calls, summary.groups.len()), (5, 1));
-    assert!(
-        group.p99_ms.is_some_and(|ms| (ms - 1_000.0).abs() < 20.0),
-        "{group:?}"
-    );
+    }
 }
 
 #[test]
@@ -909,17 +913,7 @@ fn what_an_injected_fault_met_is_counted_and_says_nothing_of_a_service() {
     let merged = merge(&[(1, Block::open(bytes.clone()).unwrap())]).unwrap();
     for bytes in [bytes, merged] {
         let blocks = Blocks::new(vec![(1, bytes)], Vec::new());
-        let query = SummaryQuery {
-            filter: Filter::default(),
-            since_ns: None,
-            until_ns: None,
-            group_by: Vec::new(),
-            probes: true,
-            limit: 10,
-            time_budget: FOREVER,
-            view: Default::default(),
-        };
-        let summary = summarize(&blocks, &Scope::ALL, &query).unwrap();
+        let summary = summarize(&blocks, &Scope::ALL, &in_one_group()).unwrap();
         let group = &summary.groups[0];
         assert_eq!((group.calls, group.injected, group.errors), (4, 2, 1));
         for quantile in [group.p50_ms, group.p99_ms] {
