@@ -32,17 +32,15 @@ async fn run(clients: impl FnOnce(u16, u16) + Send + 'static) -> Option<Vec<Valu
     let (_sidecar, port) = start_mapped(&place.ingest(), "outbound", cluster.port, &options);
     let direct = cluster.port;
     spawn_blocking(move || clients(port, direct)).await.unwrap();
+    let logged = told::logged(&cluster.log("through").await);
+    assert!(!logged.is_empty());
     let client = Client::new();
     let calls = eventually("all statements are stored", || async {
         let calls = client.calls(&place.api()).await?;
-        let logged = told::logged(&cluster.log("through")).len();
-        (logged > 0 && told::recorded(&calls).len() >= logged).then_some(calls)
+        (told::recorded(&calls).len() >= logged.len()).then_some(calls)
     })
     .await;
-    let (logged, recorded) = (
-        told::logged(&cluster.log("through")),
-        told::recorded(&calls),
-    );
+    let recorded = told::recorded(&calls);
     let missing: Vec<_> = logged.iter().filter(|it| !recorded.contains(it)).collect();
     let added: Vec<_> = recorded.iter().filter(|it| !logged.contains(it)).collect();
     assert_eq!((missing, added), (vec![], vec![]), "logged, recorded");
@@ -50,7 +48,9 @@ async fn run(clients: impl FnOnce(u16, u16) + Send + 'static) -> Option<Vec<Valu
     let counted = "SELECT sum(rows) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
                    WHERE d.datname = 'through'";
     let counted: u64 = cluster.ask("postgres", counted).parse().unwrap();
-    assert_eq!(told::rows(&calls), counted);
+    let rows = |call: &Value| format!("{}: {}", call["path"], call["sql"]["rows"]);
+    let each: Vec<_> = calls.iter().map(rows).collect();
+    assert_eq!(told::rows(&calls), counted, "{each:#?}");
     Some(calls)
 }
 

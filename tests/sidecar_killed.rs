@@ -160,10 +160,10 @@ async fn a_call_that_ran_when_its_sidecar_was_killed_is_lost_and_says_so() {
 /// Waits until the one call with a path is in a state; gives it.
 async fn see(client: &Client, place: &HubPlace, path: &str, state: &str) -> Value {
     eventually(&format!("{path} is {state}"), || async {
-        let filter = format!("path == \"{path}\"");
+        let filter = format!("path == \"{path}\" && state == \"{state}\"");
         let calls = client.matching(&place.api(), &filter).await?;
         let [call] = &calls[..] else { return None };
-        (call["state"] == state).then(|| call.clone())
+        Some(call.clone())
     })
     .await
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::left_out;
 use crate::support::process::free_port;
+use crate::support::{eventually, left_out};
 
 /// Whoever may do least on this machine: `nobody`.
 const NOBODY: u32 = 65_534;
@@ -91,16 +91,30 @@ impl Cluster {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// What the server logged of a database, line by line.
-    pub fn log(&self, database: &str) -> Vec<Value> {
+    /// What the server logged of a database until now, line by line. A process of its own writes the log, in
+    /// the order in which it is told: it has written everything once what is asked last is there.
+    pub async fn log(&self, database: &str) -> Vec<Value> {
+        self.ask("postgres", "SELECT 'that was all'");
+        eventually("the log is written", || async {
+            let lines = self.lines();
+            let is_last = |line: &Value| {
+                let message = line["message"].as_str().unwrap_or_default();
+                line["dbname"] == "postgres" && message.ends_with("SELECT 'that was all'")
+            };
+            lines.iter().any(is_last).then_some(lines)
+        })
+        .await
+        .into_iter()
+        .filter(|line| line["dbname"] == database)
+        .collect()
+    }
+
+    /// What is written of the log; the last line may be on its way.
+    fn lines(&self) -> Vec<Value> {
         let log = self.folder.path().join("data/log/server.json");
         let log = std::fs::read_to_string(log).unwrap_or_default();
-        // The last line may be on its way.
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        lines
-            .filter(|line: &Value| line["dbname"] == database)
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
     }
 }

@@ -43,14 +43,17 @@ impl Client {
         self.json(&format!("{api}/api/v1/status")).await
     }
 
-    /// The calls that match a filter, newest first, as many as fit on one page.
+    /// The calls that match a filter, newest first, as many as fit on one page; `None` while one of them runs,
+    /// unless the filter asks for its state: how it ends is not known before.
     pub async fn matching(&self, api: &str, filter: &str) -> Option<Vec<Value>> {
-        let filter = encoded(filter);
+        let asked = encoded(filter);
         let page = self
-            .json(&format!("{api}/api/v1/calls?limit=1000&filter={filter}"))
+            .json(&format!("{api}/api/v1/calls?limit=1000&filter={asked}"))
             .await?;
         assert_eq!(page["next"], Value::Null, "more than a page matches");
-        page["calls"].as_array().cloned()
+        let calls = page["calls"].as_array()?;
+        let is_known = filter.contains("state") || !calls.iter().any(is_running);
+        is_known.then(|| calls.clone())
     }
 
     /// Gets JSON; `None` unless the answer is 200.
@@ -66,7 +69,7 @@ impl Client {
         serde_json::from_slice(&body).ok()
     }
 
-    /// Every stored call, page by page, oldest first; `None` while the hub cannot answer.
+    /// Every stored call, page by page, oldest first; `None` while the hub cannot answer, or a call runs.
     pub async fn calls(&self, api: &str) -> Option<Vec<Value>> {
         let mut calls = Vec::new();
         let mut cursor = String::new();
@@ -79,10 +82,15 @@ impl Client {
             calls.extend(page["calls"].as_array()?.iter().cloned());
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
-                None => return Some(calls),
+                None => return (!calls.iter().any(is_running)).then_some(calls),
             }
         }
     }
+}
+
+/// Whether a call was told before it was over.
+fn is_running(call: &Value) -> bool {
+    call["state"] == "open"
 }
 
 /// A text as the value of a URL's parameter.
