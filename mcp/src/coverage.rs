@@ -2,6 +2,7 @@
 
 mod blindness;
 mod empty;
+pub(crate) mod lost;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::error::ApiError;
 use crate::watches::Watches;
 use crate::watches::unrecorded::Unrecorded;
 pub use empty::{Emptiness, EmptyBecause, UNDECIDED_BECAUSE};
+use lost::Lost;
 
 /// Most sidecars that are listed one by one.
 const LISTED_SIDECARS: usize = 50;
@@ -47,6 +49,10 @@ pub struct Coverage {
     /// The same, by reason: `budget`, `queue`, `spool`, `rejected`, `crash` or `other`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped_by: BTreeMap<&'static str, u64>,
+    /// Set where some of these may have been dropped before this answer's time or after it: they are at most so
+    /// many then.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dropped_at_most: bool,
     /// Blocks that sidecars sealed, and that neither came nor are on their way.
     pub missing_blocks: u64,
     /// Blocks that sidecars sealed and have not shipped yet.
@@ -174,6 +180,12 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether a stretch of time, both ends inside, is a part of this one.
+    pub fn holds(&self, since_ns: i64, until_ns: i64) -> bool {
+        self.since_ns.is_none_or(|since| since_ns >= since)
+            && self.until_ns.is_none_or(|until| until_ns < until)
+    }
+
     /// Whether a stretch of time, both ends inside, has a part in this one.
     pub fn touches(&self, since_ns: i64, until_ns: i64) -> bool {
         self.since_ns.is_none_or(|since| until_ns >= since)
@@ -252,15 +264,16 @@ impl Coverage {
             coverage.missing_blocks = coverage
                 .missing_blocks
                 .saturating_add(recorder.missing_blocks);
-            for drop in recorder
-                .drops
-                .iter()
-                .filter(|drop| window.touches(drop.since_ns, drop.until_ns))
-            {
-                coverage.dropped = coverage.dropped.saturating_add(drop.calls);
-                let of_reason = coverage.dropped_by.entry(drop_reason(&drop.reason));
-                let calls = of_reason.or_default();
-                *calls = calls.saturating_add(drop.calls);
+            let dropped = Lost::dropped(&recorder.drops, window);
+            coverage.dropped = coverage.dropped.saturating_add(dropped.count);
+            coverage.dropped_at_most |= dropped.at_most;
+            for drop in &recorder.drops {
+                let Lost { count, .. } = Lost::dropped([drop], window);
+                if count > 0 {
+                    let of_reason = coverage.dropped_by.entry(drop_reason(&drop.reason));
+                    let calls = of_reason.or_default();
+                    *calls = calls.saturating_add(count);
+                }
             }
         }
         let by_incarnation: HashMap<u128, &Recorder> = recorders
@@ -313,10 +326,7 @@ impl SidecarCoverage {
                 .filter(|recorder| recorder.calls > 0)
                 .map(|recorder| rfc3339(recorder.last_ns)),
             calls: recorder.map_or(0, |recorder| recorder.calls),
-            dropped: drops
-                .iter()
-                .filter(|drop| window.touches(drop.since_ns, drop.until_ns))
-                .fold(0, |sum, drop| sum.saturating_add(drop.calls)),
+            dropped: Lost::dropped(drops, window).count,
             missing_blocks: recorder.map_or(0, |recorder| recorder.missing_blocks),
             unshipped_blocks: sidecar.sequence.saturating_sub(came),
         }
@@ -325,6 +335,10 @@ impl SidecarCoverage {
 
 pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]

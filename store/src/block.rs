@@ -13,6 +13,7 @@
 mod columns;
 mod convert;
 mod directory;
+mod drops;
 mod index;
 mod intern;
 mod merge;
@@ -28,6 +29,7 @@ mod writer;
 
 use std::net::SocketAddr;
 
+pub(crate) use self::drops::join_drops;
 pub use self::merge::merge;
 pub use self::read::{Block, Heads};
 pub use self::seal::seal;
@@ -44,7 +46,8 @@ pub const MAX_OPEN_CALLS: usize = 4_096;
 /// Most blocks that go into a merged one.
 pub const MAX_SOURCES: usize = 8_192;
 
-/// Most entries of [`BlockMeta::drops`]; what is beyond is counted under [`OTHER_DROPS`].
+/// Most entries of [`BlockMeta::drops`]; what is beyond is counted under [`OTHER_DROPS`], and where blocks are
+/// merged, with its neighbours in time.
 pub const MAX_DROPS: usize = 64;
 
 /// Reason under which drops are counted whose own reasons are too many to list.
@@ -102,7 +105,8 @@ pub struct BlockMeta {
     /// Which redaction key made the tags and digests in it: `local-…` for one that the sidecar made
     /// before it reached the hub; such tags are never compared across sidecars.
     pub redaction_key: String,
-    /// Records dropped since the previous block was sealed, by reason; traffic is never dropped.
+    /// Records dropped since the previous block was sealed, by reason; traffic is never dropped. A merged block
+    /// may tell of one reason several times: each of another stretch of time.
     pub drops: Vec<Drop>,
 }
 

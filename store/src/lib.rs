@@ -32,5 +32,6 @@ pub mod spool;
 pub mod sql;
 pub mod stats;
 pub mod store;
+mod stretches;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

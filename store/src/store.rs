@@ -110,7 +110,8 @@ pub struct Recorder {
     pub last_sequence: u64,
     /// Sequences below the highest that never came, as far as they are not expired.
     pub missing_blocks: u64,
-    /// What it says it dropped, by reason, summed.
+    /// What it says it dropped, by reason and time: the stretches nearest to each other are one where they would
+    /// be too many.
     pub drops: Vec<Drop>,
 }
 

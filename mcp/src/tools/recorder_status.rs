@@ -11,6 +11,7 @@ use super::{Outcome, ToolError};
 use crate::api::status::Status;
 use crate::app::App;
 use crate::coverage::Coverage;
+use crate::coverage::lost::Lost;
 
 /// Its name.
 pub const NAME: &str = "recorder_status";
@@ -172,17 +173,25 @@ pub fn coverage_line(coverage: &Coverage) -> String {
 /// What may be missing, in sentences; the gravest first.
 pub fn blind_spots(coverage: &Coverage) -> Vec<String> {
     let mut spots = Vec::new();
-    let mut count = |number: u64, one: &str, many: &str| match number {
+    let mut tell = |lost: Lost, one: &str, many: &str| match lost.count {
         0 => {}
-        1 => spots.push(format!("1 {one}")),
-        number => spots.push(format!("{number} {many}")),
+        1 => spots.push(format!("{lost} {one}")),
+        _ => spots.push(format!("{lost} {many}")),
     };
     let reasons = reasons(coverage);
-    count(
-        coverage.dropped,
+    let dropped = Lost {
+        count: coverage.dropped,
+        at_most: coverage.dropped_at_most,
+    };
+    tell(
+        dropped,
         &format!("call was not recorded: {reasons}"),
         &format!("calls were not recorded: {reasons}"),
     );
+    let mut count = |count: u64, one: &str, many: &str| {
+        let at_most = false;
+        tell(Lost { count, at_most }, one, many);
+    };
     count(
         coverage.missing_blocks,
         "block of calls never reached the hub",

@@ -8,7 +8,8 @@ use super::part::{Kind, MAX_RAW_BYTES};
 use super::seal::{BODIES_PER_FRAME, FRAME_BYTES, HEADS_PER_FRAME};
 use super::writer::PartWriter;
 use super::{
-    Block, BlockError, BlockMeta, BlockSummary, Codec, Drop, MAX_CALLS, MAX_SOURCES, Source,
+    Block, BlockError, BlockMeta, BlockSummary, Codec, MAX_CALLS, MAX_DROPS, MAX_SOURCES, Source,
+    join_drops,
 };
 
 /// Merges blocks, each with the hub's number of it, into one that is compressed with zstd.
@@ -155,20 +156,7 @@ fn merged_meta(blocks: &[(u64, Block)]) -> BlockMeta {
         .max_by_key(|meta| meta.sequence)
         .cloned()
         .unwrap_or_default();
-    meta.drops.clear();
-    for drop in blocks.iter().flat_map(|(_, block)| &block.meta().drops) {
-        add_drop(&mut meta.drops, drop);
-    }
+    let drops = blocks.iter().flat_map(|(_, block)| &block.meta().drops);
+    meta.drops = join_drops(drops, MAX_DROPS);
     meta
-}
-
-fn add_drop(drops: &mut Vec<Drop>, added: &Drop) {
-    match drops.iter_mut().find(|drop| drop.reason == added.reason) {
-        Some(drop) => {
-            drop.calls = drop.calls.saturating_add(added.calls);
-            drop.since_ns = drop.since_ns.min(added.since_ns);
-            drop.until_ns = drop.until_ns.max(added.until_ns);
-        }
-        None => drops.push(added.clone()),
-    }
 }

@@ -311,7 +311,14 @@ fn a_merged_block_has_the_drops_of_all() {
             )
         })
         .collect();
-    assert_eq!(drops, [("budget", 4, 10, 21), ("queue", 2, 15, 16)]);
+    assert_eq!(
+        drops,
+        [
+            ("budget", 2, 10, 11),
+            ("budget", 2, 20, 21),
+            ("queue", 2, 15, 16)
+        ]
+    );
 }
 
 #[test]

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Index, Kept};
-use crate::block::{Drop, Origin};
+use crate::block::{Drop, MAX_DROPS, Origin, join_drops};
 use crate::store::{Recorder, Scope};
 
+/// Most stretches of time in which drops of one run are told.
+const DROP_STRETCHES: usize = MAX_DROPS;
+
 /// Blocks of one incarnation, added up.
-struct Sum {
+struct Sum<'a> {
     /// The addresses it serves may change; the youngest block knows best.
     origin: Arc<Origin>,
     last_sequence: u64,
@@ -16,13 +19,13 @@ struct Sum {
     /// When the oldest and the newest call began, if there are any.
     times: Option<(i64, i64)>,
     sealed_ns: i64,
-    drops: BTreeMap<String, Drop>,
+    drops: Vec<&'a Drop>,
 }
 
 impl<L> Index<L> {
     /// Who has recorded what, as far as the scope sees it.
     pub(crate) fn recorders(&self, scope: &Scope) -> Vec<Recorder> {
-        let mut sums: BTreeMap<u128, Sum> = BTreeMap::new();
+        let mut sums: BTreeMap<u128, Sum<'_>> = BTreeMap::new();
         for block in self.blocks.values() {
             if scope.sees(&block.origin.namespace) {
                 sums.entry(block.origin.incarnation)
@@ -39,7 +42,7 @@ impl<L> Index<L> {
     }
 }
 
-impl Sum {
+impl<'a> Sum<'a> {
     fn new(origin: &Arc<Origin>) -> Self {
         Self {
             origin: origin.clone(),
@@ -47,11 +50,11 @@ impl Sum {
             calls: 0,
             times: None,
             sealed_ns: i64::MIN,
-            drops: BTreeMap::new(),
+            drops: Vec::new(),
         }
     }
 
-    fn add<L>(&mut self, block: &Kept<L>) {
+    fn add<L>(&mut self, block: &'a Kept<L>) {
         if block.last_sequence() >= self.last_sequence {
             self.origin = block.origin.clone();
             self.last_sequence = block.last_sequence();
@@ -63,16 +66,7 @@ impl Sum {
             let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
             self.times = Some((first.min(summary.first_ns), last.max(summary.last_ns)));
         }
-        for drop in &block.drops {
-            self.drops
-                .entry(drop.reason.clone())
-                .and_modify(|sum| {
-                    sum.calls = sum.calls.saturating_add(drop.calls);
-                    sum.since_ns = sum.since_ns.min(drop.since_ns);
-                    sum.until_ns = sum.until_ns.max(drop.until_ns);
-                })
-                .or_insert_with(|| drop.clone());
-        }
+        self.drops.extend(&block.drops);
     }
 
     fn recorder(self, missing_blocks: u64) -> Recorder {
@@ -84,7 +78,7 @@ impl Sum {
             last_ns,
             last_sequence: self.last_sequence,
             missing_blocks,
-            drops: self.drops.into_values().collect(),
+            drops: join_drops(self.drops, DROP_STRETCHES),
         }
     }
 }

@@ -7,6 +7,7 @@ use remora_store::store::Recorder;
 
 use crate::app::App;
 use crate::control::SidecarName;
+use crate::coverage::lost::Lost;
 use crate::snapshot::sight::Sight;
 use crate::snapshot::under_way;
 use crate::tools::text;
@@ -64,19 +65,16 @@ impl Beside {
     /// Why records of some workloads are missing; empty where none is known to be.
     pub(super) fn missing(&self, is_meant: impl Fn(Workload<'_>) -> bool) -> Vec<String> {
         let mut missing = Vec::new();
-        let (mut dropped, mut blocks) = (0_u64, 0_u64);
+        let (mut dropped, mut blocks) = (Lost::default(), 0_u64);
         let recorders = self.recorders.iter();
         for it in recorders.filter(|it| is_meant((&it.origin.namespace, &it.origin.workload))) {
-            // Sidecars make these numbers up: whatever they say, the sums hold.
-            let drops = it.drops.iter();
-            let then = drops.filter(|drop| self.window.touches(drop.since_ns, drop.until_ns));
-            dropped = then.fold(dropped, |sum, drop| sum.saturating_add(drop.calls));
+            dropped = dropped.and(Lost::dropped(&it.drops, self.window));
             // When they were sealed is not known, but while it recorded.
             if self.window.touches(it.first_ns, it.last_ns) {
                 blocks = blocks.saturating_add(it.missing_blocks);
             }
         }
-        if dropped > 0 {
+        if dropped.count > 0 {
             missing.push(format!("{dropped} calls were not recorded"));
         }
         if blocks > 0 {
