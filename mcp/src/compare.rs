@@ -22,7 +22,8 @@ use crate::tools::call_get::look_at;
 use crate::tools::filter::FilterInput;
 use crate::tools::recorder_status::blind_spots;
 use crate::tools::{text, window};
-use crate::traffic::gather::{aside, gather, pick};
+use crate::traffic::budget::Budget;
+use crate::traffic::gather::{PATIENCE, aside, gather, pick};
 use difference::{Difference, Side, differences};
 
 /// Most differences in an answer.
@@ -146,7 +147,7 @@ async fn side(
         }
     };
     let gathered = gather(app, &sight, false).await?;
-    let picked = pick(app, &sight, filter).await?;
+    let picked = pick(app, &sight, filter, Budget::of(PATIENCE)).await?;
     if picked.ids.is_empty()
         && let Some((workload, revision)) = named.split_once('@')
     {

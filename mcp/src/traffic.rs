@@ -1,6 +1,7 @@
 //! What checks look at: the calls of a stretch of time, in the order in which they began, and who they
 //! are between (pure). How they are read from the store is [`gather`]'s business.
 
+pub mod budget;
 pub mod earlier;
 pub mod gather;
 pub mod tag;

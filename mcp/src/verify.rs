@@ -1,6 +1,7 @@
 //! Expectations, judged; and what is wrong without anybody having said what to expect. Over HTTP and over
 //! MCP alike: what is said here is in JSON, and all of its text is trusted.
 
+mod answer;
 pub mod ground;
 mod picks;
 
@@ -13,17 +14,17 @@ use utoipa::ToSchema;
 use crate::api::query::judging;
 use crate::app::App;
 use crate::checks::words::counted;
-use crate::checks::{self, Check, Finding, Judgement, Kind, Verdict};
+use crate::checks::{self, Check, Judgement, Kind};
 use crate::error::ApiError;
 use crate::snapshot::sight::Sight;
-use crate::tools::call_get::look_at;
 use crate::tools::filter::FilterInput;
 use crate::tools::window;
 use crate::traffic::View;
-use crate::traffic::gather::{Gathered, aside, gather};
+use crate::traffic::budget::{Budget, QUESTION};
+use crate::traffic::gather::{Gathered, PATIENCE, aside, gather};
 use ground::Surroundings;
 use ground::known::Known;
-use picks::Picks;
+use picks::{Picks, UNASKED};
 
 /// Most expectations at a time.
 pub const EXPECTATIONS: usize = 20;
@@ -142,7 +143,7 @@ struct Read {
     check: Check,
 }
 
-/// Judges expectations.
+/// Judges expectations, the first ones first: what its time does not suffice for is inconclusive.
 ///
 /// # Errors
 ///
@@ -155,14 +156,23 @@ pub async fn verify(
     let expectations = read(request.expectations)?;
     let _turn = judging(app).await?;
     let sight = sight(app, caller, request.snapshot.as_deref()).await?;
+    judge_all(app, &sight, expectations, Budget::of(QUESTION)).await
+}
+
+async fn judge_all(
+    app: &App,
+    sight: &Sight,
+    expectations: Vec<Read>,
+    budget: Budget,
+) -> Result<VerifyAnswer, ApiError> {
     let bodies = expectations.iter().any(|it| it.kind.reads_bodies());
-    let gathered = gather(app, &sight, bodies).await?;
-    let surroundings = Surroundings::of(app, &sight, &gathered).await?;
-    let surroundings = surroundings.look_back(app, &sight).await?;
+    let gathered = gather(app, sight, bodies).await?;
+    let surroundings = Surroundings::of(app, sight, &gathered).await?;
+    let surroundings = surroundings.look_back(app, sight, budget).await?;
     let mut picks = Picks::default();
     for expectation in &expectations {
         for filter in expectation.check.filters() {
-            picks.read(app, &sight, filter).await?;
+            picks.read(app, sight, filter, budget).await?;
         }
     }
     aside(move || {
@@ -190,7 +200,15 @@ fn judge(
         .collect();
     let views: Vec<View<'_>> = picked.iter().map(|it| gathered.traffic.view(it)).collect();
     let ground = surroundings.ground(known, &filters, &views, picks);
-    expectation.check.judge(&views, &ground)
+    let judgement = expectation.check.judge(&views, &ground);
+    match picks.is_unasked(&filters) {
+        false => judgement,
+        true => Judgement {
+            expected: judgement.expected,
+            actual: "not judged".to_owned(),
+            ..Judgement::inconclusive(UNASKED)
+        },
+    }
 }
 
 /// Looks for what is wrong.
@@ -213,7 +231,8 @@ pub async fn find(
     let _turn = judging(app).await?;
     let sight = sight(app, caller, snapshot).await?;
     let mut picks = Picks::default();
-    picks.read(app, &sight, filter.as_ref()).await?;
+    let budget = Budget::of(PATIENCE);
+    picks.read(app, &sight, filter.as_ref(), budget).await?;
     let bodies = kinds.iter().any(|kind| kind.reads_bodies());
     let gathered = gather(app, &sight, bodies).await?;
     let surroundings = Surroundings::of(app, &sight, &gathered).await?;
@@ -275,113 +294,5 @@ impl Read {
     }
 }
 
-impl CheckJson {
-    fn new(expectation: &Read, judgement: Judgement) -> Self {
-        Self {
-            name: expectation.name.clone(),
-            check: expectation.kind.as_str(),
-            verdict: judgement.verdict.as_str(),
-            expected: judgement.expected,
-            actual: judgement.actual,
-            n: judgement.n,
-            evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
-            why: judgement.why,
-        }
-    }
-}
-
-impl VerifyAnswer {
-    fn new(checks: Vec<CheckJson>, blind_spots: Vec<String>) -> Self {
-        let count = |verdict: Verdict| {
-            let of_it = checks.iter().filter(|it| it.verdict == verdict.as_str());
-            of_it.count()
-        };
-        let (failed, unclear) = (count(Verdict::Fail), count(Verdict::Inconclusive));
-        let verdict = match (failed, unclear) {
-            (0, 0) => Verdict::Pass,
-            (0, _) => Verdict::Inconclusive,
-            _ => Verdict::Fail,
-        };
-        let summary = format!(
-            "{}: {} pass, {failed} fail, {unclear} inconclusive",
-            verdict.as_str(),
-            count(Verdict::Pass)
-        );
-        let mut next = Vec::new();
-        let failing = checks
-            .iter()
-            .find(|it| it.verdict == Verdict::Fail.as_str());
-        if let Some(ids) = failing.and_then(|it| look_at(&it.evidence)) {
-            next.push(ids);
-        }
-        if unclear > 0 {
-            next.push(
-                "inconclusive is not pass: mend what its why says, then verify again".to_owned(),
-            );
-        }
-        Self {
-            verdict: verdict.as_str(),
-            summary,
-            checks,
-            blind_spots,
-            next,
-        }
-    }
-}
-
-impl FindingsAnswer {
-    fn new(calls: usize, findings: Vec<Finding>, blind_spots: Vec<String>) -> Self {
-        let total = findings.len();
-        let of = |severity: &str| {
-            let of_it = findings
-                .iter()
-                .filter(|it| it.severity.as_str() == severity);
-            of_it.count()
-        };
-        let summary = match (calls, total) {
-            (0, _) => "no calls were looked at".to_owned(),
-            (calls, 0) => format!("nothing found in {}", counted(calls, "call")),
-            (calls, total) => format!(
-                "{} in {}: {} high, {} medium, {} low",
-                counted(total, "finding"),
-                counted(calls, "call"),
-                of("high"),
-                of("medium"),
-                of("low")
-            ),
-        };
-        let shown: Vec<FindingJson> = findings
-            .into_iter()
-            .take(FINDINGS)
-            .map(FindingJson::of)
-            .collect();
-        let next = match shown.first().and_then(|it| look_at(&it.evidence)) {
-            Some(ids) => vec![ids],
-            None if calls == 0 => vec!["recorder_status()".to_owned()],
-            None => vec!["verify(expectations=[…]) for what should hold".to_owned()],
-        };
-        Self {
-            summary,
-            calls: calls as u64,
-            findings_omitted: (total - shown.len()) as u64,
-            findings: shown,
-            blind_spots,
-            next,
-        }
-    }
-}
-
-impl FindingJson {
-    fn of(finding: Finding) -> Self {
-        Self {
-            id: finding.id(),
-            check: finding.kind.as_str(),
-            code: finding.code,
-            severity: finding.severity.as_str(),
-            subject: finding.subject,
-            seen: finding.seen,
-            n: finding.n,
-            evidence: finding.evidence.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use remora_store::call::{Protocol, State};
 use remora_store::filter::Filter;
 
 use super::Observed;
-use super::gather::Pages;
+use super::budget::Budget;
+use super::gather::{PATIENCE, Pages};
 use crate::app::App;
 use crate::coverage::Window;
 use crate::error::ApiError;
@@ -26,12 +27,12 @@ pub struct Earlier {
     pub is_cut: bool,
 }
 
-/// Finds them.
+/// Finds them, for as long as a budget lasts.
 ///
 /// # Errors
 ///
 /// The store failed.
-pub async fn unread_before(app: &App, sight: &Sight) -> Result<Earlier, ApiError> {
+pub async fn unread_before(app: &App, sight: &Sight, budget: Budget) -> Result<Earlier, ApiError> {
     let mut earlier = Earlier::default();
     let Some(since_ns) = sight.window.since_ns else {
         return Ok(earlier);
@@ -42,7 +43,8 @@ pub async fn unread_before(app: &App, sight: &Sight) -> Result<Earlier, ApiError
         until_ns: Some(since_ns),
     };
     let filter = Filter::parse(UNREAD).map_err(ApiError::bad_filter)?;
-    let mut pages = Pages::new(app, &before, filter, false);
+    let budget = budget.part(PATIENCE);
+    let mut pages = Pages::new(app, &before, filter, false, budget);
     for _ in 0..PAGES {
         let Some(page) = pages.next().await? else {
             return Ok(earlier);

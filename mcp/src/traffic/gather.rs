@@ -2,13 +2,14 @@
 //! of bytes.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use remora_store::call::CallId;
 use remora_store::filter::Filter;
 use remora_store::query::{Order, Page, Query};
 use tokio::task::spawn_blocking;
 
+use super::budget::Budget;
 use super::{Seen, Traffic};
 use crate::api::query::{TIME_BUDGET, ask};
 use crate::app::App;
@@ -25,8 +26,8 @@ const MOST_BYTES: usize = /* 256 MiB */ 256 * 1024 * 1024;
 const PAGE: usize = 1_000;
 /// The same with their bodies: some sixteen megabytes.
 const PAGE_WITH_BODIES: usize = 250;
-/// How long reading them may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long reading them may take, once for each filter.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was read.
 #[derive(Debug)]
@@ -46,7 +47,8 @@ pub struct Gathered {
 pub async fn gather(app: &App, sight: &Sight, bodies: bool) -> Result<Gathered, ApiError> {
     let mut legs: Vec<Seen> = Vec::new();
     let mut bytes = 0;
-    let mut pages = Pages::new(app, sight, Filter::default(), bodies);
+    let budget = Budget::of(PATIENCE);
+    let mut pages = Pages::new(app, sight, Filter::default(), bodies, budget);
     while let Some(page) = pages.next().await? {
         // Looking for secrets in bodies takes longer than other callers should wait for.
         let seen = || page.calls.into_iter().map(Seen::new).collect::<Vec<_>>();
@@ -78,16 +80,28 @@ pub struct Picked {
     pub undecided: u64,
     /// Whether there was no time to ask about all of them.
     pub is_cut: bool,
+    /// Whether there was no time to ask about any.
+    pub is_unasked: bool,
 }
 
-/// Asks the store which records of a sight a filter lets through.
+/// Asks the store which records of a sight a filter lets through, for as long as a budget lasts.
 ///
 /// # Errors
 ///
 /// As for [`gather`]; or the filter takes more work than is allowed.
-pub async fn pick(app: &App, sight: &Sight, filter: Filter) -> Result<Picked, ApiError> {
+pub async fn pick(
+    app: &App,
+    sight: &Sight,
+    filter: Filter,
+    budget: Budget,
+) -> Result<Picked, ApiError> {
     let mut picked = Picked::default();
-    let mut pages = Pages::new(app, sight, filter, false);
+    if budget.is_spent() {
+        picked.is_unasked = true;
+        return Ok(picked);
+    }
+    let budget = budget.part(PATIENCE);
+    let mut pages = Pages::new(app, sight, filter, false, budget);
     while let Some(page) = pages.next().await? {
         picked.undecided += page.undecided;
         picked.ids.extend(page.calls.iter().map(|found| found.id));
@@ -123,12 +137,18 @@ pub(super) struct Pages<'a> {
     app: &'a App,
     sight: &'a Sight,
     query: Query,
-    began: Instant,
+    budget: Budget,
     has_begun: bool,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(app: &'a App, sight: &'a Sight, filter: Filter, bodies: bool) -> Self {
+    pub(super) fn new(
+        app: &'a App,
+        sight: &'a Sight,
+        filter: Filter,
+        bodies: bool,
+        budget: Budget,
+    ) -> Self {
         let query = Query {
             filter,
             since_ns: sight.window.since_ns,
@@ -148,18 +168,19 @@ impl<'a> Pages<'a> {
             app,
             sight,
             query,
-            began: Instant::now(),
+            budget,
             has_begun: false,
         }
     }
 
     /// The next page; `None` where there is none, or no time for it.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, ApiError> {
-        let is_late = self.began.elapsed() > PATIENCE;
-        if self.has_begun && (is_late || !self.has_more()) {
+        let left = self.budget.left();
+        if self.has_begun && (left.is_zero() || !self.has_more()) {
             return Ok(None);
         }
         self.has_begun = true;
+        self.query.time_budget = TIME_BUDGET.min(left);
         let listed = self.app.store.list(&self.sight.scope, &self.query);
         let mut page = ask(self.app, Asked::List, listed).await?;
         self.query.cursor = page.next.take();

@@ -23,15 +23,13 @@ use crate::snapshot::sight::Sight;
 use crate::snapshot::under_way;
 use crate::tools::filter::FilterInput;
 use crate::tools::{recorder_status, text};
+use crate::traffic::budget::Budget;
 use crate::traffic::earlier::{Earlier, is_unread, unread_before};
 use crate::traffic::gather::Gathered;
 use crate::traffic::{Observed, Traffic, View};
 use beside::{Beside, Workload};
 use concerns::{asks_inside, joins, may_be};
 use known::Known;
-
-/// Said where a filter was not asked about all calls.
-const NO_TIME: &str = "there was no time to ask the filter about all calls: ask about a shorter time, or without where";
 
 /// What is known about what was read.
 pub(super) struct Surroundings {
@@ -87,9 +85,14 @@ impl Surroundings {
     }
 
     /// Looks for connections from before, too: what is judged asks for them, and what is found does not.
-    pub(super) async fn look_back(self, app: &App, sight: &Sight) -> Result<Self, ApiError> {
+    pub(super) async fn look_back(
+        self,
+        app: &App,
+        sight: &Sight,
+        budget: Budget,
+    ) -> Result<Self, ApiError> {
         Ok(Self {
-            earlier: unread_before(app, sight).await?,
+            earlier: unread_before(app, sight, budget).await?,
             ..self
         })
     }
@@ -104,9 +107,7 @@ impl Surroundings {
             }
         }
         spots.extend(self.cut.clone());
-        if picks.is_cut() {
-            spots.push(NO_TIME.to_owned());
-        }
+        spots.extend(picks.no_time());
         match picks.undecided() {
             0 => {}
             n => spots.push(left_out(n)),
@@ -183,9 +184,7 @@ impl Surroundings {
             unread.push("damaged parts of the store were set aside".to_owned());
         }
         unread.extend(self.cut.clone());
-        if picks.is_cut() {
-            unread.push(NO_TIME.to_owned());
-        }
+        unread.extend(picks.no_time_for(filters));
         match picks.undecided_by(filters) {
             0 => {}
             undecided => unread.push(left_out(undecided)),
