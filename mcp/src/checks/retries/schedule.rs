@@ -4,6 +4,11 @@
 const IMMEDIATE_NS: f64 = 25e6;
 /// Delays that are as even as this, as a share, are one delay.
 const EVEN: f64 = 0.15;
+/// Of so many delays that are one delay one may be later than that: a timer is never early, and on a busy
+/// machine now and then late.
+const LATE: usize = 4;
+/// How often as long as the others a late one is at most.
+const LATEST: f64 = 2.0;
 /// A delay that grows by less than this factor does not grow.
 const GROWS: f64 = 1.25;
 /// The shortest delay that a logarithm is taken of.
@@ -92,13 +97,28 @@ fn shape<I: Iterator<Item = f64>>(factor: Option<f64>, all: impl Fn() -> I) -> S
     if all().all(|delay| delay < IMMEDIATE_NS) {
         return Shape::Immediate;
     }
-    let mean = all().sum::<f64>() / all().count().max(1) as f64;
-    let is_even = all().all(|delay| (delay - mean).abs() <= (mean * EVEN).max(SHORTEST_NS));
     match factor {
-        _ if is_even => Shape::Constant,
+        _ if is_even(all().collect()) => Shape::Constant,
         factor if factor >= GROWS => Shape::Growing,
         _ => Shape::Irregular,
     }
+}
+
+/// Whether all delays are one, but for a few late ones.
+fn is_even(mut delays: Vec<f64>) -> bool {
+    delays.sort_by(f64::total_cmp);
+    let mean = delays.iter().sum::<f64>() / delays.len().max(1) as f64;
+    let is_near =
+        |middle: f64| move |delay: &f64| (delay - middle).abs() <= (middle * EVEN).max(SHORTEST_NS);
+    if delays.iter().all(is_near(mean)) {
+        return true;
+    }
+    let (Some(&median), Some(&latest)) = (delays.get(delays.len() / 2), delays.last()) else {
+        return true;
+    };
+    let (_, late) = delays.split_at(delays.len() - delays.len() / LATE);
+    let on_time = delays.iter().take(delays.len() - late.len());
+    on_time.clone().all(is_near(median)) && latest <= median * LATEST
 }
 
 /// The factor and the first member of the geometric sequence that is nearest to `delays`, by least
@@ -138,6 +158,16 @@ mod tests {
     #[test_case(&[4.0, 0.2, 1.0], Shape::Irregular; "without a rule")]
     #[test_case(&[4.0, 2.0, 1.0], Shape::Irregular; "shorter each time")]
     fn the_rule_of_one_request(delays: &[f64], expected: Shape) {
+        assert_eq!(Schedule::fit(&[seconds(delays)]).shape, expected);
+    }
+
+    #[test_case(&[0.2, 0.2, 0.26, 0.2, 0.21, 0.2], Shape::Constant; "late once")]
+    #[test_case(&[0.2, 0.2, 0.2, 0.21], Shape::Constant; "late once of four")]
+    #[test_case(&[0.26, 0.2, 0.2], Shape::Irregular; "late once of three")]
+    #[test_case(&[0.2, 0.2, 0.9, 0.2, 0.2, 0.2], Shape::Irregular; "too late for a timer")]
+    #[test_case(&[0.2, 0.26, 0.2, 0.2, 0.27, 0.2], Shape::Irregular; "late too often")]
+    #[test_case(&[0.2, 0.1, 0.2, 0.2, 0.2, 0.2], Shape::Irregular; "early")]
+    fn a_timer_may_be_late_now_and_then_and_is_never_early(delays: &[f64], expected: Shape) {
         assert_eq!(Schedule::fit(&[seconds(delays)]).shape, expected);
     }
 
