@@ -1,7 +1,7 @@
 mod expected;
 
 use proptest::prelude::*;
-use remora_store::call::{Call, CallError, Detail, ErrorCode, SqlError};
+use remora_store::call::{Call, CallError, Detail, Digest, ErrorCode, SqlError};
 use serde_json::json;
 use test_case::test_case;
 
@@ -59,6 +59,21 @@ fn the_delays_of_the_story_are_constant_and_not_exponential() {
     );
     let evidence: Vec<_> = judgement.evidence.iter().map(ToString::to_string).collect();
     assert_eq!(evidence, ["c1-0", "c1-1", "c1-2", "c1-3"]);
+}
+
+/// A sidecar that has not heard of its hub yet makes digests with a key of its own.
+#[test]
+fn attempts_without_a_body_are_the_same_under_another_key() {
+    let told = attempts(&[(0, 503), (1000, 503), (3000, 503), (7000, 200)]);
+    let under_keys = told.into_iter().enumerate().map(|(place, attempt)| {
+        attempt.having(|call| {
+            call.request.body_size = 0;
+            call.request.body_digest = Some(Digest([u8::from(place > 0); 16]));
+        })
+    });
+    let args = json!({"expect_retries": 3, "expect_backoff": {"base_ms": 1000, "factor": 2}});
+    let judgement = judged(under_keys.collect(), args, 60_000);
+    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:?}");
 }
 
 #[test_case(&[(0, 503), (1000, 503), (3010, 503), (7000, 200)], Verdict::Pass; "as it should be")]
