@@ -6,6 +6,7 @@ mod programs;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::redis::{self, server::Server};
 use crate::support::api::Client;
@@ -46,6 +47,13 @@ impl Service {
         arguments.extend(["--workload", workload, "--namespace", "shop"]);
         arguments.extend(maps.iter().map(String::as_str));
         let sidecar = Running::start(&arguments);
+        // The program asks its stores when it starts, and ends if nobody listens.
+        for listening in std::iter::once(&port).chain(&outbound) {
+            eventually("the sidecar listens", || async {
+                TcpStream::connect(("127.0.0.1", *listening)).await.ok()
+            })
+            .await;
+        }
         let ports = std::iter::once(own)
             .chain(outbound)
             .map(|port| port.to_string());
@@ -139,6 +147,7 @@ async fn orders_that_are_never_kept_fail_and_pass_once_they_are() {
     let place = HubPlace::new();
     let _hub = place.start();
     let assistant = Assistant::new(place.api());
+    assistant.answers().await;
     let stores = [postgres.port, redis.port];
     let path = "/api/orders/7";
 
@@ -179,6 +188,7 @@ async fn an_http_cache_is_seen_to_spare_what_it_spares() {
     let place = HubPlace::new();
     let _hub = place.start();
     let assistant = Assistant::new(place.api());
+    assistant.answers().await;
     let stores = [postgres.port, redis.port];
     let mut program = clients.python(programs::ORDERS);
     let orders = Service::start(&place, "orders", &mut program, &stores, "cacheable").await;

@@ -38,7 +38,6 @@ async fn what_curl_asks_a_proxy_for_is_recorded_as_asked_of_the_origin() {
     };
     eventually("the proxy answers", || curl(&[], "plain")).await;
     curl(&["--proxytunnel"], "tunnelled").await.unwrap();
-    assert_eq!(sidecar.stop(), Some(0));
     let calls = eventually("the calls are stored", || async {
         let calls = Client::new()
             .matching(&api, "workload == \"asker\"")
@@ -46,6 +45,7 @@ async fn what_curl_asks_a_proxy_for_is_recorded_as_asked_of_the_origin() {
         (calls.len() == 2).then_some(calls)
     })
     .await;
+    assert_eq!(sidecar.stop(), Some(0));
     for call in &calls {
         assert_eq!(
             (&call["leg"], &call["status"]),

@@ -45,6 +45,11 @@ impl Place {
             let uri = format!("http://127.0.0.1:{port}/call/{number}");
             caller.get(&uri, &[]).await.unwrap();
         }
+        eventually("the calls are stored", || async {
+            let calls = place.client.calls(&place.place.api()).await?;
+            (calls.len() == 3).then_some(())
+        })
+        .await;
         place
     }
 

@@ -47,13 +47,20 @@ impl Certificates {
     }
 
     fn publish(&self) {
-        std::fs::write(self.file("ca.crt"), self.chain.bundle()).unwrap();
+        self.put("ca.crt", &self.chain.bundle());
     }
 
     fn hand_to_hub(&self) {
         let (certificate, key) = self.chain.of_hub().unwrap();
-        std::fs::write(self.file("tls.crt"), certificate).unwrap();
-        std::fs::write(self.file("tls.key"), key).unwrap();
+        self.put("tls.crt", certificate);
+        self.put("tls.key", key);
+    }
+
+    /// Puts a file there whole, as a kubelet does: a hub that starts meanwhile reads no half of it.
+    fn put(&self, name: &str, text: &str) {
+        let half = self.file("half");
+        std::fs::write(&half, text).unwrap();
+        std::fs::rename(half, self.file(name)).unwrap();
     }
 
     fn file(&self, name: &str) -> String {

@@ -98,8 +98,11 @@ impl Cluster {
         };
         eventually("both calls", async || {
             let (status, seen) = cluster.get("/api/v1/calls", Some(&cluster.admin)).await?;
-            let calls = seen["calls"].as_array().map_or(0, Vec::len);
-            (status == 200 && calls == 2).then_some(())
+            let calls = seen["calls"].as_array()?;
+            let are_over = calls.len() == 2 && calls.iter().all(|call| call["state"] != "open");
+            let (_, hub) = cluster.get("/api/v1/status", Some(&cluster.admin)).await?;
+            let sidecars = hub["coverage"]["sidecars"].as_array()?.len();
+            (status == 200 && are_over && sidecars == 2).then_some(())
         })
         .await;
         Some(cluster)

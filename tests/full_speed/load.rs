@@ -98,7 +98,9 @@ pub fn wrk(port: u16, length: Duration) -> Sent {
     std::fs::write(&script, COUNTING_SCRIPT).unwrap();
     let seconds = format!("-d{}s", length.as_secs());
     let mut command = Command::new("wrk");
-    command.args(["-t1", "-c64", &seconds, "-s"]).arg(script);
+    // On a busy machine an answer may take longer than the two seconds that wrk waits by itself.
+    command.args(["--timeout", "60s", "-t1", "-c64", &seconds, "-s"]);
+    command.arg(script);
     let said = output(command.arg(url(port)));
     assert_eq!(number_after(&said, "failed="), 0, "{said}");
     Sent {

@@ -52,7 +52,7 @@ impl Client {
             .await?;
         assert_eq!(page["next"], Value::Null, "more than a page matches");
         let calls = page["calls"].as_array()?;
-        let is_known = filter.contains("state") || !calls.iter().any(is_running);
+        let is_known = filter.contains("state ==") || !calls.iter().any(is_running);
         is_known.then(|| calls.clone())
     }
 

@@ -5,6 +5,7 @@ use hyper::Request;
 use serde_json::{Value, json};
 
 use super::api::Client;
+use super::eventually;
 
 /// An assistant at the hub whose API is here.
 pub struct Assistant {
@@ -25,6 +26,11 @@ impl Assistant {
             client: Client::new(),
             api,
         }
+    }
+
+    /// Waits until the hub answers.
+    pub async fn answers(&self) {
+        eventually("the hub answers", || self.client.status(&self.api)).await;
     }
 
     /// Calls a tool, which has to go well.
