@@ -13,7 +13,7 @@ use super::words::{counted, evidence, subject};
 use super::{Finding, Judgement, Kind, Severity, Verdict};
 use crate::error::ApiError;
 use crate::tools::filter::FilterInput;
-use crate::traffic::tag::{Place, Tag};
+use crate::traffic::tag::{MOST, Place, Tag};
 use crate::traffic::{Observed, View};
 
 /// Most workloads and services that may have what was received.
@@ -103,6 +103,7 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     let found = look(view, &args.may_receive);
     let carrying = view.calls().filter(|call| !call.tags.is_empty()).count();
     let unread = view.calls().filter(|call| is_unread(call)).count();
+    let crowded = view.calls().filter(|call| call.tags.len() >= MOST).count();
     let base = Judgement {
         verdict: Verdict::Pass,
         expected,
@@ -130,6 +131,14 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
             why: format!(
                 "{} have bodies that were not kept whole or may not be seen",
                 counted(unread, "request")
+            ),
+            ..base
+        },
+        None if crowded > 0 => Judgement {
+            verdict: Verdict::Inconclusive,
+            why: format!(
+                "{} of {MOST} secrets or more, of which no more were looked at: call_get shows the others",
+                counted(crowded, "request")
             ),
             ..base
         },

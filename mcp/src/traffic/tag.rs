@@ -10,8 +10,8 @@ const CHARS: usize = 10;
 const MARK: &[u8] = b"redacted";
 /// Kinds of secrets, as sidecars write them.
 const KINDS: [&str; 7] = ["bearer", "basic", "cookie", "jwt", "key", "card", "secret"];
-/// Most tags of one request that are looked at.
-const MOST: usize = 32;
+/// Most tags of one request that are looked at: of one that has so many it is not known whether it has more.
+pub const MOST: usize = 32;
 
 /// A secret in a request, without the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

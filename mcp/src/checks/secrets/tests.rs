@@ -101,3 +101,16 @@ fn whoever_may_have_it_is_no_leak() {
         Verdict::Inconclusive
     );
 }
+
+#[test_case(MOST - 1, Verdict::Pass)]
+#[test_case(MOST, Verdict::Inconclusive; "there may be one more")]
+#[test_case(2 * MOST, Verdict::Inconclusive; "there is more")]
+fn secrets_that_were_not_looked_at_are_no_pass(secrets: usize, expected: Verdict) {
+    let tags = (0..secrets).map(|it| format!("x-key-{it}: [redacted key #{it:010}]"));
+    let fields = tags.collect::<Vec<_>>().join("\r\n");
+    let told = vec![get(0, "/", 200).sending(&fields)];
+    let judgement = judge(Kind::Secrets, json!({}), told, &firm());
+    assert_eq!(judgement.verdict, expected, "{judgement:?}");
+    let says = judgement.why.contains("1 request of 32 secrets or more");
+    assert_eq!(says, expected == Verdict::Inconclusive, "{judgement:?}");
+}
