@@ -206,9 +206,12 @@ fn behind_fields(arguments: &[Argument<'_>]) -> usize {
     word.map_or(arguments.len(), |word| word + 4)
 }
 
-/// Whether the last part of a key, or a field, is the name of a secret.
+/// Whether the last part of a key, or a field, is the name of a secret. Numbers behind it say whose it is:
+/// `refresh_token:42`.
 fn is_secret(rules: &Rules, name: &[u8]) -> bool {
-    let last = name.rsplit(|b| matches!(b, b':' | b'/' | b'.')).next();
+    let is_number = |part: &&[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = name.rsplit(|b| matches!(b, b':' | b'/' | b'.'));
+    let last = parts.find(|part| !is_number(part));
     last.is_some_and(|last| rules.names.classify(last, Place::Field).is_some())
 }
 

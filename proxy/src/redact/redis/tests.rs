@@ -45,12 +45,22 @@ const SECRET: &str = "\"[redacted secret #]\"";
 #[test_case("SET user:1:password session:0123456789abcdef:x", "SET user:1:password {}"; "what looks like a key")]
 #[test_case("LRANGE user:7:api_keys 0 -1", "LRANGE user:7:api_keys 0 -1"; "places alone")]
 #[test_case("INCR tokens", "INCR tokens"; "no value")]
+#[test_case("SET refresh_token:42 hunter2", "SET refresh_token:42 {}"; "with a number behind it")]
+#[test_case("SET user/password/7:42 hunter2", "SET user/password/7:42 {}"; "with two numbers behind it")]
+#[test_case("SET password2 hunter2", "SET password2 {}"; "with a number at its end")]
+#[test_case("SADD session_token:42 hunter2", "SADD session_token:42 {}"; "a member under a number")]
+#[test_case("SET token_count:42 hunter2", "SET token_count:42 hunter2"; "a count with a number behind it")]
+#[test_case("SET user:42 hunter2", "SET user:42 hunter2"; "a number behind another thing")]
+#[test_case("SET token:42:owner bob", "SET token:42:owner bob"; "what is about a secret")]
+#[test_case("SET 42 hunter2", "SET 42 hunter2"; "a number alone")]
 fn a_value_under_the_name_of_a_secret_is_masked(line: &str, expected: &str) {
     assert_eq!(masked(line, "OK").1, expected.replace("{}", SECRET));
 }
 
 #[test_case("GET user:1:password", "hunter2", "[redacted secret #]"; "a key")]
 #[test_case("GET user:1:password", "null", "null"; "that is not there")]
+#[test_case("GET session_token:42", "hunter2", "[redacted secret #]"; "a key with a number behind it")]
+#[test_case("GET token_count:42", "7", "7"; "a count with a number behind it")]
 #[test_case("HGET user:1 password", "hunter2", "[redacted secret #]"; "a field")]
 #[test_case("HMGET user:1 name password", "[\"bob\",\"hunter2\"]", "[\"bob\",\"[redacted secret #]\"]"; "one of several")]
 #[test_case("MGET a b:secret", "[\"1\",\"hunt", ""; "cut off")]
