@@ -50,6 +50,8 @@ pub(super) struct Running {
     pub(super) rows: u64,
     /// How many characters of its text there are up to its end; 0 where it is not one of a text.
     pub(super) text_end: u32,
+    /// The client has ended the data of a COPY for it.
+    pub(super) copied: bool,
 }
 
 /// What an error is about.
@@ -198,10 +200,11 @@ impl Pending {
     }
 
     /// The server takes data of a COPY from the client: an end of the pipeline that it was told with the
-    /// statement is behind it, and passed over.
+    /// statement is behind it, and passed over. Where the client did not wait for that and has sent the data,
+    /// such ends are gone already, and the next is the one behind the data.
     pub(super) fn begin_copy(&mut self) {
         let is_end = |asked: &Asked| matches!(asked, Asked::Ready);
-        if let Some(Asked::Execute(_)) = self.running_asked() {
+        if let Some(Asked::Execute(Running { copied: false, .. })) = self.running_asked() {
             let ends = self
                 .asked
                 .iter()

@@ -283,6 +283,7 @@ impl Session {
         let Some(running) = self.pending.copying() else {
             return;
         };
+        running.copied |= message.kind != b'd';
         if let Some(draft) = running.record.draft() {
             draft.phases.request_last = Some(at);
             if message.kind == b'd' {

@@ -168,6 +168,7 @@ impl Running {
             formats: None,
             rows: 0,
             text_end: 0,
+            copied: false,
         }
     }
 }

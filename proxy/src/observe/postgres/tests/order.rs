@@ -39,6 +39,29 @@ fn the_end_of_a_pipeline_that_a_copying_server_passes_over_waits_for_nothing() {
 }
 
 #[test]
+fn a_copy_with_its_data_in_one_write_leaves_the_statement_behind_it() {
+    let mut watched = Watched::session();
+    watched.client(&[
+        extended("COPY t FROM STDIN", &[]),
+        message(b'd', b"1\ta\n"),
+        message(b'c', b""),
+        sync(),
+        extended("SELECT 1", &[]),
+        sync(),
+    ]);
+    watched.server(&[parsed(), bound(), message(b'G', &[0; 3])]);
+    watched.server(&[done("COPY 1"), ready(b'I')]);
+    watched.server(&[parsed(), bound(), done("SELECT 1"), ready(b'I')]);
+    assert_eq!(
+        watched.told(),
+        [
+            json!(["COPY", "COPY t FROM stdin", [], 1, null]),
+            json!(["SELECT", "SELECT ?", [], 1, null]),
+        ]
+    );
+}
+
+#[test]
 fn a_copy_that_the_server_stops_ends_with_the_next_end_of_a_pipeline() {
     let mut watched = copying();
     watched.client(&[message(b'd', b"x\n")]);
