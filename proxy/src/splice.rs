@@ -94,7 +94,7 @@ impl Watchers<'_> {
         let Some(subject) = self.subject else {
             return false;
         };
-        subject.is_to_change(cx, || self.tap?.family())
+        subject.is_to_change(cx, self.tap.is_some(), || self.tap?.family())
             && self.tap.is_some_and(Tap::is_at_rest)
             && subject.is_concerned()
     }

@@ -108,9 +108,12 @@ impl Subject {
 
     /// Whether a fault waits until this connection, whose bytes are passed on as they are, is at rest and can
     /// be carried by its messages. Asked by the task of the connection, which is woken when that changes.
+    /// `is_watched` says that somebody looks at what the connection speaks; where nobody does, `family` never
+    /// tells more, and is asked once for each change of the faults.
     pub(crate) fn is_to_change(
         &self,
         cx: &Context<'_>,
+        is_watched: bool,
         family: impl FnOnce() -> Option<Family>,
     ) -> bool {
         let generation = self.faults.generation.load(Ordering::Acquire);
@@ -120,7 +123,7 @@ impl Subject {
             return self.is_concerned.get() && self.may_change.get();
         }
         let family = family();
-        self.is_known.set(family.is_some());
+        self.is_known.set(family.is_some() || !is_watched);
         let carrier = Carrier::of_spliced(family);
         if let Some(connection) = self.faults.lock().connections.get_mut(&self.number) {
             connection.carrier = carrier;

@@ -1,4 +1,6 @@
+use std::cell::Cell;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use remora_store::call::Leg;
 use serde_json::json;
@@ -226,4 +228,22 @@ async fn a_fault_that_is_spent_covers_no_connection_and_misses_none() {
     let held = &report.held[0];
     assert_eq!(held.state, FaultState::Spent);
     assert_eq!((held.covered, held.not_covered), (0, 0));
+}
+
+#[test_case(false, 1; "that nobody looks at")]
+#[test_case(true, 3; "that has told nothing yet")]
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_speaks_is_asked_on(is_watched: bool, expected: usize) {
+    let faults = with(vec![order("f-1", json!({}))]);
+    let subject = Subject::new(&faults, target(), true);
+    let cx = Context::from_waker(Waker::noop());
+    let asked = Cell::new(0);
+    for _ in 0..3 {
+        let family = || {
+            asked.set(asked.get() + 1);
+            None
+        };
+        assert!(subject.is_to_change(&cx, is_watched, family));
+    }
+    assert_eq!(asked.get(), expected);
 }
