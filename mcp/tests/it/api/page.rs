@@ -6,6 +6,7 @@ use remora_store::testing::grpc_call;
 use serde_json::{Value, json};
 
 use crate::clients::{installed_with_chromium, script};
+use crate::control::ask;
 use crate::hub::TestHub;
 use crate::shop::{BEGAN_NS, INJECTED, block, inbound, origin};
 
@@ -109,6 +110,21 @@ async fn chromium_shows_how_a_call_of_grpc_ended_and_its_messages() {
     assert!(call.contains("2 messages"), "{call}");
     assert!(call.contains("client grpc, 2 bytes"), "{call}");
     assert!(call.contains("\"value\":17"), "{call}");
+}
+
+#[tokio::test]
+async fn chromium_shows_how_many_sidecars_are_live_listed_or_not() {
+    let Some(clients) = installed_with_chromium() else {
+        return;
+    };
+    let hub = TestHub::with_shop().await;
+    for run in 1..=53 {
+        let named = format!("incarnation={run:032x}&workload=web&namespace=shop");
+        ask(&hub, &format!("{named}&epoch=0&sequence=0")).await;
+    }
+    let shown = show(&hub, clients, &format!("path.contains(\"{INJECTED}\")")).await;
+    let status = shown["status"].as_str().unwrap();
+    assert!(status.contains("53 sidecars live"), "{status}");
 }
 
 /// What the page shows after a filter that is wrong, and then `filter`.
