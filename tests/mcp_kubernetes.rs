@@ -12,7 +12,7 @@ use crate::access::cluster::{Cluster, HEADS, bind};
 use crate::mcp_bridge::child::{Bridge, current};
 use crate::mcp_bridge::clients;
 use crate::support::eventually;
-use crate::support::process::REMORA;
+use crate::support::process::{REMORA, free_port};
 use crate::support::relay::Relay;
 
 /// A cluster with an account for assistants, and what stands in for kubectl.
@@ -247,9 +247,7 @@ async fn a_port_that_is_forwarded_no_more_is_forwarded_anew_with_the_next_messag
     assert!(!second.shipped().is_empty());
 
     // It runs on, and nothing comes through it: as when a pod went without a word.
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = dead.local_addr().unwrap().port();
-    drop(dead);
+    let port = free_port();
     let forwarder = place.forwarder();
     std::fs::write(place.file("port"), port.to_string()).unwrap();
     assert!(

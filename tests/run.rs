@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::spawn_blocking;
 
 use crate::support::api::Client;
 use crate::support::process::{HubPlace, REMORA, Running, free_port};
@@ -78,8 +79,8 @@ impl Place {
 
     async fn records(&self, workload: &str) -> Vec<Value> {
         let filter = format!("workload == {workload:?}");
-        let calls = Client::new().matching(&self.hub.api(), &filter).await;
-        calls.unwrap()
+        let (client, api) = (Client::new(), self.hub.api());
+        eventually("its calls are over", || client.matching(&api, &filter)).await
     }
 }
 
@@ -414,8 +415,11 @@ async fn a_hub_that_is_kept_answers_until_it_is_interrupted() {
             &format!("curl -sS {url}; exit 3"),
         ])
         .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn();
-    let running = Running::of(command.unwrap());
+    let mut child = command.unwrap();
+    let said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let running = Running::of(child);
     let client = Client::new();
     let calls = eventually("the call is recorded", || async {
         let calls = client.matching(&api, "path == \"/kept\"").await?;
@@ -423,6 +427,14 @@ async fn a_hub_that_is_kept_answers_until_it_is_interrupted() {
     })
     .await;
     assert_eq!(line(&calls[0]), "outbound GET /kept 200");
+    let (has_ended, _said) = spawn_blocking(|| {
+        let mut lines = std::io::BufRead::lines(said);
+        let has_ended = lines.any(|line| line.unwrap().contains("the hub stays"));
+        (has_ended, lines)
+    })
+    .await
+    .unwrap();
+    assert!(has_ended, "it says that the program has ended");
     assert_eq!(running.stop(), Some(3), "the program's own exit code");
 }
 

@@ -88,9 +88,10 @@ async fn what_only_the_memory_of_a_killed_sidecar_held_is_missing_by_number() {
     let (_successor, port) = start_mapped(&place.ingest(), "inbound", upstream, &options);
     send(&client, port, 2..3).await;
     wait_for(&client, &place, &["/call/0", "/call/2"]).await;
+    // Two, if the call ran so long that it was told before it was over.
     eventually("the block that was lost is told", || async {
         let status = client.status(&place.api()).await?;
-        (status["coverage"]["missing_blocks"] == 1).then_some(())
+        (status["coverage"]["missing_blocks"].as_u64() >= Some(1)).then_some(())
     })
     .await;
 }

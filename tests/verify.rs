@@ -69,18 +69,13 @@ async fn the_retries_of_curl_are_judged_by_their_delays() {
     let who = ["--workload", "checkout", "--namespace", "local"];
     let (_sidecar, port) =
         start_mapped(&place.ingest(), "outbound", origin::unwell("/").await, &who);
-    let attempt = |path: &str, more: &[&str]| {
+    let attempt = |path: String, more: &[&str]| {
         let url = format!("http://127.0.0.1:{port}{path}");
         let mut arguments = vec!["--silent", "--show-error", "--fail", "--retry", "3"];
         arguments.extend(more);
         arguments.push(&url);
         curl(arguments.into_iter().map(str::to_owned).collect())
     };
-    tokio::join!(
-        attempt("/constant", &["--retry-delay", "1"]),
-        attempt("/growing", &[])
-    );
-
     let directory = tempfile::tempdir().unwrap();
     let junit = directory.path().join("junit.xml");
     let settled = [
@@ -91,18 +86,30 @@ async fn the_retries_of_curl_are_judged_by_their_delays() {
         "--junit",
         junit.to_str().unwrap(),
     ];
-    let output = verify(&place.api(), directory.path(), BACKOFF, &settled).await;
-    let (code, told, errors) = said(&output);
-    assert_eq!(code, Some(1), "{told}{errors}");
+    // On a busy machine curl waits longer than it means to: it is watched until it did not.
+    let mut number = 0;
+    let (backoff, told) = loop {
+        number += 1;
+        tokio::join!(
+            attempt(format!("/{number}/constant"), &["--retry-delay", "1"]),
+            attempt(format!("/{number}/growing"), &[])
+        );
+        let backoff = BACKOFF.replace("path_prefix: /", &format!("path_prefix: /{number}/"));
+        let output = verify(&place.api(), directory.path(), &backoff, &settled).await;
+        let (code, told, errors) = said(&output);
+        let lines: Vec<&str> = told.lines().collect();
+        let growing = "PASS         growing: expected 3 retries after 1.00 s, 2.00 s, 4.00 s";
+        let is_so = code == Some(1)
+            && lines[0].starts_with("FAIL")
+            && lines[0].contains("constant, factor 1.0")
+            && lines[0].contains("the multiplier is not applied")
+            && lines[1].starts_with(growing);
+        if is_so {
+            break (backoff, told);
+        }
+        assert!(number < 5, "not once in {number} times: {told}{errors}");
+    };
     let lines: Vec<&str> = told.lines().collect();
-    assert!(lines[0].starts_with("FAIL"), "{told}");
-    assert!(lines[0].contains("constant, factor 1.0"), "{told}");
-    assert!(lines[0].contains("the multiplier is not applied"), "{told}");
-    assert!(
-        lines[1]
-            .starts_with("PASS         growing: expected 3 retries after 1.00 s, 2.00 s, 4.00 s"),
-        "{told}"
-    );
     assert!(lines[2].starts_with("PASS         nothing else"), "{told}");
     assert!(lines[3].starts_with("INCONCLUSIVE nobody else"), "{told}");
     assert!(
@@ -117,7 +124,7 @@ async fn the_retries_of_curl_are_judged_by_their_delays() {
         let output = verify(
             &place.api(),
             directory.path(),
-            BACKOFF,
+            &backoff,
             &["--since", "5m", "--json"],
         )
         .await;
@@ -132,7 +139,7 @@ async fn the_retries_of_curl_are_judged_by_their_delays() {
 
     let only = |name: &str| {
         let mut document = "expectations:\n".to_owned();
-        let (_, rest) = BACKOFF.split_once(&format!("  - name: {name}\n")).unwrap();
+        let (_, rest) = backoff.split_once(&format!("  - name: {name}\n")).unwrap();
         document.push_str(&format!("  - name: {name}\n"));
         document.push_str(rest.split("  - name").next().unwrap());
         document

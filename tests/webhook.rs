@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::chart::{container, manifests, variables};
+use crate::support::api::Client;
 use crate::support::eventually;
 use crate::support::kubernetes::ApiServer;
 use crate::support::process::{REMORA, Running, free_port};
@@ -16,6 +17,8 @@ use crate::support::process::{REMORA, Running, free_port};
 pub struct Injector {
     _process: Running,
     port: u16,
+    /// Where it says whether it is ready.
+    admin: u16,
 }
 
 impl Injector {
@@ -38,6 +41,7 @@ impl Injector {
         Self {
             _process: Running::of(process),
             port,
+            admin,
         }
     }
 }
@@ -49,6 +53,16 @@ pub async fn installed() -> Option<(ApiServer, Vec<Injector>)> {
     server.apply(&manifests("default.yaml"));
     let injectors = vec![Injector::start(&server), Injector::start(&server)];
     let ports: Vec<u16> = injectors.iter().map(|injector| injector.port).collect();
+    // A connection may go to either.
+    let client = Client::new();
+    for injector in &injectors {
+        let ready = format!("http://127.0.0.1:{}/readyz", injector.admin);
+        eventually("the injector is ready", async || {
+            let (status, _) = client.get(&ready, &[]).await?;
+            (status == 200).then_some(())
+        })
+        .await;
+    }
     server.egress.lead_to(&ports);
     for (namespace, label) in [("shop", "enabled"), ("bank", "disabled")] {
         server.ask(["create", "namespace", namespace]);
@@ -182,15 +196,19 @@ async fn what_somebody_broke_of_the_certificates_is_healed() {
     };
     let break_bundle = r#"[{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""},
         {"op": "replace", "path": "/webhooks/2/clientConfig/caBundle", "value": ""}]"#;
-    server.ask([
-        "patch",
-        "mutatingwebhookconfiguration",
-        "remora-injector",
-        "--type=json",
-        "-p",
-        break_bundle,
-    ]);
-    reached(&server, false).await;
+    // The injectors may heal it before a pod is tried.
+    eventually("the webhook's going", async || {
+        server.ask([
+            "patch",
+            "mutatingwebhookconfiguration",
+            "remora-injector",
+            "--type=json",
+            "-p",
+            break_bundle,
+        ]);
+        (!is_injected(&tried(&server, "shop", &pod("probe", "")))).then_some(())
+    })
+    .await;
     reached(&server, true).await;
 
     let before = secret(&server);

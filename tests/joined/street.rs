@@ -14,6 +14,9 @@ use crate::support::left_out;
 use crate::support::process::{Running, free_port};
 use crate::support::spoken::Spoken;
 
+/// Longer than all customers of a visit take together.
+const VISIT: Duration = Duration::from_secs(300);
+
 const SERVICE: &str = include_str!("service.js");
 const THREADED_SERVICE: &str = include_str!("service.py");
 const LOAD: &str = include_str!("load.js");
@@ -146,7 +149,7 @@ impl Street {
             door.http1, door.http2
         );
         self.customers.send(&visit);
-        assert_eq!(self.customers.receive(), "done");
+        assert_eq!(self.customers.receive_within(VISIT), "done");
     }
 
     /// Every leg that was recorded, the oldest first.

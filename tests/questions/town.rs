@@ -39,6 +39,11 @@ impl Town {
         options.extend(["--revision", "7f8b9c", "--map", &map]);
         let (shop_sidecar, payment) = start_mapped(&place.ingest(), "outbound", payment, &options);
         running.extend([payment_sidecar, login_sidecar, shop_sidecar]);
+        eventually("the second port listens", || async {
+            let login = std::net::TcpStream::connect(("127.0.0.1", login_listener));
+            login.ok()
+        })
+        .await;
         let client = Client::new();
         let sent = trade(&client, payment, login_listener).await;
         let calls = eventually("both legs of all calls are stored", || async {

@@ -34,9 +34,20 @@ async fn retried(
     })
     .await;
     let fault = json!({"workload": workload, "effect": {"status": 503}, "first": 2});
-    let begin = Request::post(format!("{api}/api/v1/faults")).body(Full::from(fault.to_string()));
-    let begun = client.send(begin.unwrap()).await.unwrap();
-    assert_eq!(begun.status(), 201, "{begun:?}");
+    eventually("the sidecar takes the fault", || async {
+        let begin = Request::post(format!("{api}/api/v1/faults"));
+        let begin = begin.body(Full::from(fault.to_string())).unwrap();
+        let begun = client.send(begin).await?;
+        (begun.status() == 201).then_some(())
+    })
+    .await;
+    eventually("the sidecar has the fault", || async {
+        let faults = client.json(&format!("{api}/api/v1/faults")).await?;
+        let faults = faults["faults"].as_array()?;
+        let is_there = |it: &serde_json::Value| it["workload"] == workload && it["sidecars"] == 1;
+        faults.iter().any(is_there).then_some(())
+    })
+    .await;
     // The program begins with its input.
     child
         .stdin

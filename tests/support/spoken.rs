@@ -45,8 +45,12 @@ impl Spoken {
     }
 
     pub fn receive(&self) -> String {
+        self.receive_within(PATIENCE)
+    }
+
+    pub fn receive_within(&self, patience: Duration) -> String {
         self.output
-            .recv_timeout(PATIENCE)
+            .recv_timeout(patience)
             .expect("the program writes a line")
     }
 
