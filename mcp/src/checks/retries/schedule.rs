@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test_case(&[0.2, 0.2, 0.26, 0.2, 0.21, 0.2], Shape::Constant; "late once")]
-    #[test_case(&[0.2, 0.2, 0.2, 0.21], Shape::Constant; "late once of four")]
+    #[test_case(&[0.2, 0.2, 0.26, 0.2], Shape::Constant; "late once of four")]
     #[test_case(&[0.26, 0.2, 0.2], Shape::Irregular; "late once of three")]
     #[test_case(&[0.2, 0.2, 0.9, 0.2, 0.2, 0.2], Shape::Irregular; "too late for a timer")]
     #[test_case(&[0.2, 0.26, 0.2, 0.2, 0.27, 0.2], Shape::Irregular; "late too often")]
