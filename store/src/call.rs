@@ -102,7 +102,7 @@ impl Call {
             (Protocol::Grpc, None) => false,
             (_, Some(_)) => true,
             (_, None) => match &self.detail {
-                Detail::Redis(redis) => redis.waits(&self.request.body),
+                Detail::Redis(redis) => redis.waits(),
                 Detail::Sql(sql) => sql.follows(),
                 Detail::None | Detail::Tls(_) | Detail::Opaque(_) | Detail::Http2(_) => false,
             },

@@ -11,9 +11,6 @@ use super::UnknownWord;
 /// Longest text of [`Sql::fingerprint`] and [`Redis::key`], in bytes.
 pub const MAX_ABOUT_BYTES: usize = 1024;
 
-/// How many words of a command may stand before the streams that it reads; all its options are fewer.
-const MOST_OPTIONS: usize = 16;
-
 /// A statement that was executed, without its values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sql {
@@ -77,30 +74,24 @@ impl Sql {
 }
 
 impl Redis {
-    /// Whether it may wait until another client does something, as `BLPOP` does; with a time in it up to then.
-    /// `line` is its text, as far as it was kept. Within a transaction nothing waits.
-    pub fn waits(&self, line: &[u8]) -> bool {
-        if self.in_transaction {
-            return false;
-        }
-        match self.command.as_str() {
-            "BLPOP" | "BRPOP" | "BLMOVE" | "BRPOPLPUSH" | "BLMPOP" | "BZPOPMIN" | "BZPOPMAX"
-            | "BZMPOP" | "WAIT" | "WAITAOF" => true,
-            "XREAD" | "XREADGROUP" => may_block(line),
-            _ => false,
-        }
+    /// Whether it may wait until another client does something, as `BLPOP` does.
+    pub fn waits(&self) -> bool {
+        matches!(
+            self.command.as_str(),
+            "BLPOP"
+                | "BRPOP"
+                | "BLMOVE"
+                | "BRPOPLPUSH"
+                | "BLMPOP"
+                | "BZPOPMIN"
+                | "BZPOPMAX"
+                | "BZMPOP"
+                | "XREAD"
+                | "XREADGROUP"
+                | "WAIT"
+                | "WAITAOF"
+        )
     }
-}
-
-/// Whether a command that reads streams says `BLOCK` before it names them, or that cannot be seen.
-fn may_block(line: &[u8]) -> bool {
-    let mut words = line.split(|byte| *byte == b' ').take(MOST_OPTIONS);
-    let told = words.find_map(|word| match word {
-        _ if word.eq_ignore_ascii_case(b"BLOCK") => Some(true),
-        _ if word.eq_ignore_ascii_case(b"STREAMS") => Some(false),
-        _ => None,
-    });
-    told.unwrap_or(true)
 }
 
 /// Code of an error that a server answered, such as `23505` or `WRONGTYPE`: at most
@@ -180,25 +171,6 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
-
-    #[test_case("XREAD STREAMS jobs 0", false, false; "a look at a stream")]
-    #[test_case("XREAD COUNT 10 streams block 0", false, false; "a stream of that name")]
-    #[test_case("XREAD COUNT 10 block 5000 STREAMS jobs $", false, true; "a look with a time")]
-    #[test_case("XREADGROUP GROUP g c COUNT 1 STREAMS jobs >", false, false; "a group's look")]
-    #[test_case("XREADGROUP GROUP g c BLOCK 0 STREAMS jobs >", false, true; "a group that waits")]
-    #[test_case("XREAD", false, true; "a look of which no more was kept")]
-    #[test_case("BLPOP jobs 0", false, true; "a list")]
-    #[test_case("BLPOP jobs 0.5", false, true; "a list with a time")]
-    #[test_case("BLPOP jobs 0", true, false; "a list within a transaction")]
-    #[test_case("LPOP jobs", false, false; "an element that is there")]
-    fn a_command_waits(line: &str, in_transaction: bool, expected: bool) {
-        let redis = Redis {
-            command: line.split(' ').next().unwrap_or_default().to_owned(),
-            in_transaction,
-            ..Redis::default()
-        };
-        assert_eq!(redis.waits(line.as_bytes()), expected);
-    }
 
     #[test_case("23505", Some("23505"))]
     #[test_case("WRONGTYPE Operation against", Some("WRONGTYPE"); "the first word")]
