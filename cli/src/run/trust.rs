@@ -49,13 +49,12 @@ impl Trust {
             named: Vec::new(),
             kept: Vec::new(),
         };
-        let set_to = |name: &str| inherited(name).filter(|value| !value.is_empty());
         let variables = VARIABLES.iter().map(|it| it.name);
         for variable in variables.filter(|name| *name != JAVA) {
             let instead = INSTEAD.iter().find(|(name, _)| *name == variable);
             let instead = instead.map_or(&[][..], |(_, others)| *others);
             let mut names = std::iter::once(&variable).chain(instead);
-            let named = names.find_map(|name| set_to(name));
+            let named = names.find_map(|name| inherited(name).filter(|value| !value.is_empty()));
             let Some(path) = named.map(PathBuf::from) else {
                 continue;
             };
@@ -65,9 +64,7 @@ impl Trust {
                     path,
                     pem,
                 }),
-                // What another variable leads to is none of this one's, which is not set.
-                None if set_to(variable).is_some() => trust.kept.push(variable),
-                None => {}
+                None => trust.kept.push(variable),
             }
         }
         Ok(trust)
@@ -195,17 +192,6 @@ mod tests {
         let mut named = variables_of(&trust);
         named.sort_unstable();
         assert_eq!(named, ["AWS_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE"]);
-    }
-
-    #[test]
-    fn a_folder_stays_with_the_variable_that_names_it() {
-        let place = Place::new();
-        let trust = Trust::gather(|name| {
-            (name == "REQUESTS_CA_BUNDLE").then(|| place.folder.path().into())
-        });
-        let trust = trust.unwrap();
-        assert_eq!(trust.kept, ["REQUESTS_CA_BUNDLE"]);
-        assert_eq!(variables_of(&trust), Vec::<&str>::new());
     }
 
     #[test]
