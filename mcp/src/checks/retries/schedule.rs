@@ -97,28 +97,28 @@ fn shape<I: Iterator<Item = f64>>(factor: Option<f64>, all: impl Fn() -> I) -> S
     if all().all(|delay| delay < IMMEDIATE_NS) {
         return Shape::Immediate;
     }
+    let mean = all().sum::<f64>() / all().count().max(1) as f64;
     match factor {
-        _ if is_even(all().collect()) => Shape::Constant,
+        _ if all().all(|delay| is_near(delay, mean)) => Shape::Constant,
+        // What grows from place to place is not late.
         factor if factor >= GROWS => Shape::Growing,
+        _ if is_even_but_late(all().collect()) => Shape::Constant,
         _ => Shape::Irregular,
     }
 }
 
+fn is_near(delay: f64, middle: f64) -> bool {
+    (delay - middle).abs() <= (middle * EVEN).max(SHORTEST_NS)
+}
+
 /// Whether all delays are one, but for a few late ones.
-fn is_even(mut delays: Vec<f64>) -> bool {
+fn is_even_but_late(mut delays: Vec<f64>) -> bool {
     delays.sort_by(f64::total_cmp);
-    let mean = delays.iter().sum::<f64>() / delays.len().max(1) as f64;
-    let is_near =
-        |middle: f64| move |delay: &f64| (delay - middle).abs() <= (middle * EVEN).max(SHORTEST_NS);
-    if delays.iter().all(is_near(mean)) {
-        return true;
-    }
     let (Some(&median), Some(&latest)) = (delays.get(delays.len() / 2), delays.last()) else {
         return true;
     };
-    let (_, late) = delays.split_at(delays.len() - delays.len() / LATE);
-    let on_time = delays.iter().take(delays.len() - late.len());
-    on_time.clone().all(is_near(median)) && latest <= median * LATEST
+    let mut on_time = delays.iter().take(delays.len() - delays.len() / LATE);
+    on_time.all(|delay| is_near(*delay, median)) && latest <= median * LATEST
 }
 
 /// The factor and the first member of the geometric sequence that is nearest to `delays`, by least
@@ -169,6 +169,13 @@ mod tests {
     #[test_case(&[0.2, 0.1, 0.2, 0.2, 0.2, 0.2], Shape::Irregular; "early")]
     fn a_timer_may_be_late_now_and_then_and_is_never_early(delays: &[f64], expected: Shape) {
         assert_eq!(Schedule::fit(&[seconds(delays)]).shape, expected);
+    }
+
+    #[test]
+    fn second_delays_are_not_late_first_ones() {
+        let requests = [&[0.2003][..], &[0.2004], &[0.2002, 0.4003]];
+        let requests: Vec<_> = requests.iter().map(|delays| seconds(delays)).collect();
+        assert_eq!(Schedule::fit(&requests).shape, Shape::Growing);
     }
 
     #[test]
