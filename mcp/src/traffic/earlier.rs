@@ -47,7 +47,7 @@ pub async fn unread_before(app: &App, sight: &Sight, budget: Budget) -> Result<E
     let mut pages = Pages::new(app, &before, filter, false, budget);
     for _ in 0..PAGES {
         let Some(page) = pages.next().await? else {
-            return Ok(earlier);
+            break;
         };
         let connections = page.calls.into_iter();
         let connections = connections.map(|found| Observed::new(found, Vec::new()));
