@@ -1,6 +1,6 @@
 //! Where secrets go: by their tags, never by their values.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use remora_store::call::{CallId, Leg};
@@ -102,8 +102,8 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
     }
     let found = look(view, &args.may_receive);
     let carrying = view.calls().filter(|call| !call.tags.is_empty()).count();
-    let unread = view.calls().filter(|call| is_unread(call)).count();
-    let crowded = view.calls().filter(|call| call.tags.len() >= MOST).count();
+    let unread = known_in_part(view, is_unread);
+    let crowded = known_in_part(view, |call| call.tags.len() >= MOST);
     let base = Judgement {
         verdict: Verdict::Pass,
         expected,
@@ -144,6 +144,29 @@ pub fn judge(view: &View<'_>, args: &Args) -> Judgement {
         },
         None => base,
     }
+}
+
+/// How many requests are looked at of which not all secrets are known, those among them that came to pods from
+/// which secrets are sent on.
+fn known_in_part(view: &View<'_>, is_so: impl Fn(&Observed) -> bool) -> usize {
+    let run = |call: &Observed| call.found.origin.incarnation;
+    let mut requests: BTreeSet<CallId> = BTreeSet::new();
+    let mut senders: BTreeSet<u128> = BTreeSet::new();
+    for call in view.calls() {
+        if is_so(call) {
+            requests.insert(call.found.id);
+        }
+        if call.found.call.leg == Leg::Outbound && !call.tags.is_empty() {
+            senders.insert(run(call));
+        }
+    }
+    let traffic = view.traffic();
+    for (leg, call) in traffic.observed().iter().enumerate() {
+        if call.found.call.leg == Leg::Inbound && senders.contains(&run(call)) && is_so(call) {
+            requests.insert(traffic.teller(leg).unwrap_or(call).found.id);
+        }
+    }
+    requests.len()
 }
 
 /// Whether a secret may stand in a part of the request's body that is not known.

@@ -3,8 +3,8 @@ use test_case::test_case;
 
 use super::super::testing::{findings, firm, judge, shaky};
 use super::*;
-use crate::checks::Ground;
-use crate::traffic::testing::{Told, get};
+use crate::checks::{Check, Ground};
+use crate::traffic::testing::{Told, get, traffic};
 
 const TOKEN: &str = "Authorization: Bearer [redacted bearer #7k2m9x4p1q]";
 
@@ -113,4 +113,26 @@ fn secrets_that_were_not_looked_at_are_no_pass(secrets: usize, expected: Verdict
     assert_eq!(judgement.verdict, expected, "{judgement:?}");
     let says = judgement.why.contains("1 request of 32 secrets or more");
     assert_eq!(says, expected == Verdict::Inconclusive, "{judgement:?}");
+}
+
+#[test_case(0, TOKEN, Verdict::Pass; "few were received")]
+#[test_case(MOST, TOKEN, Verdict::Inconclusive; "too many were received to know of each")]
+#[test_case(MOST, "accept: */*", Verdict::Pass; "nothing is sent on")]
+fn what_came_to_a_pod_counts_though_the_filter_leaves_it_out(
+    more: usize,
+    sent: &str,
+    expected: Verdict,
+) {
+    let tags = (0..more).map(|it| format!("x-key-{it}: [redacted key #{it:010}]"));
+    let fields = tags.collect::<Vec<_>>().join("\r\n");
+    let received = get(0, "/login", 200)
+        .taking_ms(90)
+        .received()
+        .sending(&fields);
+    let traffic = traffic(vec![received, onward("/rows").sending(sent)]);
+    let second = traffic.observed()[1].id();
+    let picked = traffic.pick(|id| id == second);
+    let check = Check::read(Kind::Secrets, serde_json::Map::new()).expect("it needs none");
+    let judgement = check.judge(&[traffic.view(&picked)], &firm());
+    assert_eq!(judgement.verdict, expected, "{judgement:?}");
 }
