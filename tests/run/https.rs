@@ -63,10 +63,14 @@ impl Server {
                     let Ok(mut stream) = acceptor.accept(stream).await else {
                         return;
                     };
-                    let mut room = [0; 4096];
-                    while let Ok(1..) = stream.read(&mut room).await {
-                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret";
-                        stream.write_all(answer).await.unwrap();
+                    let mut asked = Vec::new();
+                    while let Ok(1..) = stream.read_buf(&mut asked).await {
+                        // A request may come in pieces.
+                        if asked.ends_with(b"\r\n\r\n") {
+                            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret";
+                            stream.write_all(answer).await.unwrap();
+                            asked.clear();
+                        }
                     }
                 });
             }

@@ -4,7 +4,7 @@
 use remora_proxy::ship::ShipConfig;
 
 use crate::hub::{Hub, Mood, eventually};
-use crate::ship::config;
+use crate::ship::hasty;
 use crate::shipping::Sidecar;
 
 const BUDGET: usize = 4 << 20;
@@ -16,7 +16,7 @@ async fn a_blocked_hub_costs_records_and_nothing_else() {
     hub.set_mood(Mood::Silent);
     let ship = ShipConfig {
         queue_limit_bytes: BUDGET / 2,
-        ..config(&hub)
+        ..hasty(&hub)
     };
     let sidecar = Sidecar::start(ship, BUDGET).await;
     let request = b"GET /report HTTP/1.1\r\nHost: shop\r\n\r\n";

@@ -44,7 +44,8 @@ async fn failures(address: SocketAddr) -> Vec<String> {
     let report = tempfile::NamedTempFile::new().unwrap();
     let port = address.port().to_string();
     let status = Command::new("h2spec")
-        .args(["--port", &port, "--strict", "--junit-report"])
+        .args(["--port", &port, "--timeout", "15"])
+        .args(["--strict", "--junit-report"])
         .arg(report.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

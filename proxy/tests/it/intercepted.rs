@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use remora_proxy::tls::{Reader, VARIABLES};
 use remora_store::call::{Call, TlsHandling, TlsReason};
@@ -86,11 +87,16 @@ async fn intercepting(pki: &Pki, upstream: SocketAddr, engine: &str) -> Rig {
 }
 
 /// A port that was free a moment ago, below those that a system gives to clients by itself: none of their
-/// connections takes it first.
+/// connections takes it first. Runs of the tests that go on side by side begin to look at different ones.
 fn free_port() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(14_000);
+    const FIRST: u16 = 14_000;
+    const PORTS: u16 = 5_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let own = std::process::id() % u32::from(PORTS);
     loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)));
+        let place = own + u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + (place % u32::from(PORTS)) as u16;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         if TcpListener::bind(address).is_ok() {
             return address;
         }
@@ -132,7 +138,7 @@ async fn nginx(pki: &Pki, flaw: Flaw, address: SocketAddr, more: &str) -> Child 
     );
     let file = pki.folder().join("nginx.conf");
     std::fs::write(&file, configuration).unwrap();
-    let child = Command::new("nginx")
+    let mut child = Command::new("nginx")
         .arg("-c")
         .arg(&file)
         .stderr(Stdio::null())
@@ -141,6 +147,8 @@ async fn nginx(pki: &Pki, flaw: Flaw, address: SocketAddr, more: &str) -> Child 
         .expect("nginx is installed");
     within(async {
         while TcpStream::connect(address).await.is_err() {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "nginx: {}", log_in(pki));
             tokio::task::yield_now().await;
         }
     })
@@ -148,10 +156,20 @@ async fn nginx(pki: &Pki, flaw: Flaw, address: SocketAddr, more: &str) -> Child 
     child
 }
 
+/// What nginx wrote of errors.
+fn log_in(pki: &Pki) -> String {
+    std::fs::read_to_string(pki.folder().join("error.log")).unwrap_or_default()
+}
+
+/// Longest run of a program, which may have to be compiled first; only a failing test waits so long.
+const RUN_DEADLINE: Duration = Duration::from_secs(120);
+
 /// Whether a program ended well, and everything it said.
 async fn output(command: &mut Command) -> (bool, String) {
-    let output = within(command.stdin(Stdio::null()).kill_on_drop(true).output())
+    let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(RUN_DEADLINE, running)
         .await
+        .expect("the program takes too long")
         .expect("the program is installed");
     let said = [output.stdout, output.stderr].concat();
     (

@@ -83,7 +83,7 @@ impl Rig {
             maps: vec![format!("{leg}:127.0.0.1:0={upstream}")],
             ..Options::default()
         };
-        Self::run(server, options, engine, record)
+        Self::run(server, configured(options, engine), record)
     }
 
     /// A forward proxy, and a server that it may be asked for.
@@ -98,7 +98,7 @@ impl Rig {
             ..Options::default()
         };
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::run(server, options, engine, true)
+        Self::run(server, configured(options, engine), true)
     }
 
     /// One that looks into the TLS of every client on its way to `upstream`, where `authority` certifies servers.
@@ -117,18 +117,13 @@ impl Rig {
             ..Options::default()
         };
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::run(server, options, engine, true)
+        let mut config = configured(options, engine);
+        // Programs that have ended leave nothing open, but a busy sidecar may hear of it late.
+        config.drain_timeout = DEADLINE / 2;
+        Self::run(server, config, true)
     }
 
-    fn run(server: TcpListener, options: Options, engine: &str, record: bool) -> Self {
-        let config = Config::from_options(Options {
-            workload: "test".to_owned(),
-            allow_faults: true,
-            engine: engine.to_owned(),
-            admin: Some("off".to_owned()),
-            ..options
-        })
-        .unwrap();
+    fn run(server: TcpListener, config: Config, record: bool) -> Self {
         let proxy = Proxy::bind(config).unwrap();
         let address = proxy.bound()[0].address;
         let faults = proxy.faults().unwrap();
@@ -192,6 +187,17 @@ impl Rig {
         within(self.running).await.unwrap().unwrap();
         self.batches
     }
+}
+
+fn configured(options: Options, engine: &str) -> Config {
+    Config::from_options(Options {
+        workload: "test".to_owned(),
+        allow_faults: true,
+        engine: engine.to_owned(),
+        admin: Some("off".to_owned()),
+        ..options
+    })
+    .unwrap()
 }
 
 /// The result of `future`, which has to come before the deadline.

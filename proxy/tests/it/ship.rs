@@ -21,6 +21,9 @@ use crate::hub::{Hub, Mood, eventually};
 const BUDGET: usize = 8 << 20;
 const LONG: Duration = Duration::from_secs(20);
 
+/// How long a shipper waits for a hub that is never going to answer.
+const SHORT: Duration = Duration::from_millis(300);
+
 /// A shipper, and what a test has to know of it.
 pub(crate) struct Ship {
     pub(crate) shipper: Shipper,
@@ -112,8 +115,21 @@ pub(crate) fn config(hub: &Hub) -> ShipConfig {
         spool_limit_bytes: 64 << 20,
         redaction: Redaction::default(),
         faults: None,
-        answer_timeout: Duration::from_millis(300),
+        answer_timeout: LONG,
     }
+}
+
+/// Of a shipper that gives a silent hub up soon.
+pub(crate) fn hasty(hub: &Hub) -> ShipConfig {
+    ShipConfig {
+        answer_timeout: SHORT,
+        ..config(hub)
+    }
+}
+
+/// Waits until a shipper has the hub's key: it asks again once it does.
+async fn key_is_known(hub: &Hub) {
+    eventually("the key being known", || hub.ledger().polls.len() >= 2).await;
 }
 
 pub(crate) fn recorded(call: Call) -> Recorded {
@@ -169,6 +185,7 @@ pub(crate) fn call(number: u64, body_bytes: usize) -> Call {
 async fn every_call_is_stored_once_and_sequences_have_no_gap() {
     let hub = Hub::start().await;
     let mut ship = Ship::start(config(&hub));
+    key_is_known(&hub).await;
     for sent in 1..=40 {
         ship.send(5, 300);
         eventually("the batch being stored", || hub.calls() == sent * 5).await;
@@ -200,9 +217,7 @@ async fn every_call_is_stored_once_and_sequences_have_no_gap() {
 async fn what_a_busy_hub_cannot_take_is_refused_before_it_costs_anything() {
     let hub = Hub::start().await;
     hub.set_mood(Mood::Busy);
-    let mut config = config(&hub);
-    config.answer_timeout = LONG;
-    let mut ship = Ship::start(config);
+    let mut ship = Ship::start(config(&hub));
     eventually("what waits taking up all room", || {
         ship.send(4, 60 << 10);
         ship.refused > 100
@@ -328,7 +343,7 @@ async fn beyond_the_spool_drops_are_exactly_what_is_missing() {
 async fn a_silent_hub_fills_memory_up_to_the_budget_and_no_further() {
     let hub = Hub::start().await;
     hub.set_mood(Mood::Silent);
-    let mut ship = Ship::start(config(&hub));
+    let mut ship = Ship::start(hasty(&hub));
     for _ in 0..400 {
         ship.send(2, 20_000);
         assert!(ship.budget.used_bytes() <= BUDGET);
@@ -388,7 +403,7 @@ async fn a_bad_block_is_counted_and_the_others_are_stored() {
     let hub = Hub::start().await;
     hub.set_mood(Mood::Silent);
     hub.ledger().bad = [3, 5].into();
-    let mut ship = Ship::start(config(&hub));
+    let mut ship = Ship::start(hasty(&hub));
     for calls in 1..=8 {
         ship.send(calls, 100);
     }
@@ -527,7 +542,7 @@ fn answered(hub: &Hub, epoch: u64) -> Option<u64> {
 #[tokio::test]
 async fn an_epoch_is_answered_once_all_before_it_is_stored() {
     let hub = Hub::start().await;
-    let mut ship = Ship::start(config(&hub));
+    let mut ship = Ship::start(hasty(&hub));
     eventually("the control channel being open", || {
         !hub.ledger().polls.is_empty()
     })
@@ -572,6 +587,7 @@ async fn an_epoch_is_answered_though_the_data_plane_is_gone() {
 async fn a_new_key_is_used_from_the_next_block_on() {
     let mut hub = Hub::start().await;
     let mut ship = Ship::start(config(&hub));
+    key_is_known(&hub).await;
     ship.send(1, 10);
     ship.is_settled(&hub).await;
     hub.stop().await;

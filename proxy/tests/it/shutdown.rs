@@ -76,13 +76,17 @@ async fn connect(address: SocketAddr, server: &TcpListener) -> [TcpStream; 2] {
     [client, server]
 }
 
+/// One that has ended meanwhile is not ready either.
 async fn is_ready(admin: SocketAddr) -> bool {
-    let mut client = TcpStream::connect(admin).await.unwrap();
-    let ask = b"GET /readyz HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n";
-    client.write_all(ask).await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    answer.starts_with("HTTP/1.1 200")
+    let asking = async {
+        let mut client = TcpStream::connect(admin).await?;
+        let ask = b"GET /readyz HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n";
+        client.write_all(ask).await?;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await?;
+        io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    asking.await.unwrap_or(false)
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::hub::{Hub, Mood, eventually};
-use crate::rig::within;
+use crate::rig::{DEADLINE, within};
 
 const BODY_BYTES: usize = 4_000;
 
@@ -26,7 +26,7 @@ impl Sidecar {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = server.local_addr().unwrap();
         tokio::spawn(serve(server));
-        let config = Config::from_options(Options {
+        let mut config = Config::from_options(Options {
             maps: vec![format!("inbound:127.0.0.1:0={upstream}")],
             workload: "test".to_owned(),
             admin: Some("off".to_owned()),
@@ -34,6 +34,8 @@ impl Sidecar {
             ..options
         })
         .unwrap();
+        // Everything is shipped in the end, however slow the machine is.
+        config.flush_timeout = DEADLINE;
         let proxy = Proxy::bind(config).unwrap();
         let address = proxy.bound()[0].address;
         let (stop, stopped) = oneshot::channel::<()>();

@@ -72,7 +72,7 @@ async fn a_wait_that_lasts_tells_how_far_it_is_and_can_be_called_again() {
         "io.modelcontextprotocol/clientCapabilities": {},
         "progressToken": "p1",
     });
-    let arguments = json!({"snapshot": id, "max_wait_s": 3});
+    let arguments = json!({"snapshot": id, "max_wait_s": 8});
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
         "name": "snapshot_wait", "arguments": arguments, "_meta": meta,
     }});

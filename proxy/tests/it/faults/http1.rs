@@ -272,8 +272,8 @@ async fn a_body_passes_whole_at_the_rate_that_was_asked_for(start: &str, end: &s
     client.write_all(GET).await.unwrap();
     read(&mut server, GET.len()).await;
     let response = format!("HTTP/1.1 200 OK\r\n{start}{}{end}", "x".repeat(500));
-    server.write_all(response.as_bytes()).await.unwrap();
     let began = Instant::now();
+    server.write_all(response.as_bytes()).await.unwrap();
     let mut got = Vec::new();
     while got.iter().filter(|byte| **byte == b'x').count() < 500 {
         within(client.read_buf(&mut got)).await.unwrap();

@@ -1,7 +1,8 @@
 //! How a connection that is looked into ends, and how much it holds meanwhile.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use remora_store::call::{CallError, TlsHandling, TlsReason};
 use rustls::pki_types::pem::PemObject;
@@ -264,6 +265,8 @@ async fn connections_that_are_not_used_are_nothing_unusual_once_a_client_was_hea
 #[tokio::test]
 async fn clients_that_refuse_lose_one_connection_however_many_they_open_at_once() {
     const MANY: usize = 20;
+    /// How long one of them may find out before others do.
+    const TRIAL: Duration = Duration::from_secs(1);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (parties, rig) = parties(&listener).await;
     let acceptor = TlsAcceptor::from(Arc::clone(&parties.server));
@@ -281,6 +284,7 @@ async fn clients_that_refuse_lose_one_connection_however_many_they_open_at_once(
     });
     // They know the server's own authority, and nobody else.
     let connector = connector(parties.pki.roots());
+    let began = Instant::now();
     let clients = (0..MANY).map(|_| {
         let (connector, address) = (connector.clone(), rig.address);
         tokio::spawn(async move {
@@ -288,21 +292,25 @@ async fn clients_that_refuse_lose_one_connection_however_many_they_open_at_once(
             let name = ServerName::try_from(NAME).unwrap();
             let mut client = connector.connect(name, socket).await?;
             client.shutdown().await?;
-            client.read_to_end(&mut Vec::new()).await
+            client.read_to_end(&mut Vec::new()).await?;
+            io::Result::Ok(began.elapsed())
         })
     });
-    let mut lost = 0;
+    let mut served = Vec::new();
     for client in clients.collect::<Vec<_>>() {
-        lost += usize::from(within(client).await.unwrap().is_err());
+        served.extend(within(client).await.unwrap());
     }
     serving.abort();
-    assert_eq!(lost, 1);
     let handled = handled(&calls_of(rig).await);
-    let refused = (TlsHandling::Intercepted, TlsReason::Refused);
-    let before = (TlsHandling::Passthrough, TlsReason::RefusedBefore);
-    assert_eq!(handled.iter().filter(|one| **one == refused).count(), 1);
-    assert_eq!(
-        handled.iter().filter(|one| **one == before).count(),
-        MANY - 1
-    );
+    let count = |wanted| handled.iter().filter(|one| **one == wanted).count();
+    let refused = count((TlsHandling::Intercepted, TlsReason::Refused));
+    let before = count((TlsHandling::Passthrough, TlsReason::RefusedBefore));
+    assert_eq!(refused, MANY - served.len());
+    // Where the first one had no time to find out, others had to as well, or passed undecided.
+    if served.iter().min().is_some_and(|first| *first < TRIAL) {
+        assert_eq!((refused, before), (1, MANY - 1));
+    } else {
+        let undecided = count((TlsHandling::Passthrough, TlsReason::OnTrial));
+        assert_eq!(refused + before + undecided, MANY);
+    }
 }

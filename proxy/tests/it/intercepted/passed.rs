@@ -1,5 +1,7 @@
 //! What must not be looked into: the client fares as it would without a sidecar, and the record says why.
 
+use std::time::Instant;
+
 use remora_store::call::{CallError, Protocol, TlsHandling, TlsReason};
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
@@ -10,6 +12,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::*;
 
 const PASSED: TlsHandling = TlsHandling::Passthrough;
+
+/// How long a hello that is not whole is held at least.
+const HOLD: Duration = Duration::from_millis(500);
 
 /// What a client is told about a server that it must not trust.
 async fn told(street: &Street, words: &[&str]) -> [(bool, String); 2] {
@@ -195,16 +200,21 @@ async fn a_hello_that_may_say_something_else_arrives_as_it_was_sent(
     let rig = intercepting(&pki, listener.local_addr().unwrap(), "auto").await;
     let mut client = TcpStream::connect(rig.address).await.unwrap();
     let (mut server, _) = within(listener.accept()).await.unwrap();
-    for byte in hello.chunks(3) {
-        client.write_all(byte).await.unwrap();
+    let began = Instant::now();
+    for piece in hello.chunks(hello.len().div_ceil(3)) {
+        client.write_all(piece).await.unwrap();
     }
+    let in_time = began.elapsed() < HOLD;
     let mut arrived = vec![0; hello.len()];
     within(server.read_exact(&mut arrived)).await.unwrap();
     assert_eq!(arrived, hello);
     server.write_all(b"answer").await.unwrap();
     within(client.read_exact(&mut [0; 6])).await.unwrap();
     drop((client, server));
-    assert_eq!(handled(&calls_of(rig).await), [(PASSED, reason)]);
+    let reasons = handled(&calls_of(rig).await);
+    // A machine that paused between two pieces may have left it at half a hello.
+    let is_half = !in_time && reasons == [(PASSED, TlsReason::UnfinishedHello)];
+    assert!(is_half || reasons == [(PASSED, reason)], "{reasons:?}");
 }
 
 #[test_case(&hello_with(&[])[..20]; "half a hello")]

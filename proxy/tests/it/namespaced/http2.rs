@@ -189,7 +189,7 @@ def fails(call):
     try: call()
     except grpc.RpcError as error: print(error.code().name)
 fails(lambda: one(b'fail'))
-fails(lambda: one(b'sleep', timeout=0.3))
+fails(lambda: one(b'sleep', timeout=3))
 running = many(b'endless')
 assert [next(running) for _ in range(3)] == [b'0:endless', b'1:endless', b'2:endless']
 running.cancel()
@@ -215,7 +215,7 @@ const equal = require('assert').deepEqual;
   equal(await read(each), ['each:e,each:f', 0]);
   const name = (code) => console.log(Object.keys(grpc.status).find((k) => grpc.status[k] == code));
   name(await one('fail'));
-  name(await one('sleep', { deadline: Date.now() + 300 }));
+  name(await one('sleep', { deadline: Date.now() + 3000 }));
   const running = c.makeServerStreamRequest(...p('Many'), b('endless'));
   running.on('data', (m) => { if (String(m) == '2:endless') running.cancel(); });
   name((await read(running))[1]);

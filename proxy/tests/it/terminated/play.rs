@@ -12,9 +12,13 @@ use tokio::time::timeout;
 use crate::corpus::{Action, Exchange};
 use crate::rig::{Rig, within};
 
-/// How long the other end is given for bytes that this engine may hold back until it has been answered,
-/// which has no other end than that somebody goes on.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How often the other end is given a [`SLICE`] for bytes that this engine may hold back until it has been
+/// answered, which has no other end than that somebody goes on.
+const PATIENCE: usize = 6;
+
+/// How long at once. The sidecar is asked for a sign of life behind each: time in which it did not run is none
+/// that it had.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// One end of a connection through the sidecar.
 struct End {
@@ -35,17 +39,24 @@ impl End {
     }
 
     /// Reads until so many bytes have arrived in all, or it ends, or patience does.
-    async fn await_bytes(&mut self, count: usize) {
-        while self.arrived.len() < count && self.ended.is_none() {
-            if timeout(PATIENCE, self.read()).await.is_err() {
-                return;
-            }
-        }
+    async fn await_bytes(&mut self, count: usize, rig: &Rig) {
+        while self.arrived.len() < count && self.ended.is_none() && self.hears_more(rig).await {}
     }
 
     /// Reads until it ends, or patience does.
-    async fn await_end(&mut self) {
-        while self.ended.is_none() && timeout(PATIENCE, self.read()).await.is_ok() {}
+    async fn await_end(&mut self, rig: &Rig) {
+        while self.ended.is_none() && self.hears_more(rig).await {}
+    }
+
+    /// Whether it could read something before patience ended.
+    async fn hears_more(&mut self, rig: &Rig) -> bool {
+        for _ in 0..PATIENCE {
+            if timeout(SLICE, self.read()).await.is_ok() {
+                return true;
+            }
+            rig.flush().await;
+        }
+        false
     }
 
     async fn read(&mut self) {
@@ -100,7 +111,7 @@ pub(super) async fn play(rig: &Rig, exchange: &Exchange, cut: Cut) -> [Passage; 
             (1, 0)
         };
         let expected = sent[other].len();
-        ends[own].await_bytes(expected).await;
+        ends[own].await_bytes(expected, rig).await;
         let Some(stream) = &mut ends[own].stream else {
             continue;
         };
@@ -117,12 +128,12 @@ pub(super) async fn play(rig: &Rig, exchange: &Exchange, cut: Cut) -> [Passage; 
             Action::Fin => {
                 sent_end[own] = "fin";
                 let _ = stream.shutdown().await;
-                ends[other].await_end().await;
+                ends[other].await_end(rig).await;
             }
             Action::Rst => {
                 sent_end[own] = "rst";
                 let expected = sent[own].len();
-                ends[other].await_bytes(expected).await;
+                ends[other].await_bytes(expected, rig).await;
                 stream_of(&mut ends[own]).set_zero_linger().unwrap();
                 ends[own].stream = None;
             }
