@@ -4,11 +4,12 @@
 //! cannot be opened, panics, hangs, or holds other entries than it should is set aside and built anew
 //! ([`crate::embedded`] decides). It exists so that opening a store need not read every segment.
 
+use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::segment::is_full;
 
@@ -24,6 +25,11 @@ const CACHE_BYTES: u64 = /* 16 MiB */ 16 * 1_024 * 1_024;
 /// own, which it is slow to remove; a page holds up to 16 entries and is split only then.
 pub(crate) const ENTRY_LIMIT_BYTES: usize = /* 6 KiB */ 6 * 1_024;
 const _: () = assert!(17 * (ENTRY_LIMIT_BYTES + 4) < 512 * 1_024 / 4);
+
+/// How long sled's lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is tried meanwhile.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// An open catalogue.
 #[derive(Debug)]
@@ -90,6 +96,7 @@ impl Catalogue {
     }
 
     fn open_here(dir: &Path) -> Result<(Self, Vec<Entry>), CatalogueError> {
+        wait_until_free(dir);
         let db = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)
@@ -144,6 +151,18 @@ impl Catalogue {
     }
 }
 
+/// Waits until nobody has sled's file locked. Its directory is ours alone, but sled lets go of the lock on threads
+/// of its own, some time after it was dropped, and refuses at once while it is held.
+fn wait_until_free(dir: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    let Ok(file) = File::open(dir.join("db")) else {
+        return;
+    };
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
+        thread::sleep(RETRY_INTERVAL);
+    }
+}
+
 /// Turns a panic of sled into an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T, CatalogueError>) -> Result<T, CatalogueError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
@@ -157,21 +176,22 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, CatalogueError>) -> Result<T, Cat
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     const DEADLINE: Duration = Duration::from_secs(60);
 
-    /// sled lets go of its lock on threads of its own, some time after it was dropped.
-    fn opened_again(dir: &Path) -> (Catalogue, Vec<Entry>) {
-        let patience = Instant::now() + Duration::from_secs(20);
-        loop {
-            match Catalogue::open(dir, DEADLINE) {
-                Err(_) if Instant::now() < patience => std::thread::yield_now(),
-                opened => return opened.unwrap(),
-            }
-        }
+    #[test]
+    fn a_lock_that_is_about_to_be_released_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Catalogue::open(dir.path(), DEADLINE).unwrap());
+        let held = File::open(dir.path().join("db")).unwrap();
+        held.lock().unwrap();
+        let path = dir.path().to_owned();
+        let opening = thread::spawn(move || Catalogue::open(&path, DEADLINE));
+        // Long enough to find it held, short enough to be waited for; whichever comes first is well.
+        thread::sleep(10 * RETRY_INTERVAL);
+        drop(held);
+        assert!(opening.join().unwrap().is_ok());
     }
 
     #[test]
@@ -185,7 +205,7 @@ mod tests {
         catalogue.flush().unwrap();
         drop(catalogue);
 
-        let (_, entries) = opened_again(dir.path());
+        let (_, entries) = Catalogue::open(dir.path(), DEADLINE).unwrap();
         let mut expected = put;
         expected[6].1 = b"new".to_vec();
         expected.drain(7..9);
