@@ -8,7 +8,7 @@ use super::merge::Rewritten;
 use super::writer::{WriteError, Writer};
 use crate::answer::Holds;
 use crate::catalogue::Entry;
-use crate::segment::SegmentName;
+use crate::segment::{SegmentName, is_full};
 
 impl Writer {
     /// Serves a rewritten segment instead of the old one, if that still is what was rewritten.
@@ -16,14 +16,18 @@ impl Writer {
         let (old, new) = (rewritten.old, rewritten.new);
         self.offered.remove(&old);
         if !self.is_current(&rewritten) {
-            // Best effort: it is removed at the next open as well.
-            let _ = fs::remove_file(new.unfinished_path(&self.shared.segments));
+            self.remove_unfinished(new);
             return;
         }
-        // A failed write is told by whoever wants to write next.
+        // A failed write is told by whoever wants to write next, and a full disk to whoever needs room.
         if self.list_rewritten(old, new).is_ok() {
             self.serve_rewritten(rewritten);
         }
+    }
+
+    fn remove_unfinished(&self, new: SegmentName) {
+        // Best effort: it is removed at the next open as well.
+        let _ = fs::remove_file(new.unfinished_path(&self.shared.segments));
     }
 
     fn is_current(&self, rewritten: &Rewritten) -> bool {
@@ -33,23 +37,32 @@ impl Writer {
             && self.blocks_in(rewritten.old) == rewritten.old_blocks
     }
 
-    /// From here on the new segment counts, whatever happens.
+    /// From here on the new segment counts, whatever happens; but for a disk too full to say so, where all stays as
+    /// it was.
     pub(super) fn list_rewritten(
         &mut self,
         old: SegmentName,
         new: SegmentName,
     ) -> Result<(), WriteError> {
-        self.manifest.live.remove(&old);
+        let mut manifest = self.manifest.clone();
+        manifest.live.remove(&old);
         let live = LiveSegment {
             merged: true,
             ..LiveSegment::default()
         };
-        self.manifest.live.insert(new, live);
-        self.manifest.dying.push(old);
+        manifest.live.insert(new, live);
+        manifest.dying.push(old);
+        if let Err(error) = manifest.write(&self.dir) {
+            if is_full(&error) {
+                tracing::warn!(segment = %old, %error, "disk full, segment not replaced");
+                self.remove_unfinished(new);
+                return Err(WriteError::Full);
+            }
+            return Err(self.fail("replace a segment", error));
+        }
+        self.manifest = manifest;
         let segments = &self.shared.segments;
-        self.manifest
-            .write(&self.dir)
-            .and_then(|()| fs::rename(new.unfinished_path(segments), new.path(segments)))
+        fs::rename(new.unfinished_path(segments), new.path(segments))
             .and_then(|()| File::open(segments)?.sync_all())
             .map_err(|error| self.fail("replace a segment", error))
     }

@@ -101,6 +101,48 @@ fn replace_in_part(dir: &Path, rewritten: &merge::Rewritten, steps: usize) {
     }
 }
 
+/// What is rewritten comes to lie beside what is there, so that a full disk has no room for the manifest of both.
+#[tokio::test]
+async fn a_disk_too_full_to_replace_a_segment_goes_on_with_the_old_one() {
+    const BLOCKS: u64 = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 4 * 1_024,
+        merge: false,
+        ..Options::default()
+    };
+    let store = Embedded::open(dir.path(), options.clone()).unwrap();
+    for sequence in 1..=BLOCKS {
+        store.ingest(vec![block(sequence)]).await.unwrap();
+    }
+    let old = store.shared.index().blocks().next().unwrap().place.segment;
+    let merger = Merger {
+        shared: store.shared.clone(),
+        writer: store.jobs.as_ref().unwrap().downgrade(),
+        stop: store.stop.clone(),
+    };
+    let rewritten = merger.rewrite(old).unwrap();
+    let unfinished = rewritten.new.unfinished_path(&dir.path().join("segments"));
+    assert!(unfinished.exists());
+    let full = dir.path().join("manifest.new");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    let jobs = store.jobs.as_ref().unwrap();
+    jobs.send(Job::Replace(rewritten)).await.unwrap();
+    // Jobs are done one after the other.
+    let again = store.ingest(vec![block(1)]).await.unwrap();
+    assert_eq!(again.duplicates, 1);
+    fs::remove_file(&full).unwrap();
+
+    assert!(!unfinished.exists());
+    assert!(store.health().await.writable);
+    let more = (1..=2 * BLOCKS).map(block).collect();
+    assert_eq!(store.ingest(more).await.unwrap().stored, BLOCKS);
+    drop(store);
+    let health = Embedded::open(dir.path(), options).unwrap().health().await;
+    assert_eq!(health.calls, 2 * BLOCKS);
+    assert!(health.quarantined.is_empty(), "{:?}", health.quarantined);
+}
+
 #[test_case(0; "before the manifest lists it")]
 #[test_case(1; "before its file has its name")]
 #[test_case(2; "before the old file is removed")]
