@@ -4,13 +4,14 @@
 //! cannot be opened, panics, hangs, or holds other entries than it should is set aside and built anew
 //! ([`crate::embedded`] decides). It exists so that opening a store need not read every segment.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::lock::take_in_time;
 use crate::segment::is_full;
 
 /// Tree:  "blocks-1"
@@ -28,8 +29,6 @@ const _: () = assert!(17 * (ENTRY_LIMIT_BYTES + 4) < 512 * 1_024 / 4);
 
 /// How long sled's lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is tried meanwhile.
-const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// An open catalogue.
 #[derive(Debug)]
@@ -154,12 +153,9 @@ impl Catalogue {
 /// Waits until nobody has sled's file locked. Its directory is ours alone, but sled lets go of the lock on threads
 /// of its own, some time after it was dropped, and refuses at once while it is held.
 fn wait_until_free(dir: &Path) {
-    let deadline = Instant::now() + PATIENCE;
-    let Ok(file) = File::open(dir.join("db")) else {
-        return;
-    };
-    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
-        thread::sleep(RETRY_INTERVAL);
+    if let Ok(file) = File::open(dir.join("db")) {
+        // Where it stays held, sled says so itself.
+        let _ = take_in_time(&file, PATIENCE);
     }
 }
 
@@ -189,7 +185,7 @@ mod tests {
         let path = dir.path().to_owned();
         let opening = thread::spawn(move || Catalogue::open(&path, DEADLINE));
         // Long enough to find it held, short enough to be waited for; whichever comes first is well.
-        thread::sleep(10 * RETRY_INTERVAL);
+        thread::sleep(Duration::from_millis(100));
         drop(held);
         assert!(opening.join().unwrap().is_ok());
     }

@@ -37,16 +37,22 @@ impl DirectoryLock {
             .write(true)
             .open(dir.join("lock"))
             .map_err(LockError::Io)?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    thread::sleep(RETRY_INTERVAL);
-                }
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held),
-                Err(TryLockError::Error(source)) => return Err(LockError::Io(source)),
+        take_in_time(&file, PATIENCE)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Takes the lock of a file, and waits for it for so long where it is held. It ends when the file is closed.
+pub(crate) fn take_in_time(file: &File, patience: Duration) -> Result<(), LockError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(RETRY_INTERVAL);
             }
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held),
+            Err(TryLockError::Error(source)) => return Err(LockError::Io(source)),
         }
     }
 }

@@ -101,17 +101,21 @@ fn replace_in_part(dir: &Path, rewritten: &merge::Rewritten, steps: usize) {
     }
 }
 
-/// What is rewritten comes to lie beside what is there, so that a full disk has no room for the manifest of both.
-#[tokio::test]
-async fn a_disk_too_full_to_replace_a_segment_goes_on_with_the_old_one() {
-    const BLOCKS: u64 = 30;
-    let dir = tempfile::tempdir().unwrap();
-    let options = Options {
+/// Blocks of a store [`with_a_rewritten_segment`].
+const BLOCKS: u64 = 30;
+
+/// Small segments, of which none is rewritten by itself.
+fn unmerged() -> Options {
+    Options {
         segment_bytes: 4 * 1_024,
         merge: false,
         ..Options::default()
-    };
-    let store = Embedded::open(dir.path(), options.clone()).unwrap();
+    }
+}
+
+/// A store, and its oldest segment rewritten and not in its place yet.
+async fn with_a_rewritten_segment(dir: &Path) -> (Embedded, merge::Rewritten) {
+    let store = Embedded::open(dir, unmerged()).unwrap();
     for sequence in 1..=BLOCKS {
         store.ingest(vec![block(sequence)]).await.unwrap();
     }
@@ -122,6 +126,14 @@ async fn a_disk_too_full_to_replace_a_segment_goes_on_with_the_old_one() {
         stop: store.stop.clone(),
     };
     let rewritten = merger.rewrite(old).unwrap();
+    (store, rewritten)
+}
+
+/// What is rewritten comes to lie beside what is there, so that a full disk has no room for the manifest of both.
+#[tokio::test]
+async fn a_disk_too_full_to_replace_a_segment_goes_on_with_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, rewritten) = with_a_rewritten_segment(dir.path()).await;
     let unfinished = rewritten.new.unfinished_path(&dir.path().join("segments"));
     assert!(unfinished.exists());
     let full = dir.path().join("manifest.new");
@@ -138,7 +150,10 @@ async fn a_disk_too_full_to_replace_a_segment_goes_on_with_the_old_one() {
     let more = (1..=2 * BLOCKS).map(block).collect();
     assert_eq!(store.ingest(more).await.unwrap().stored, BLOCKS);
     drop(store);
-    let health = Embedded::open(dir.path(), options).unwrap().health().await;
+    let health = Embedded::open(dir.path(), unmerged())
+        .unwrap()
+        .health()
+        .await;
     assert_eq!(health.calls, 2 * BLOCKS);
     assert!(health.quarantined.is_empty(), "{:?}", health.quarantined);
 }
@@ -149,30 +164,14 @@ async fn a_disk_too_full_to_replace_a_segment_goes_on_with_the_old_one() {
 #[test_case(3; "before the catalogue knows it")]
 #[tokio::test]
 async fn a_crash_while_a_segment_is_replaced_loses_nothing(steps: usize) {
-    const BLOCKS: u64 = 30;
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        segment_bytes: 4 * 1_024,
-        merge: false,
-        ..Options::default()
-    };
-    let store = Embedded::open(dir.path(), options.clone()).unwrap();
-    for sequence in 1..=BLOCKS {
-        store.ingest(vec![block(sequence)]).await.unwrap();
-    }
-    let old = store.shared.index().blocks().next().unwrap().place.segment;
-    let merger = Merger {
-        shared: store.shared.clone(),
-        writer: store.jobs.as_ref().unwrap().downgrade(),
-        stop: store.stop.clone(),
-    };
-    let rewritten = merger.rewrite(old).unwrap();
+    let (store, rewritten) = with_a_rewritten_segment(dir.path()).await;
     assert!(rewritten.blocks.len() < rewritten.old_blocks.len());
     drop(store);
     replace_in_part(dir.path(), &rewritten, steps);
 
     for _ in 0..2 {
-        let store = Embedded::open(dir.path(), options.clone()).unwrap();
+        let store = Embedded::open(dir.path(), unmerged()).unwrap();
         for number in 1..=BLOCKS {
             let id = CallId {
                 block: number,
@@ -190,6 +189,6 @@ async fn a_crash_while_a_segment_is_replaced_loses_nothing(steps: usize) {
     }
     let segments = dir.path().join("segments");
     assert!(!rewritten.new.unfinished_path(&segments).exists());
-    assert_eq!(old.path(&segments).exists(), steps == 0);
+    assert_eq!(rewritten.old.path(&segments).exists(), steps == 0);
     assert_eq!(rewritten.new.path(&segments).exists(), steps > 0);
 }
